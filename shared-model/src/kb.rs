@@ -1,0 +1,236 @@
+//! The knowledge base: entities, their timelines as pooled vectors, and the prototypes chosen from them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Entity;
+use crate::error::{Error, Result};
+use crate::pack::{Entry, Pack};
+use crate::prototype::{Chosen, Selection, choose};
+
+/// A timeline post, its pictures as thumbnails.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KbPost {
+    /// Position of its owner.
+    pub entity: usize,
+    /// May be empty.
+    #[serde(default)]
+    pub text: String,
+    /// Paths inside the bundle; may be empty.
+    #[serde(default)]
+    pub images: Vec<String>,
+}
+
+/// The chosen posts of an entity, highest PageRank first; `post` counts over the whole knowledge base.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Prototypes {
+    /// By text. The profile stands beside these.
+    pub text: Vec<Chosen>,
+    /// By image.
+    pub image: Vec<Chosen>,
+}
+
+/// The part of a knowledge base that is kept as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KbText {
+    /// All entities.
+    pub entities: Vec<Entity>,
+    /// All timelines, one after the other.
+    pub posts: Vec<KbPost>,
+    /// One an entity.
+    #[serde(default)]
+    pub prototypes: Vec<Prototypes>,
+    /// How many prototypes a modality.
+    pub k: usize,
+    /// How they were chosen.
+    pub selection: Selection,
+}
+
+/// What an encoder says of a post; `None` where the post lacks the modality.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Pooled {
+    /// Mean over the text's tokens.
+    pub text: Option<Vec<f32>>,
+    /// Mean over the pictures' pooled vectors.
+    pub image: Option<Vec<f32>>,
+    /// Mean over the pictures' class probabilities.
+    pub classes: Option<Vec<f32>>,
+}
+
+/// Centres and scales of the pooled vectors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statistics {
+    text_mean: Vec<f32>,
+    image_mean: Vec<f32>,
+    image_std: Vec<f32>,
+}
+
+/// A knowledge base, ready to be scored against.
+#[derive(Debug, Clone)]
+pub struct KnowledgeBase {
+    /// Names, texts and chosen posts.
+    pub text: KbText,
+    /// One a post.
+    pub pooled: Vec<Pooled>,
+    /// The pooled text of each entity's profile.
+    pub profiles: Vec<Vec<f32>>,
+    /// Of the timelines and profiles.
+    pub statistics: Statistics,
+}
+
+impl KnowledgeBase {
+    /// Chooses the prototypes and takes the statistics; `text.prototypes` is filled.
+    pub fn new(mut text: KbText, pooled: Vec<Pooled>, profiles: Vec<Vec<f32>>) -> Self {
+        let statistics = Statistics::of(&pooled, &profiles);
+        text.prototypes = prototypes(&text, &pooled, &statistics);
+        Self {
+            text,
+            pooled,
+            profiles,
+            statistics,
+        }
+    }
+
+    /// Reads `kb.json` and `kb.bpk`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] for malformed JSON, dangling positions or tensors whose rows do not match the posts.
+    pub fn from_parts(json: &[u8], pack: &Pack) -> Result<Self> {
+        let text: KbText = serde_json::from_slice(json).map_err(|error| Error::file("kb.json", error))?;
+        let (n_entities, n_posts) = (text.entities.len(), text.posts.len());
+        let dangling = text.posts.iter().any(|post| post.entity >= n_entities)
+            || text.prototypes.len() != n_entities
+            || text
+                .prototypes
+                .iter()
+                .flat_map(|chosen| chosen.text.iter().chain(&chosen.image))
+                .any(|chosen| chosen.post >= n_posts);
+        if dangling {
+            return Err(Error::file("kb.json", "a post or prototype names an entity or post that is not there"));
+        }
+
+        let n_texts = text.posts.iter().filter(|post| !post.text.is_empty()).count();
+        let n_images = text.posts.iter().filter(|post| !post.images.is_empty()).count();
+        let mut texts = rows(pack, "text", n_texts)?.into_iter();
+        let mut images = rows(pack, "image", n_images)?.into_iter();
+        let mut classes = rows(pack, "classes", n_images)?.into_iter();
+        let pooled = text
+            .posts
+            .iter()
+            .map(|post| Pooled {
+                text: (!post.text.is_empty()).then(|| texts.next()).flatten(),
+                image: (!post.images.is_empty()).then(|| images.next()).flatten(),
+                classes: (!post.images.is_empty()).then(|| classes.next()).flatten(),
+            })
+            .collect();
+        Ok(Self {
+            pooled,
+            profiles: rows(pack, "profile", n_entities)?,
+            statistics: Statistics {
+                text_mean: pack.floats("text_mean")?.1,
+                image_mean: pack.floats("image_mean")?.1,
+                image_std: pack.floats("image_std")?.1,
+            },
+            text,
+        })
+    }
+
+    /// The entries of `kb.bpk`.
+    pub fn entries(&self) -> Vec<Entry> {
+        let matrix = |name: &str, rows: Vec<&Vec<f32>>, width: usize| {
+            Entry::floats(name, [rows.len(), width], rows.into_iter().flatten().copied().collect())
+        };
+        let texts: Vec<_> = self.pooled.iter().filter_map(|pooled| pooled.text.as_ref()).collect();
+        let images: Vec<_> = self.pooled.iter().filter_map(|pooled| pooled.image.as_ref()).collect();
+        let classes: Vec<_> = self.pooled.iter().filter_map(|pooled| pooled.classes.as_ref()).collect();
+        let n_classes = classes.first().map_or(0, |row| row.len());
+        let statistics = &self.statistics;
+        let vector = |name: &str, values: &[f32]| Entry::floats(name, [values.len()], values.to_vec());
+        vec![
+            matrix("text", texts, statistics.text_mean.len()),
+            matrix("image", images, statistics.image_mean.len()),
+            matrix("classes", classes, n_classes),
+            matrix("profile", self.profiles.iter().collect(), statistics.text_mean.len()),
+            vector("text_mean", &statistics.text_mean),
+            vector("image_mean", &statistics.image_mean),
+            vector("image_std", &statistics.image_std),
+        ]
+    }
+
+    /// The position of an entity.
+    pub fn position(&self, id: &str) -> Option<usize> {
+        self.text.entities.iter().position(|entity| entity.id == id)
+    }
+}
+
+impl Statistics {
+    fn of(pooled: &[Pooled], profiles: &[Vec<f32>]) -> Self {
+        let texts = pooled.iter().filter_map(|pooled| pooled.text.as_deref());
+        let texts = texts.chain(profiles.iter().map(Vec::as_slice));
+        let images: Vec<&[f32]> = pooled.iter().filter_map(|pooled| pooled.image.as_deref()).collect();
+        let image_mean = crate::prototype::mean(images.iter().copied()).unwrap_or_default();
+        let mut image_std = vec![0.0; image_mean.len()];
+        for image in &images {
+            for ((std, value), mean) in image_std.iter_mut().zip(*image).zip(&image_mean) {
+                *std += (value - mean).powi(2) / images.len() as f32;
+            }
+        }
+        image_std.iter_mut().for_each(|std| *std = std.sqrt());
+        Self {
+            text_mean: crate::prototype::mean(texts).unwrap_or_default(),
+            image_mean,
+            image_std,
+        }
+    }
+
+    /// A pooled text less the mean.
+    pub fn centre_text(&self, text: &[f32]) -> Vec<f32> {
+        text.iter().zip(&self.text_mean).map(|(value, mean)| value - mean).collect()
+    }
+
+    /// A pooled image, z-scored; a dimension that never varied becomes zero.
+    pub fn centre_image(&self, image: &[f32]) -> Vec<f32> {
+        let scaled = |((value, mean), std): ((&f32, &f32), &f32)| if *std > 1e-6 { (value - mean) / std } else { 0.0 };
+        image.iter().zip(&self.image_mean).zip(&self.image_std).map(scaled).collect()
+    }
+}
+
+fn prototypes(text: &KbText, pooled: &[Pooled], statistics: &Statistics) -> Vec<Prototypes> {
+    let mut timelines = vec![Vec::new(); text.entities.len()];
+    for (position, post) in text.posts.iter().enumerate() {
+        timelines[post.entity].push(position);
+    }
+    let pick = |timeline: &[usize], vector: &dyn Fn(usize) -> Option<Vec<f32>>| {
+        let (posts, vectors): (Vec<usize>, Vec<Vec<f32>>) =
+            timeline.iter().filter_map(|&post| Some((post, vector(post)?))).unzip();
+        let vectors: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
+        choose(&vectors, text.k, text.selection)
+            .into_iter()
+            .map(|chosen| Chosen {
+                post: posts[chosen.post],
+                rank: chosen.rank,
+            })
+            .collect()
+    };
+    timelines
+        .iter()
+        .map(|timeline| Prototypes {
+            text: pick(timeline, &|post| pooled[post].text.as_deref().map(|v| statistics.centre_text(v))),
+            image: pick(timeline, &|post| pooled[post].image.as_deref().map(|v| statistics.centre_image(v))),
+        })
+        .collect()
+}
+
+fn rows(pack: &Pack, name: &str, expected: usize) -> Result<Vec<Vec<f32>>> {
+    let (shape, values) = pack.floats(name)?;
+    match shape[..] {
+        [n_rows, width] if n_rows == expected => Ok(match width {
+            0 => vec![Vec::new(); n_rows],
+            width => values.chunks(width).map(<[f32]>::to_vec).collect(),
+        }),
+        _ => Err(Error::file(
+            pack.file(),
+            format!("{name} is {shape:?}; the knowledge base has {expected} such rows"),
+        )),
+    }
+}

@@ -1,0 +1,205 @@
+//! Names and words that a post shares with an entity.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::aliases::fold;
+use crate::kb::KbText;
+
+/// What the post's words are compared with: each entity's profile and timeline as one document.
+#[derive(Debug, Clone)]
+pub struct LexicalIndex {
+    names: Vec<Vec<String>>,
+    documents: Vec<Document>,
+    word_idf: HashMap<String, f32>,
+    gram_idf: HashMap<u32, f32>,
+}
+
+#[derive(Debug, Clone)]
+struct Document {
+    words: HashSet<String>,
+    /// L2-normalised tf-idf.
+    grams: HashMap<u32, f32>,
+}
+
+/// A post's words and n-grams, taken once for all candidates.
+#[derive(Debug, Clone)]
+pub struct LexicalQuery {
+    mention: String,
+    words: HashSet<String>,
+    grams: HashMap<u32, f32>,
+}
+
+impl LexicalIndex {
+    /// Indexes all entities.
+    pub fn new(kb: &KbText) -> Self {
+        let mut texts: Vec<String> = kb.entities.iter().map(|entity| fold(&entity.profile())).collect();
+        for post in &kb.posts {
+            let text = &mut texts[post.entity];
+            text.push(' ');
+            text.push_str(&fold(&post.text));
+        }
+        let words: Vec<HashSet<String>> = texts.iter().map(|text| words(text)).collect();
+        let counts: Vec<HashMap<u32, f32>> = texts.iter().map(|text| gram_counts(text)).collect();
+        let word_idf = idf(words.iter().map(|words| words.iter().cloned()), texts.len());
+        let gram_idf = idf(counts.iter().map(|counts| counts.keys().copied()), texts.len());
+        Self {
+            names: kb
+                .entities
+                .iter()
+                .map(|entity| entity.names().map(fold).collect())
+                .collect(),
+            documents: words
+                .into_iter()
+                .zip(counts)
+                .map(|(words, counts)| Document {
+                    words,
+                    grams: weighted(counts, &gram_idf),
+                })
+                .collect(),
+            word_idf,
+            gram_idf,
+        }
+    }
+
+    /// Prepares a post for [`Self::score`]. The mention's own words are left out of the context.
+    pub fn query(&self, text: &str, mention: &str) -> LexicalQuery {
+        let mention = fold(mention);
+        let named = words(&mention);
+        let context: Vec<String> = fold(text)
+            .split(' ')
+            .filter(|word| !word.is_empty() && !named.contains(*word))
+            .map(str::to_owned)
+            .collect();
+        LexicalQuery {
+            grams: weighted(gram_counts(&context.join(" ")), &self.gram_idf),
+            words: context.into_iter().collect(),
+            mention,
+        }
+    }
+
+    /// Between 0 and 1: the mean of four name cues (fuzzy ratio, exact match, token overlap, surname match) and two of context (idf word overlap, tf-idf cosine of character 3-5-grams).
+    pub fn score(&self, query: &LexicalQuery, entity: usize) -> f32 {
+        let name = self.names[entity]
+            .iter()
+            .map(|name| name_cues(&query.mention, name))
+            .max_by(|a, b| a.iter().sum::<f32>().total_cmp(&b.iter().sum()))
+            .unwrap_or_default();
+
+        let document = &self.documents[entity];
+        let idf = |word: &String| self.word_idf.get(word).copied().unwrap_or_default();
+        let total: f32 = query.words.iter().map(idf).sum();
+        let shared: f32 = query.words.intersection(&document.words).map(idf).sum();
+        let overlap = if total > 0.0 { shared / total } else { 0.0 };
+        let cosine: f32 = query
+            .grams
+            .iter()
+            .filter_map(|(gram, weight)| Some(weight * document.grams.get(gram)?))
+            .sum();
+        (name.iter().sum::<f32>() + overlap + cosine) / 6.0
+    }
+}
+
+/// Fuzzy ratio, exact match, token overlap and surname match of two folded names.
+fn name_cues(mention: &str, name: &str) -> [f32; 4] {
+    let (a, b) = (words(mention), words(name));
+    let overlap = a.intersection(&b).count() as f32 / a.union(&b).count().max(1) as f32;
+    let surname = |name: &str| name.rsplit(' ').next().unwrap_or_default().to_owned();
+    [
+        strsim::normalized_levenshtein(mention, name) as f32,
+        f32::from(mention == name),
+        overlap,
+        f32::from(surname(mention) == surname(name)),
+    ]
+}
+
+fn words(folded: &str) -> HashSet<String> {
+    folded.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// Counts of the hashed 3-, 4- and 5-grams of each word with a space at both ends.
+fn gram_counts(folded: &str) -> HashMap<u32, f32> {
+    let mut counts = HashMap::new();
+    for word in folded.split(' ').filter(|word| !word.is_empty()) {
+        let padded: Vec<char> = std::iter::once(' ').chain(word.chars()).chain([' ']).collect();
+        for n in 3..=5 {
+            for gram in padded.windows(n) {
+                *counts.entry(hash(gram)).or_default() += 1.0;
+            }
+        }
+    }
+    counts
+}
+
+/// FNV-1a: the same on every platform.
+fn hash(gram: &[char]) -> u32 {
+    gram.iter()
+        .fold(0x811C_9DC5, |hash, &c| (hash ^ c as u32).wrapping_mul(0x0100_0193))
+}
+
+/// `ln((1 + n) / (1 + documents that hold the term)) + 1`
+fn idf<T: std::hash::Hash + Eq>(documents: impl Iterator<Item = impl Iterator<Item = T>>, n: usize) -> HashMap<T, f32> {
+    let mut counts: HashMap<T, f32> = HashMap::new();
+    for term in documents.flatten() {
+        *counts.entry(term).or_default() += 1.0;
+    }
+    counts.values_mut().for_each(|count| *count = ((1.0 + n as f32) / (1.0 + *count)).ln() + 1.0);
+    counts
+}
+
+fn weighted(mut counts: HashMap<u32, f32>, idf: &HashMap<u32, f32>) -> HashMap<u32, f32> {
+    counts.retain(|gram, _| idf.contains_key(gram));
+    for (gram, count) in &mut counts {
+        *count *= idf[gram];
+    }
+    // Summed in a fixed order, so that the last digit does not depend on the map's.
+    let mut squares: Vec<f32> = counts.values().map(|weight| weight * weight).collect();
+    squares.sort_by(f32::total_cmp);
+    let norm = squares.iter().sum::<f32>().sqrt();
+    counts.values_mut().for_each(|weight| *weight /= norm);
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Entity;
+    use crate::kb::KbPost;
+    use crate::prototype::Selection;
+
+    fn index() -> LexicalIndex {
+        let entity = |id: &str, description: &str| Entity {
+            id: id.to_owned(),
+            name: "Jaguar".to_owned(),
+            aliases: vec!["Panthera onca".to_owned()],
+            description: description.to_owned(),
+        };
+        LexicalIndex::new(&KbText {
+            entities: vec![entity("cat", "a spotted cat of the rain forest"), entity("car", "a maker of luxury cars")],
+            posts: vec![KbPost {
+                entity: 1,
+                text: "The engine roars on the motorway".to_owned(),
+                images: Vec::new(),
+            }],
+            prototypes: Vec::new(),
+            k: 10,
+            selection: Selection::Pagerank,
+        })
+    }
+
+    #[test]
+    fn words_of_the_timeline_and_profile_count() {
+        let index = index();
+        let score = |text: &str, entity| index.score(&index.query(text, "jaguar"), entity);
+        assert!(score("a jaguar engine", 1) > score("a jaguar engine", 0));
+        assert!(score("a jaguar in the forests", 0) > score("a jaguar in the forests", 1), "n-grams see the plural");
+    }
+
+    #[test]
+    fn a_score_lies_between_0_and_1_and_an_exact_name_without_context_is_two_thirds() {
+        let index = index();
+        let score = |text: &str, mention: &str| index.score(&index.query(text, mention), 0);
+        assert!((score("jaguar", "JAGUAR") - 4.0 / 6.0).abs() < 1e-6);
+        assert!((0.0..0.3).contains(&score("", "zebra")));
+        assert!(score("spotted cat of the rain forest jaguar", "jaguar") <= 1.0);
+    }
+}

@@ -1,0 +1,24 @@
+//! The model: encoders, prototypes and the linker, compiled natively and to WebAssembly.
+//!
+//! The crate is pure: bytes and plain values come in, plain values go out.
+//! It opens no file, reads no clock, starts no thread and picks no backend; it runs on the [`burn::prelude::Device`] it is given.
+//!
+//! Three types carry most of it: [`data::Post`] is what a visitor or a dataset brings, [`bundle::Bundle`] is an exported model read from bytes, and [`linker::Linker`] turns the first into a [`data::Ranking`] with the second.
+
+#![recursion_limit = "256"]
+
+pub mod aliases;
+pub mod bundle;
+pub mod data;
+pub mod error;
+pub mod image;
+pub mod kb;
+pub mod lexical;
+pub mod linker;
+pub mod pack;
+pub mod prototype;
+pub mod scorer;
+pub mod text;
+pub mod tokenizer;
+pub mod vision;
+pub mod words;

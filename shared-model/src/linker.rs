@@ -1,0 +1,167 @@
+//! Joins everything: a post to a ranking of the entities that its mention may mean.
+//!
+//! The work is cut into stages that a caller can time and cache: [`Encoders::texts`], [`Encoders::image`], [`Linker::rank`].
+
+use burn::prelude::*;
+use image::RgbImage;
+
+use crate::aliases::AliasIndex;
+use crate::data::{Mention, Ranking};
+use crate::error::{Error, Result};
+use crate::kb::{KnowledgeBase, Pooled};
+use crate::prototype::mean;
+use crate::scorer::{Calibration, PrototypeScorer, ScorerConfig};
+use crate::text::Bert;
+use crate::tokenizer::{Encoded, Tokenizer};
+use crate::vision::{Vision, VisionTokens};
+use crate::words::WordTable;
+
+/// The frozen encoders and the device that they are on.
+#[derive(Debug, Clone)]
+pub struct Encoders {
+    /// Text to ids.
+    pub tokenizer: Tokenizer,
+    /// Ids to tokens.
+    pub text: Bert,
+    /// Pictures to tokens.
+    pub vision: Vision,
+    /// Mentions to word vectors.
+    pub words: Option<WordTable>,
+    /// Where the weights lie.
+    pub device: Device,
+}
+
+/// A picture's pooled vector and class probabilities.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageVectors {
+    /// Mean over the tokens.
+    pub pooled: Vec<f32>,
+    /// Class probabilities.
+    pub classes: Vec<f32>,
+}
+
+impl Encoders {
+    /// Tokens of texts, padded to the longest.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[batch, tokens, width]`, and the padding mask `[batch, tokens]`
+    pub fn text_tokens(&self, batch: &[Encoded]) -> (Tensor<3>, Tensor<2, Bool>) {
+        let tokens = batch.iter().map(|encoded| encoded.ids.len()).max().unwrap_or(0);
+        let mut ids = Vec::with_capacity(batch.len() * tokens);
+        let mut mask = Vec::with_capacity(batch.len() * tokens);
+        for encoded in batch {
+            for t in 0..tokens {
+                ids.push(encoded.ids.get(t).map_or(0, |&id| id as i32));
+                mask.push(t >= encoded.ids.len());
+            }
+        }
+        let shape = [batch.len(), tokens];
+        let ids = Tensor::from_data(TensorData::new(ids, shape), &self.device);
+        let mask = Tensor::<2, Bool>::from_data(TensorData::new(mask, shape), &self.device);
+        (self.text.forward(ids, Some(mask.clone())), mask)
+    }
+
+    /// The pooled vector of each text: the mean over its tokens, [CLS] and [SEP] included.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub async fn texts(&self, batch: &[Encoded]) -> Result<Vec<Vec<f32>>> {
+        let (tokens, mask) = self.text_tokens(batch);
+        let [_, _, width] = tokens.dims();
+        let keep = mask.bool_not().float().unsqueeze_dim::<3>(2); // [batch, tokens, 1]
+        let pooled = (tokens * keep.clone()).sum_dim(1) / keep.sum_dim(1);
+        Ok(read(pooled).await?.chunks(width).map(<[f32]>::to_vec).collect())
+    }
+
+    /// One picture's tokens.
+    pub fn image_tokens(&self, picture: &RgbImage) -> VisionTokens {
+        self.vision.forward(&self.vision.preprocess(picture), &self.device)
+    }
+
+    /// One picture's pooled vector and classes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub async fn image(&self, picture: &RgbImage) -> Result<ImageVectors> {
+        let tokens = self.image_tokens(picture);
+        Ok(ImageVectors {
+            pooled: read(tokens.pooled).await?,
+            classes: read(tokens.classes).await?,
+        })
+    }
+}
+
+impl Pooled {
+    /// A post's vectors: the text's, and the means over its pictures.
+    pub fn of(text: Option<Vec<f32>>, images: &[ImageVectors]) -> Self {
+        Self {
+            text,
+            image: mean(images.iter().map(|image| image.pooled.as_slice())),
+            classes: mean(images.iter().map(|image| image.classes.as_slice())),
+        }
+    }
+}
+
+/// Encoders, a knowledge base and the scorer between them.
+#[derive(Debug, Clone)]
+pub struct Linker {
+    /// Post to vectors.
+    pub encoders: Encoders,
+    /// What posts are linked to.
+    pub kb: KnowledgeBase,
+    /// Names to entities.
+    pub aliases: AliasIndex,
+    scorer: PrototypeScorer,
+    calibration: Option<Calibration>,
+}
+
+impl Linker {
+    /// Indexes the knowledge base.
+    pub fn new(encoders: Encoders, kb: KnowledgeBase, scorer: ScorerConfig, calibration: Option<Calibration>) -> Self {
+        Self {
+            aliases: AliasIndex::new(&kb.text.entities),
+            scorer: PrototypeScorer::new(scorer, &kb),
+            encoders,
+            kb,
+            calibration,
+        }
+    }
+
+    /// Ranks `candidates` (positions in the knowledge base) for a mention of a post whose vectors are `post`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Span`] for a mention outside the text, [`Error::EmptyPost`] if there is nothing to go by, [`Error::Device`] if a score is not finite.
+    pub fn rank(&self, post: &Pooled, text: &str, mention: Mention, candidates: &[usize]) -> Result<Ranking> {
+        let surface = mention.surface(text)?;
+        if post.text.is_none() && post.image.is_none() {
+            return Err(Error::EmptyPost);
+        }
+        let (candidates, nil_probability) =
+            self.scorer
+                .rank(&self.kb, post, text, surface, candidates, self.calibration.as_ref());
+        if let Some(candidate) = candidates.iter().find(|candidate| !candidate.score.is_finite()) {
+            return Err(Error::Device(format!("the score of {} is {}", candidate.entity, candidate.score)));
+        }
+        Ok(Ranking {
+            mention,
+            candidates,
+            nil_probability,
+            scorer: "prototype".to_owned(),
+        })
+    }
+}
+
+/// Reads a tensor back without blocking.
+///
+/// # Errors
+///
+/// [`Error::Device`] if the device fails.
+pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    let device = |error: String| Error::Device(error);
+    let data = tensor.into_data_async().await.map_err(|error| device(format!("{error:?}")))?;
+    data.convert::<f32>().try_into_vec().map_err(|error| device(format!("{error:?}")))
+}

@@ -1,0 +1,350 @@
+//! Burnpack files with f32, f16 or int8 storage, widened to f32 when read.
+//!
+//! An int8 tensor `x` has beside it `x.scale`: f32, of the same rank, one value an output row and 1 in every other dimension.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::store::ModuleRecord;
+use burn::tensor::{DType, Shape, Tensor, TensorData, f16};
+use burn_pack::{Bytes, Reader, Writer};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How floats are stored. Vectors (norms and biases) always stay f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 4 bytes.
+    F32,
+    /// 2 bytes.
+    F16,
+    /// 1 byte and one f32 scale an output row, symmetric.
+    Int8,
+}
+
+/// A named tensor to be written.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    name: String,
+    shape: Vec<usize>,
+    values: Values,
+}
+
+#[derive(Debug, Clone)]
+enum Values {
+    Floats(Vec<f32>),
+    Bytes(Vec<u8>),
+}
+
+impl Entry {
+    /// A float tensor.
+    pub fn floats(name: impl Into<String>, shape: impl Into<Vec<usize>>, values: Vec<f32>) -> Self {
+        Self {
+            name: name.into(),
+            shape: shape.into(),
+            values: Values::Floats(values),
+        }
+    }
+
+    /// Raw bytes.
+    pub fn bytes(name: impl Into<String>, values: Vec<u8>) -> Self {
+        Self {
+            name: name.into(),
+            shape: vec![values.len()],
+            values: Values::Bytes(values),
+        }
+    }
+
+    /// The parameters of a module, by their paths.
+    pub fn of_module(module: &impl Module) -> Vec<Self> {
+        let mut collector = Collector::default();
+        module.visit(&mut collector);
+        collector.entries
+    }
+}
+
+/// The bytes of a `.bpk` file; the same entries give the same bytes.
+///
+/// # Errors
+///
+/// [`Error::File`] if the container refuses them (too many, too large).
+pub fn write(entries: Vec<Entry>, metadata: &[(&str, &str)], precision: Precision) -> Result<Vec<u8>> {
+    let mut tensors = Vec::new();
+    for entry in entries {
+        let tensor = |name: String, dtype, shape: Vec<usize>, bytes| {
+            burn_pack::Tensor::new(name, dtype, Shape::from(shape), None, Bytes::from_bytes_vec(bytes))
+        };
+        match entry.values {
+            Values::Bytes(bytes) => tensors.push(tensor(entry.name, DType::U8, entry.shape, bytes)),
+            Values::Floats(values) if precision == Precision::F32 || entry.shape.len() < 2 => {
+                tensors.push(tensor(entry.name, DType::F32, entry.shape, little_endian(&values)));
+            }
+            Values::Floats(values) if precision == Precision::F16 => {
+                let bytes = values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect();
+                tensors.push(tensor(entry.name, DType::F16, entry.shape, bytes));
+            }
+            Values::Floats(values) => {
+                let axis = output_axis(&entry.name, entry.shape.len());
+                let (scales, bytes) = quantise(&values, &entry.shape, axis);
+                let mut scale_shape = vec![1; entry.shape.len()];
+                scale_shape[axis] = scales.len();
+                tensors.push(tensor(format!("{}.scale", entry.name), DType::F32, scale_shape, little_endian(&scales)));
+                tensors.push(tensor(entry.name, DType::I8, entry.shape, bytes));
+            }
+        }
+    }
+    let writer = metadata
+        .iter()
+        .fold(Writer::new(tensors), |writer, (key, value)| writer.with_metadata(key, value));
+    let bytes = writer.into_bytes().map_err(|error| Error::file("burnpack", error))?;
+    Ok(bytes.to_vec())
+}
+
+/// A `.bpk` file read from bytes, int8 and f16 widened.
+#[derive(Debug, Clone)]
+pub struct Pack {
+    file: String,
+    metadata: BTreeMap<String, String>,
+    tensors: BTreeMap<String, TensorData>,
+}
+
+impl Pack {
+    /// Reads the bytes of `file`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] for a damaged container, an unknown type or scales that do not fit.
+    pub fn read(file: &str, bytes: Vec<u8>) -> Result<Self> {
+        let refuse = |error: burn_pack::Error| Error::file(file, error);
+        let reader = Reader::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(refuse)?;
+        let metadata = reader.metadata().clone();
+        let mut stored = BTreeMap::new();
+        for tensor in reader.into_tensors().map_err(refuse)? {
+            let (name, dtype, shape, _, bytes) = tensor.into_parts().map_err(refuse)?;
+            stored.insert(name, TensorData::from_bytes(bytes, shape, dtype));
+        }
+        let mut tensors = BTreeMap::new();
+        for (name, data) in &stored {
+            let widened = match data.dtype() {
+                DType::F32 if scaled(name).is_some_and(|base| stored.get(base).is_some_and(|base| base.dtype() == DType::I8)) => continue,
+                DType::F32 | DType::U8 => data.clone(),
+                DType::F16 => data.clone().convert::<f32>(),
+                DType::I8 => {
+                    let scale = stored
+                        .get(&format!("{name}.scale"))
+                        .ok_or_else(|| Error::file(file, format!("{name} is int8 and has no scale")))?;
+                    widen(data, scale).ok_or_else(|| Error::file(file, format!("{name}: its scale does not fit")))?
+                }
+                other => return Err(Error::file(file, format!("{name} has the unknown type {other:?}"))),
+            };
+            tensors.insert(name.clone(), widened);
+        }
+        Ok(Self {
+            file: file.to_owned(),
+            metadata,
+            tensors,
+        })
+    }
+
+    /// The name given to [`Self::read`].
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// A metadata value.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
+    }
+
+    /// Shape and values of a float tensor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] if it is missing or no float.
+    pub fn floats(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+        let data = self.tensor(name)?;
+        let values = data
+            .as_slice::<f32>()
+            .map_err(|error| Error::file(&self.file, format!("{name}: {error:?}")))?;
+        Ok((data.shape().to_vec(), values.to_vec()))
+    }
+
+    /// A byte tensor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] if it is missing or not of bytes.
+    pub fn bytes(&self, name: &str) -> Result<Vec<u8>> {
+        let bytes = self
+            .tensor(name)?
+            .as_slice::<u8>()
+            .map_err(|error| Error::file(&self.file, format!("{name}: {error:?}")))?;
+        Ok(bytes.to_vec())
+    }
+
+    /// Fills `module`; every parameter and every tensor must find its counterpart.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] naming what is missing, unused or of another shape.
+    pub fn load<M: Module>(&self, module: M) -> Result<M> {
+        let tensors = self
+            .tensors
+            .iter()
+            .map(|(name, data)| {
+                let (bytes, shape, dtype) = data.clone().into_parts();
+                burn_pack::Tensor::new(name.clone(), dtype, shape, None, bytes)
+            })
+            .collect();
+        let bytes = Writer::new(tensors).into_bytes().map_err(|error| Error::file(&self.file, error))?;
+        let record = ModuleRecord::from_bytes(bytes).map_err(|error| Error::file(&self.file, error))?;
+        module.try_load_record(record).map_err(|error| Error::file(&self.file, error))
+    }
+
+    /// The entries again, to be written in another precision.
+    pub fn entries(&self) -> Vec<Entry> {
+        let entry = |(name, data): (&String, &TensorData)| match data.as_slice::<f32>() {
+            Ok(values) => Entry::floats(name, data.shape().to_vec(), values.to_vec()),
+            Err(_) => Entry::bytes(name, data.as_bytes().to_vec()),
+        };
+        self.tensors.iter().map(entry).collect()
+    }
+
+    fn tensor(&self, name: &str) -> Result<&TensorData> {
+        self.tensors
+            .get(name)
+            .ok_or_else(|| Error::file(&self.file, format!("the tensor {name} is missing")))
+    }
+}
+
+/// The dimension that runs over outputs: the second of a linear weight `[in, out]`, the first of an embedding or a convolution.
+fn output_axis(name: &str, rank: usize) -> usize {
+    let table = name.contains("embeddings") || name == "vectors";
+    usize::from(rank == 2 && !table)
+}
+
+fn quantise(values: &[f32], shape: &[usize], axis: usize) -> (Vec<f32>, Vec<u8>) {
+    let row = row_of(shape, axis);
+    let mut scales = vec![0.0f32; shape[axis]];
+    for (i, value) in values.iter().enumerate() {
+        let scale = &mut scales[row(i)];
+        *scale = scale.max(value.abs() / 127.0);
+    }
+    let bytes = values
+        .iter()
+        .enumerate()
+        .map(|(i, value)| match scales[row(i)] {
+            0.0 => 0,
+            scale => (value / scale).round() as i8 as u8,
+        })
+        .collect();
+    (scales, bytes)
+}
+
+fn widen(data: &TensorData, scale: &TensorData) -> Option<TensorData> {
+    let (shape, scale_shape) = (data.shape().to_vec(), scale.shape().to_vec());
+    let scales = scale.as_slice::<f32>().ok()?;
+    let axis = scale_shape.iter().position(|&n| n == scales.len())?;
+    let fits = scale_shape.len() == shape.len()
+        && shape[axis] == scales.len()
+        && scale_shape.iter().product::<usize>() == scales.len();
+    if !fits {
+        return None;
+    }
+    let row = row_of(&shape, axis);
+    let values = data
+        .as_slice::<i8>()
+        .ok()?
+        .iter()
+        .enumerate()
+        .map(|(i, &value)| f32::from(value) * scales[row(i)])
+        .collect::<Vec<_>>();
+    Some(TensorData::new(values, shape))
+}
+
+fn row_of(shape: &[usize], axis: usize) -> impl Fn(usize) -> usize + use<> {
+    let inner: usize = shape[axis + 1..].iter().product();
+    let rows = shape[axis];
+    move |i| i / inner % rows
+}
+
+fn scaled(name: &str) -> Option<&str> {
+    name.strip_suffix(".scale")
+}
+
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[derive(Default)]
+struct Collector {
+    path: Vec<String>,
+    entries: Vec<Entry>,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let data = param.transform_for_save().val().into_data().convert::<f32>();
+        let values = data.as_slice::<f32>().expect("converted to f32").to_vec();
+        self.entries.push(Entry::floats(self.path.join("."), data.shape().to_vec(), values));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries() -> Vec<Entry> {
+        vec![
+            Entry::floats("linear.weight", [2, 3], vec![1.0, -20.0, 0.0, 0.5, 10.0, 0.0]),
+            Entry::floats("word_embeddings.weight", [2, 3], vec![1.0, -0.5, 0.25, 100.0, -50.0, 25.0]),
+            Entry::floats("norm.gamma", [2], vec![1.23456, -0.001]),
+        ]
+    }
+
+    #[track_caller]
+    fn check(precision: Precision, relative: f32) {
+        let bytes = write(entries(), &[("licence", "MIT")], precision).unwrap();
+        assert_eq!(bytes, write(entries(), &[("licence", "MIT")], precision).unwrap());
+        let pack = Pack::read("x.bpk", bytes).unwrap();
+        assert_eq!(pack.metadata("licence"), Some("MIT"));
+        assert_eq!(pack.tensors.len(), 3);
+        for entry in entries() {
+            let (shape, values) = pack.floats(&entry.name).unwrap();
+            assert_eq!(shape, entry.shape);
+            let Values::Floats(expected) = entry.values else { unreachable!() };
+            for (value, expected) in values.iter().zip(expected) {
+                assert!((value - expected).abs() <= relative * expected.abs() + 1e-9, "{}: {value} {expected}", entry.name);
+            }
+        }
+        assert_eq!(pack.floats("norm.gamma").unwrap().1, [1.23456, -0.001]);
+    }
+
+    #[test]
+    fn every_precision_round_trips_row_by_row() {
+        check(Precision::F32, 0.0);
+        check(Precision::F16, 1e-3);
+        check(Precision::Int8, 1e-2);
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let mut bytes = write(entries(), &[], Precision::Int8).unwrap();
+        bytes.truncate(bytes.len() - 300);
+        let error = Pack::read("text.bpk", bytes).unwrap_err().to_string();
+        assert!(error.starts_with("text.bpk: "), "{error}");
+        let pack = Pack::read("x.bpk", write(entries(), &[], Precision::F32).unwrap()).unwrap();
+        let error = pack.floats("other").unwrap_err().to_string();
+        assert_eq!(error, "x.bpk: the tensor other is missing");
+    }
+}

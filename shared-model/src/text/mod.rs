@@ -1,0 +1,5 @@
+//! Text encoders.
+
+mod bert;
+
+pub use bert::{Bert, BertConfig};

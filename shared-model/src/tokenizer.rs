@@ -1,0 +1,117 @@
+//! WordPiece through the `tokenizers` crate, with the mention carried from characters to tokens.
+
+use std::ops::Range;
+
+use tokenizers::Tokenizer as Inner;
+
+use crate::data::Mention;
+use crate::error::{Error, Result};
+
+/// Longer texts are refused.
+pub const MAX_CHARACTERS: usize = 20_000;
+
+/// Tokens of a window, [CLS] and [SEP] included.
+pub const MAX_TOKENS: usize = 512;
+
+/// A text as token ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Ids, [CLS] first and [SEP] last; at most [`MAX_TOKENS`].
+    pub ids: Vec<u32>,
+    /// The tokens of the mention, as positions in `ids`.
+    pub mention: Option<Range<usize>>,
+}
+
+/// Text to token ids, without padding.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    inner: Inner,
+    cls: u32,
+    sep: u32,
+}
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] if it is malformed or knows no [CLS] or [SEP].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let refuse = |reason: &dyn std::fmt::Display| Error::Tokenizer(reason.to_string());
+        let mut inner = Inner::from_bytes(bytes).map_err(|error| refuse(&error))?;
+        inner.with_truncation(None).map_err(|error| refuse(&error))?;
+        inner.with_padding(None);
+        let special = |token: &str| {
+            inner
+                .token_to_id(token)
+                .ok_or_else(|| refuse(&format!("the vocabulary has no {token}")))
+        };
+        let (cls, sep) = (special("[CLS]")?, special("[SEP]")?);
+        Ok(Self { inner, cls, sep })
+    }
+
+    /// Encodes `text`; beyond [`MAX_TOKENS`] the window centred on the mention, or the beginning where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TextTooLong`] beyond [`MAX_CHARACTERS`], [`Error::Span`] for a mention outside the text.
+    pub fn encode(&self, text: &str, mention: Option<Mention>) -> Result<Encoded> {
+        let length = text.chars().count();
+        if length > MAX_CHARACTERS {
+            return Err(Error::TextTooLong {
+                length,
+                max: MAX_CHARACTERS,
+            });
+        }
+        if let Some(mention) = mention {
+            mention.surface(text)?;
+        }
+        let encoding = self
+            .inner
+            .encode_char_offsets(text, false)
+            .map_err(|error| Error::Tokenizer(error.to_string()))?;
+
+        let pieces = encoding.get_ids();
+        let covered = mention.and_then(|mention| {
+            let inside = |&(start, end): &(usize, usize)| start < mention.end && mention.start < end;
+            let first = encoding.get_offsets().iter().position(inside)?;
+            let last = encoding.get_offsets().iter().rposition(inside)?;
+            Some(first..last + 1)
+        });
+        let window = window(pieces.len(), covered.as_ref());
+
+        let mut ids = Vec::with_capacity(window.len() + 2);
+        ids.push(self.cls);
+        ids.extend(&pieces[window.clone()]);
+        ids.push(self.sep);
+        let mention = covered.map(|covered| {
+            let position = |piece: usize| piece.clamp(window.start, window.end) - window.start + 1;
+            position(covered.start)..position(covered.end)
+        });
+        Ok(Encoded { ids, mention })
+    }
+}
+
+fn window(n_pieces: usize, mention: Option<&Range<usize>>) -> Range<usize> {
+    let width = (MAX_TOKENS - 2).min(n_pieces);
+    let start = mention.map_or(0, |mention| {
+        let centre = (mention.start + mention.end) / 2;
+        centre.saturating_sub((MAX_TOKENS - 2) / 2).min(n_pieces - width)
+    });
+    start..start + width
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_full_and_hold_the_mention() {
+        assert_eq!(window(0, None), 0..0);
+        assert_eq!(window(300, Some(&(299..300))), 0..300);
+        assert_eq!(window(700, None), 0..510);
+        assert_eq!(window(700, Some(&(0..2))), 0..510);
+        assert_eq!(window(700, Some(&(350..352))), 96..606);
+        assert_eq!(window(700, Some(&(698..700))), 190..700);
+    }
+}

@@ -1,0 +1,101 @@
+//! Image encoders: one enum over both, so that everything downstream takes any width.
+
+mod detr;
+mod efficientnet;
+mod resnet;
+
+use burn::prelude::*;
+use image::RgbImage;
+use serde::{Deserialize, Serialize};
+
+pub use detr::{Detr, DetrConfig, DetrOutput};
+pub use efficientnet::{EfficientNetLite0, EfficientNetOutput, N_CLASSES};
+pub use resnet::{ResNet, ResNetConfig};
+
+/// Which image encoder, and its size.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum VisionConfig {
+    /// 49 patch tokens of width 1,280; 1,000 classes.
+    Efficientnet,
+    /// 100 query tokens of width 256; the detector's classes.
+    Detr(DetrConfig),
+}
+
+impl VisionConfig {
+    /// Initializes a [`Vision`] with random weights.
+    pub fn init(&self, device: &Device) -> Vision {
+        match self {
+            Self::Efficientnet => Vision::Efficientnet(EfficientNetLite0::init(device)),
+            Self::Detr(config) => Vision::Detr(config.init(device)),
+        }
+    }
+}
+
+/// An image encoder.
+#[derive(Module, Debug)]
+pub enum Vision {
+    /// See [`EfficientNetLite0`].
+    Efficientnet(EfficientNetLite0),
+    /// See [`Detr`].
+    Detr(Detr),
+}
+
+/// A picture as a normalised plane for one encoder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pixels {
+    /// `[3, height, width]`, row-major.
+    pub values: Vec<f32>,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+/// What an encoder sees in one picture.
+#[derive(Debug, Clone)]
+pub struct VisionTokens {
+    /// `[1, tokens, width]`
+    pub tokens: Tensor<3>,
+    /// Mean over the tokens, those of DETR weighted by 1 - p(no object): `[1, width]`
+    pub pooled: Tensor<2>,
+    /// Class probabilities, for DETR the mean over its queries: `[1, classes]`
+    pub classes: Tensor<2>,
+}
+
+impl Vision {
+    /// The encoder's own preprocessing.
+    pub fn preprocess(&self, picture: &RgbImage) -> Pixels {
+        match self {
+            Self::Efficientnet(_) => efficientnet::preprocess(picture),
+            Self::Detr(_) => detr::preprocess(picture, detr::SHORT_SIDE, detr::LONG_SIDE),
+        }
+    }
+
+    /// Encodes one picture.
+    pub fn forward(&self, pixels: &Pixels, device: &Device) -> VisionTokens {
+        let size = [1, 3, pixels.height, pixels.width];
+        let input = Tensor::<4>::from_data(TensorData::new(pixels.values.clone(), size), device);
+        match self {
+            Self::Efficientnet(model) => {
+                let output = model.forward(input);
+                VisionTokens {
+                    pooled: output.tokens.clone().mean_dim(1).squeeze_dim(1),
+                    tokens: output.tokens,
+                    classes: burn::tensor::activation::softmax(output.logits, 1),
+                }
+            }
+            Self::Detr(model) => {
+                let output = model.forward(input, &[[pixels.height, pixels.width]]);
+                let probabilities = output.probabilities();
+                let object = output.no_object().neg().add_scalar(1.0).unsqueeze_dim(2); // [1, queries, 1]
+                let weighted = output.tokens.clone() * object.clone();
+                VisionTokens {
+                    pooled: (weighted.sum_dim(1) / object.sum_dim(1).clamp_min(1e-6)).squeeze_dim(1),
+                    tokens: output.tokens,
+                    classes: probabilities.mean_dim(1).squeeze_dim(1),
+                }
+            }
+        }
+    }
+}

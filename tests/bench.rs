@@ -1,0 +1,41 @@
+//! `cargo xtask bench`: the page's first and warm answers on the CPU, a step at a time.
+
+use std::path::Path;
+use std::time::Instant;
+
+use shared_model::data::Post;
+use tests::chromium::Browser;
+use tests::page::{Page, folder};
+use xtask::serve::Server;
+
+/// Posts with text and picture. What was encoded before is used again: each is asked once.
+const POSTS: [&str; 8] = ["b-windmill-1", "b-hammer-1", "b-opera-1", "b-safari-1", "b-pyramid-1", "b-china-1", "b-cat-1", "b-firefox-1"];
+
+fn main() {
+    let kb = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/kb").canonicalize().expect("the knowledge base");
+    let rows = std::fs::read_to_string(kb.join("test.jsonl")).expect("its test rows");
+    let rows: Vec<Post> = rows.lines().map(|line| serde_json::from_str(line).expect("a row")).collect();
+
+    let server = Server::start(&folder(), 0).expect("a server");
+    let browser = Browser::launch();
+    let opening = Instant::now();
+    let page = Page::open(&browser, &format!("{}?device=cpu", server.address()));
+    println!("page stands after     {:>8.0} ms, {:>10} bytes", opening.elapsed().as_secs_f64() * 1e3, server.bytes_sent());
+    let loading = Instant::now();
+    page.load();
+    println!("model is ready after  {:>8.0} ms, {:>10} bytes in all", loading.elapsed().as_secs_f64() * 1e3, server.bytes_sent());
+
+    println!("\n{:14} {:>10}  steps as the page tells them", "post", "wall ms");
+    for id in POSTS {
+        let row = rows.iter().find(|row| row.id == id).unwrap_or_else(|| panic!("there is no row {id}"));
+        let pictures: Vec<_> = row.images.iter().map(|image| kb.join(image)).collect();
+        page.write(&row.text);
+        page.give_pictures(&pictures);
+        page.choose(row.mention.expect("a mention"));
+        let start = Instant::now();
+        assert_eq!(page.run(), "done");
+        let wall = start.elapsed().as_secs_f64() * 1e3;
+        let steps: Vec<String> = page.times().into_iter().map(|(label, time)| format!("{label} {time}")).collect();
+        println!("{id:14} {wall:>10.0}  {}", steps.join(", "));
+    }
+}

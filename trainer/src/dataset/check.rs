@@ -1,0 +1,105 @@
+//! `imn data check`.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+
+use anyhow::bail;
+use serde::Serialize;
+
+use super::{Dataset, Split, picture, validate};
+use crate::files::{progress, read_jsonl};
+use shared_model::data::Post;
+
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    entities: usize,
+    entities_without_timeline: usize,
+    timeline_posts: usize,
+    mentions: BTreeMap<&'static str, usize>,
+    nil_mentions: usize,
+    pictures: usize,
+    missing_pictures: Vec<String>,
+    corrupt_pictures: Vec<String>,
+    problems: Vec<String>,
+}
+
+/// Counts and names; fails if anything is wrong.
+pub(crate) fn check(folder: &Path, json: bool) -> anyhow::Result<()> {
+    let dataset = Dataset::open(folder)?;
+    let ids = dataset.positions();
+    let owners: HashSet<&str> = dataset.timeline.iter().map(|post| post.entity.as_str()).collect();
+    let mut paths: BTreeSet<String> = dataset.timeline.iter().flat_map(|post| post.images.clone()).collect();
+    let mut report = Report {
+        entities: dataset.entities.len(),
+        entities_without_timeline: dataset.entities.len() - owners.len(),
+        timeline_posts: dataset.timeline.len(),
+        ..Report::default()
+    };
+
+    for split in Split::ALL {
+        let file = split.file();
+        if !folder.join(file).exists() {
+            continue;
+        }
+        let posts: Vec<Post> = read_jsonl(&folder.join(file))?;
+        let mut seen = HashSet::new();
+        for post in &posts {
+            let mut problem = |what: String| report.problems.push(format!("{file}, {:?}: {what}", post.id));
+            if let Err(error) = validate(post) {
+                problem(format!("{error:#}"));
+            }
+            if !seen.insert(&post.id) {
+                problem("the id stands twice".to_owned());
+            }
+            let named = post.candidates.iter().flatten().chain(&post.entity);
+            for id in named.filter(|id| !ids.contains_key(id.as_str())) {
+                problem(format!("no entity {id:?}"));
+            }
+            paths.extend(post.images.iter().filter(|path| shared_model::bundle::is_inside(path)).cloned());
+        }
+        report.nil_mentions += posts.iter().filter(|post| post.entity.is_none()).count();
+        report.mentions.insert(file, posts.len());
+    }
+
+    let bar = progress(paths.len(), "pictures");
+    report.pictures = paths.len();
+    for path in paths {
+        let file = folder.join(&path);
+        if !file.exists() {
+            report.missing_pictures.push(path);
+        } else if let Err(error) = picture(&file) {
+            report.corrupt_pictures.push(format!("{error:#}"));
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print(&report);
+    }
+    match report.problems.len() + report.missing_pictures.len() + report.corrupt_pictures.len() {
+        0 => Ok(()),
+        n => bail!("{}: {n} problems", folder.display()),
+    }
+}
+
+fn print(report: &Report) {
+    println!("{} entities, {} of them without a timeline", report.entities, report.entities_without_timeline);
+    println!("{} timeline posts", report.timeline_posts);
+    for (file, n) in &report.mentions {
+        println!("{n} mentions in {file}");
+    }
+    println!("{} mentions without an entity (NIL)", report.nil_mentions);
+    println!("{} pictures", report.pictures);
+    for path in &report.missing_pictures {
+        println!("missing: {path}");
+    }
+    for path in &report.corrupt_pictures {
+        println!("corrupt: {path}");
+    }
+    for problem in &report.problems {
+        println!("{problem}");
+    }
+}

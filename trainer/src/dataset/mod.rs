@@ -1,0 +1,168 @@
+//! The canonical dataset folder.
+
+mod check;
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::ValueEnum;
+use image::RgbImage;
+use serde::{Deserialize, Serialize};
+use shared_model::bundle::is_inside;
+use shared_model::data::{Entity, MAX_IMAGES, Post, TimelinePost};
+
+pub(crate) use check::check;
+
+use crate::files::{read, read_json, read_jsonl};
+
+/// The version that this code reads.
+const FORMAT: u32 = 1;
+
+/// A dataset without its mentions.
+pub(crate) struct Dataset {
+    /// Its folder.
+    pub(crate) folder: PathBuf,
+    /// `dataset.json`.
+    pub(crate) info: Info,
+    /// `entities.jsonl`.
+    pub(crate) entities: Vec<Entity>,
+    /// `timeline.jsonl`, empty if absent.
+    pub(crate) timeline: Vec<TimelinePost>,
+}
+
+/// `dataset.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Info {
+    format: u32,
+    /// What it is called.
+    pub(crate) name: String,
+    /// Under which licence it stands.
+    pub(crate) licence: String,
+    /// Where it comes from.
+    pub(crate) source: String,
+    /// Who the candidates of a row are that names none.
+    pub(crate) candidate_policy: CandidatePolicy,
+}
+
+/// Where a mention's candidates come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CandidatePolicy {
+    /// The row's own list; where it has none, the bearers of the name.
+    Given,
+    /// The 100 entities with the most similar names. The gold is never added.
+    #[value(name = "fuzzy-100")]
+    #[serde(rename = "fuzzy-100")]
+    Fuzzy100,
+    /// All entities.
+    FullKb,
+}
+
+impl CandidatePolicy {
+    /// As written in files and flags.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Fuzzy100 => "fuzzy-100",
+            Self::FullKb => "full-kb",
+        }
+    }
+}
+
+/// A part of the mentions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Split {
+    /// `train.jsonl`
+    Train,
+    /// `dev.jsonl`
+    Dev,
+    /// `test.jsonl`
+    Test,
+}
+
+impl Split {
+    const ALL: [Self; 3] = [Self::Train, Self::Dev, Self::Test];
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::Train => "train.jsonl",
+            Self::Dev => "dev.jsonl",
+            Self::Test => "test.jsonl",
+        }
+    }
+}
+
+impl Dataset {
+    /// Reads everything but mentions and pictures; ids must be unique and owners known.
+    pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
+        let info: Info = read_json(&folder.join("dataset.json")).context("not a dataset folder")?;
+        if info.format > FORMAT {
+            bail!("{}: format {} is newer than this program, which reads up to {FORMAT}", folder.display(), info.format);
+        }
+        let dataset = Self {
+            entities: read_jsonl(&folder.join("entities.jsonl"))?,
+            timeline: optional(&folder.join("timeline.jsonl"))?,
+            folder: folder.to_owned(),
+            info,
+        };
+        let mut ids = HashSet::new();
+        for entity in &dataset.entities {
+            ensure!(!entity.name.trim().is_empty(), "entities.jsonl: {:?} has no name", entity.id);
+            ensure!(ids.insert(entity.id.as_str()), "entities.jsonl: the id {:?} stands twice", entity.id);
+        }
+        for (i, post) in dataset.timeline.iter().enumerate() {
+            ensure!(ids.contains(post.entity.as_str()), "timeline.jsonl, post {}: no entity {:?}", i + 1, post.entity);
+            for path in &post.images {
+                inside(path).with_context(|| format!("timeline.jsonl, post {}", i + 1))?;
+            }
+        }
+        Ok(dataset)
+    }
+
+    /// Reads one part of the mentions.
+    pub(crate) fn posts(&self, split: Split) -> anyhow::Result<Vec<Post>> {
+        let path = self.folder.join(split.file());
+        let posts: Vec<Post> = read_jsonl(&path)?;
+        for post in &posts {
+            validate(post).with_context(|| format!("{}, {:?}", path.display(), post.id))?;
+        }
+        Ok(posts)
+    }
+
+    /// Each entity's position by its id.
+    pub(crate) fn positions(&self) -> HashMap<&str, usize> {
+        self.entities.iter().enumerate().map(|(position, entity)| (entity.id.as_str(), position)).collect()
+    }
+}
+
+/// Refuses a mention outside its text and a path out of the folder.
+pub(crate) fn validate(post: &Post) -> anyhow::Result<()> {
+    if let Some(mention) = post.mention {
+        mention.surface(&post.text)?;
+    }
+    ensure!(!post.text.is_empty() || !post.images.is_empty(), "the post is empty: it needs a text or a picture");
+    post.images.iter().try_for_each(|path| inside(path))
+}
+
+/// Decodes the pictures of a post, at most [`MAX_IMAGES`]; more are named on standard error.
+pub(crate) fn pictures(folder: &Path, paths: &[String]) -> anyhow::Result<Vec<RgbImage>> {
+    if paths.len() > MAX_IMAGES {
+        eprintln!("{} has {} pictures; the first {MAX_IMAGES} are used", paths[0], paths.len());
+    }
+    paths.iter().take(MAX_IMAGES).map(|path| picture(&folder.join(path))).collect()
+}
+
+/// Decodes one picture.
+pub(crate) fn picture(path: &Path) -> anyhow::Result<RgbImage> {
+    shared_model::image::decode(&read(path)?).with_context(|| path.display().to_string())
+}
+
+fn inside(path: &str) -> anyhow::Result<()> {
+    ensure!(is_inside(path), "the picture path {path:?} must be relative and may not leave its folder");
+    Ok(())
+}
+
+fn optional<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
+    if path.exists() { read_jsonl(path) } else { Ok(Vec::new()) }
+}

@@ -1,0 +1,65 @@
+//! `imn embed`: the tokens of a post, for other programs.
+
+use anyhow::Context as _;
+use burn::tensor::Tensor;
+use safetensors::tensor::{Dtype, TensorView};
+use shared_model::linker::{Encoders, read};
+
+use crate::dataset::picture;
+use crate::device::DeviceArg;
+use crate::run::EncoderOrigin;
+use crate::{EmbedArgs, VisionArg, files};
+
+/// Writes `text`, `image` and `word`, each f32 `[tokens, width]`.
+pub(crate) fn embed(args: EmbedArgs, device: DeviceArg) -> anyhow::Result<()> {
+    let origin = match (args.source.weights, args.source.bundle) {
+        (Some(folder), _) => EncoderOrigin::Weights {
+            folder,
+            detr: matches!(args.vision, VisionArg::Detr),
+        },
+        (None, Some(folder)) => EncoderOrigin::Bundle { folder },
+        (None, None) => unreachable!("clap requires one of them"),
+    };
+    if let Some(span) = args.span {
+        span.surface(&args.text)?;
+    }
+    let pictures = args.image.iter().map(|path| picture(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let encoders = origin.load(&device.open()?)?.encoders;
+
+    let mut matrices: Vec<(&str, [usize; 2], Vec<f32>)> = Vec::new();
+    let encoded = encoders.tokenizer.encode(&args.text, args.span)?;
+    let (text, _) = encoders.text_tokens(&[encoded]);
+    matrices.push(matrix("text", text)?);
+    if !pictures.is_empty() {
+        let tokens = pictures.iter().map(|picture| encoders.image_tokens(picture).tokens).collect();
+        matrices.push(matrix("image", Tensor::cat(tokens, 1))?);
+    }
+    match word(&encoders, &args.text, args.span)? {
+        Some(vector) => matrices.push(("word", [1, vector.len()], vector)),
+        None => eprintln!("word: no mention given, or none of its words is in the table"),
+    }
+    eprintln!("joint: not among these encoders");
+
+    let bytes: Vec<Vec<u8>> = matrices
+        .iter()
+        .map(|(_, _, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        .collect();
+    let views = matrices
+        .iter()
+        .zip(&bytes)
+        .map(|((name, shape, _), bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    files::write(&args.out, &safetensors::serialize(views, None).context("safetensors")?)
+}
+
+fn matrix(name: &str, tokens: Tensor<3>) -> anyhow::Result<(&str, [usize; 2], Vec<f32>)> {
+    let [_, n, width] = tokens.dims();
+    Ok((name, [n, width], pollster::block_on(read(tokens))?))
+}
+
+fn word(encoders: &Encoders, text: &str, span: Option<shared_model::data::Mention>) -> anyhow::Result<Option<Vec<f32>>> {
+    let (Some(words), Some(span)) = (&encoders.words, span) else {
+        return Ok(None);
+    };
+    Ok(words.embed(span.surface(text)?))
+}

@@ -1,0 +1,241 @@
+//! `imn eval`: how often the right entity comes first.
+
+use std::collections::HashSet;
+
+use anyhow::{Context as _, ensure};
+use serde::Serialize;
+use serde_json::json;
+use shared_model::data::{Candidate, Post, Ranking};
+use shared_model::kb::Pooled;
+use shared_model::linker::Linker;
+use shared_model::prototype::Selection;
+
+use crate::dataset::{CandidatePolicy, Dataset, pictures};
+use crate::device::DeviceArg;
+use crate::files::progress;
+use crate::prototypes::build;
+use crate::run::{EncoderOrigin, open_run};
+use crate::{EvalArgs, run};
+
+/// Prototypes a modality where a bundle does not say.
+const K: usize = 10;
+/// Bins of the calibration error.
+const BINS: usize = 10;
+/// How ties count, as printed.
+const TIE_RULE: &str = "expected value over the orders of equal scores";
+
+/// Metrics over mentions that have a gold; shares between 0 and 1.
+#[derive(Debug, Default, Clone, Serialize)]
+struct Metrics {
+    n: usize,
+    #[serde(rename = "p@1")]
+    p_at_1: f64,
+    #[serde(rename = "r@3")]
+    r_at_3: f64,
+    #[serde(rename = "r@10")]
+    r_at_10: f64,
+    mrr: f64,
+    ece: f64,
+    recall: f64,
+}
+
+/// One mention's outcome.
+struct Outcome {
+    seen: bool,
+    /// Candidates with a higher and with the same score as the gold; `None` if the gold is no candidate.
+    place: Option<(usize, usize)>,
+    confidence: f64,
+    right: bool,
+}
+
+/// Evaluates a split.
+pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::Result<()> {
+    let dataset = Dataset::open(&args.dataset)?;
+    let posts = dataset.posts(args.split)?;
+    let policy = args.candidates.unwrap_or(dataset.info.candidate_policy);
+    let device = device.open()?;
+
+    let (origin, trained) = match (&args.model.run, &args.model.bundle) {
+        (Some(folder), _) => (open_run(folder)?.encoders, HashSet::new()),
+        (None, Some(folder)) => {
+            let training = run::manifest(folder)?.training;
+            let trained = training.map(|training| training.entities).unwrap_or_default();
+            (EncoderOrigin::Bundle { folder: folder.clone() }, trained.into_iter().collect())
+        }
+        (None, None) => unreachable!("clap requires one of them"),
+    };
+    let model = origin.load(&device)?;
+    let kb = build(&dataset, &model.encoders, K, Selection::Pagerank)?;
+    let linker = Linker::new(model.encoders, kb, model.scorer, model.calibration);
+
+    let golds: Vec<&Post> = posts.iter().filter(|post| post.entity.is_some()).collect();
+    ensure!(!golds.is_empty(), "{}: no mention of this split has an entity", dataset.folder.display());
+    let bar = progress(golds.len(), "mentions");
+    let mut outcomes = Vec::with_capacity(golds.len());
+    for post in &golds {
+        outcomes.push(outcome(&linker, &dataset, post, policy, &trained).with_context(|| format!("{:?}", post.id))?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+
+    let part = |seen: bool| Metrics::of(&outcomes.iter().filter(|outcome| outcome.seen == seen).collect::<Vec<_>>());
+    let all = Metrics::of(&outcomes.iter().collect::<Vec<_>>());
+    if as_json {
+        let mut report = serde_json::to_value(&all)?;
+        report["tie_rule"] = json!(TIE_RULE);
+        report["candidate_policy"] = json!(policy.name());
+        report["nil_mentions"] = json!(posts.len() - golds.len());
+        report["seen"] = serde_json::to_value(part(true))?;
+        report["unseen"] = serde_json::to_value(part(false))?;
+        println!("{report:#}");
+    } else {
+        println!("candidates: {}; ties: {TIE_RULE}", policy.name());
+        println!("{:>8} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7}", "", "n", "P@1", "R@3", "R@10", "MRR", "ECE", "recall");
+        for (name, metrics) in [("all", all), ("seen", part(true)), ("unseen", part(false))] {
+            metrics.print(name);
+        }
+    }
+    Ok(())
+}
+
+fn outcome(
+    linker: &Linker,
+    dataset: &Dataset,
+    post: &Post,
+    policy: CandidatePolicy,
+    trained: &HashSet<String>,
+) -> anyhow::Result<Outcome> {
+    let mention = post.mention.context("the row has no mention")?;
+    let gold = post.entity.as_deref().context("the row has no entity")?;
+    let surface = mention.surface(&post.text)?;
+    let candidates: Vec<usize> = match (policy, &post.candidates) {
+        (CandidatePolicy::Given, Some(ids)) => ids
+            .iter()
+            .map(|id| linker.kb.position(id).with_context(|| format!("no entity {id:?}")))
+            .collect::<anyhow::Result<_>>()?,
+        (CandidatePolicy::Given, None) => linker.aliases.candidates(surface),
+        (CandidatePolicy::Fuzzy100, _) => linker.aliases.nearest(surface, 100),
+        (CandidatePolicy::FullKb, _) => (0..linker.kb.text.entities.len()).collect(),
+    };
+    let images = pictures(&dataset.folder, &post.images)?
+        .iter()
+        .map(|picture| pollster::block_on(linker.encoders.image(picture)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let encoded = linker.encoders.tokenizer.encode(&post.text, Some(mention))?;
+    let text = pollster::block_on(linker.encoders.texts(&[encoded]))?.into_iter().next();
+    let ranking = linker.rank(&Pooled::of(text, &images), &post.text, mention, &candidates)?;
+    let listed = ranking.candidates.iter().all(|candidate| trained.contains(&candidate.entity));
+    Ok(Outcome::of(&ranking, gold, !ranking.candidates.is_empty() && listed))
+}
+
+impl Outcome {
+    fn of(ranking: &Ranking, gold: &str, seen: bool) -> Self {
+        let candidates = &ranking.candidates;
+        let place = candidates.iter().find(|candidate| candidate.entity == gold).map(|gold| {
+            let count = |test: &dyn Fn(&Candidate) -> bool| candidates.iter().filter(|candidate| test(candidate)).count();
+            (count(&|other| other.score > gold.score), count(&|other| other.score == gold.score) - 1)
+        });
+        let best = candidates.first();
+        Self {
+            seen,
+            place,
+            confidence: best.map_or(0.0, |best| f64::from(best.probability)),
+            right: best.is_some_and(|best| best.entity == gold),
+        }
+    }
+
+    /// The share of orders of equal scores in which the gold is among the first k.
+    fn recall_at(&self, k: usize) -> f64 {
+        self.place.map_or(0.0, |(better, equal)| {
+            k.saturating_sub(better).min(equal + 1) as f64 / (equal + 1) as f64
+        })
+    }
+
+    fn reciprocal_rank(&self) -> f64 {
+        self.place.map_or(0.0, |(better, equal)| {
+            (1..=equal + 1).map(|i| 1.0 / (better + i) as f64).sum::<f64>() / (equal + 1) as f64
+        })
+    }
+}
+
+impl Metrics {
+    fn of(outcomes: &[&Outcome]) -> Self {
+        if outcomes.is_empty() {
+            return Self::default();
+        }
+        let n = outcomes.len();
+        let mean = |value: &dyn Fn(&Outcome) -> f64| outcomes.iter().map(|outcome| value(outcome)).sum::<f64>() / n as f64;
+        Self {
+            n,
+            p_at_1: mean(&|outcome| outcome.recall_at(1)),
+            r_at_3: mean(&|outcome| outcome.recall_at(3)),
+            r_at_10: mean(&|outcome| outcome.recall_at(10)),
+            mrr: mean(&Outcome::reciprocal_rank),
+            ece: calibration_error(outcomes),
+            recall: mean(&|outcome| f64::from(u8::from(outcome.place.is_some()))),
+        }
+    }
+
+    fn print(&self, name: &str) {
+        if self.n == 0 {
+            println!("{name:>8} {:>6}", 0);
+            return;
+        }
+        println!(
+            "{name:>8} {:>6} {:>6.3} {:>6.3} {:>6.3} {:>6.3} {:>6.3} {:>7.3}",
+            self.n, self.p_at_1, self.r_at_3, self.r_at_10, self.mrr, self.ece, self.recall
+        );
+    }
+}
+
+/// Expected calibration error over equal bins of the best candidate's probability.
+fn calibration_error(outcomes: &[&Outcome]) -> f64 {
+    let bin = |outcome: &Outcome| ((outcome.confidence * BINS as f64) as usize).min(BINS - 1);
+    (0..BINS)
+        .map(|wanted| {
+            let inside = || outcomes.iter().filter(|outcome| bin(outcome) == wanted);
+            let gap: f64 = inside().map(|outcome| outcome.confidence - f64::from(u8::from(outcome.right))).sum();
+            gap.abs() / outcomes.len() as f64
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared_model::data::{Cues, Mention};
+
+    fn ranking(scores: &[(&str, f32)]) -> Ranking {
+        Ranking {
+            mention: Mention { start: 0, end: 1 },
+            candidates: scores
+                .iter()
+                .map(|&(entity, score)| Candidate {
+                    entity: entity.to_owned(),
+                    score,
+                    probability: 0.5,
+                    cues: Cues::default(),
+                })
+                .collect(),
+            nil_probability: None,
+            scorer: "prototype".to_owned(),
+        }
+    }
+
+    #[test]
+    fn ties_count_by_expectation_and_a_missing_gold_is_a_miss() {
+        let tied = Outcome::of(&ranking(&[("a", 2.0), ("b", 1.0), ("gold", 1.0), ("c", 1.0)]), "gold", false);
+        assert_eq!(tied.place, Some((1, 2)));
+        assert_eq!(tied.recall_at(1), 0.0);
+        assert!((tied.recall_at(3) - 2.0 / 3.0).abs() < 1e-12);
+        assert_eq!(tied.recall_at(10), 1.0);
+        assert!((tied.reciprocal_rank() - (0.5 + 1.0 / 3.0 + 0.25) / 3.0).abs() < 1e-12);
+
+        let missed = Outcome::of(&ranking(&[("a", 2.0)]), "gold", false);
+        assert_eq!((missed.recall_at(10), missed.reciprocal_rank()), (0.0, 0.0));
+        let first = Outcome::of(&ranking(&[("gold", 2.0), ("a", 1.0)]), "gold", false);
+        assert_eq!((first.recall_at(1), first.reciprocal_rank()), (1.0, 1.0));
+        let metrics = Metrics::of(&[&missed, &first]);
+        assert_eq!((metrics.p_at_1, metrics.recall, metrics.ece), (0.5, 0.5, 0.0));
+    }
+}

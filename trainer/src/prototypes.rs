@@ -1,0 +1,229 @@
+//! `imn prototypes`: a dataset's timelines to a knowledge base with prototypes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use image::RgbImage;
+use image::codecs::jpeg::JpegEncoder;
+use serde::Deserialize;
+use shared_model::bundle::Licence;
+use shared_model::data::MAX_IMAGES;
+use shared_model::kb::{KbPost, KbText, KnowledgeBase, Pooled};
+use shared_model::linker::Encoders;
+use shared_model::pack::{Precision, write};
+use shared_model::prototype::Selection;
+
+use crate::dataset::{Dataset, picture, pictures};
+use crate::device::DeviceArg;
+use crate::files::{self, progress, read_jsonl};
+use crate::run::{EncoderOrigin, Example, FORMAT, Run};
+use crate::{PrototypesArgs, SelectArg, VisionArg, weights};
+
+/// The longer side of a thumbnail.
+const THUMB: u32 = 192;
+/// Texts encoded at once.
+const BATCH: usize = 16;
+
+/// Writes the run folder.
+pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Result<()> {
+    let dataset = Dataset::open(&args.dataset)?;
+    let origin = match args.bundle {
+        Some(bundle) => EncoderOrigin::Bundle {
+            folder: bundle.canonicalize().with_context(|| bundle.display().to_string())?,
+        },
+        None => {
+            let folder = weights::folder(args.weights)?;
+            EncoderOrigin::Weights {
+                folder: folder.canonicalize().with_context(|| format!("{} does not exist; `imn weights fetch` makes it", folder.display()))?,
+                detr: matches!(args.vision, VisionArg::Detr),
+            }
+        }
+    };
+    let model = origin.load(&device.open()?)?;
+    let selection = match args.select {
+        SelectArg::Pagerank => Selection::Pagerank,
+        SelectArg::Random => Selection::Random { seed: 0 },
+    };
+    let mut kb = build(&dataset, &model.encoders, args.k as usize, selection)?;
+
+    let examples = examples(&dataset)?;
+    let mut pictures = thumbnails(&dataset.folder, &mut kb.text.posts, &args.run)?;
+    let n_thumbs = pictures.len();
+    for path in examples.iter().flat_map(|example| &example.images) {
+        let copy = format!("examples/{}", file_name(path));
+        files::write(&args.run.join(&copy), &files::read(&dataset.folder.join(path))?)?;
+        pictures.insert(copy, path.clone());
+    }
+    let credits = credits(&dataset, &pictures)?;
+
+    files::write_json(&args.run.join("kb.json"), &kb.text)?;
+    files::write(&args.run.join("kb.bpk"), &write(kb.entries(), &[], Precision::F16)?)?;
+    let run = Run {
+        format: FORMAT,
+        name: dataset.info.name,
+        licence: dataset.info.licence,
+        source: dataset.info.source,
+        encoders: origin,
+        scorer: model.scorer,
+        calibration: model.calibration,
+        examples: examples
+            .into_iter()
+            .map(|mut example| {
+                example.images.iter_mut().for_each(|path| *path = format!("examples/{}", file_name(path)));
+                example
+            })
+            .collect(),
+        credits,
+    };
+    files::write_json(&args.run.join("run.json"), &run)?;
+    eprintln!(
+        "{} entities, {} posts, {n_thumbs} pictures -> {}",
+        kb.text.entities.len(),
+        kb.text.posts.len(),
+        args.run.display()
+    );
+    Ok(())
+}
+
+/// Encodes timelines and profiles and chooses the prototypes. Pictures keep their paths in the dataset.
+pub(crate) fn build(dataset: &Dataset, encoders: &Encoders, k: usize, selection: Selection) -> anyhow::Result<KnowledgeBase> {
+    ensure!(!dataset.entities.is_empty(), "{} has no entities", dataset.folder.display());
+    let positions = dataset.positions();
+    let mut posts: Vec<KbPost> = dataset
+        .timeline
+        .iter()
+        .map(|post| KbPost {
+            entity: positions[post.entity.as_str()],
+            text: post.text.clone(),
+            images: post.images.clone(),
+        })
+        .collect();
+    // One entity's posts stand together, in the order of the file.
+    posts.sort_by_key(|post| post.entity);
+
+    let profiles: Vec<String> = dataset.entities.iter().map(shared_model::data::Entity::profile).collect();
+    let written = posts.iter().map(|post| post.text.as_str()).filter(|text| !text.is_empty());
+    let mut texts = texts(encoders, profiles.iter().map(String::as_str).chain(written).collect())?;
+    let mut written = texts.split_off(profiles.len()).into_iter();
+
+    let bar = progress(posts.iter().filter(|post| !post.images.is_empty()).count(), "pictures");
+    let mut pooled = Vec::with_capacity(posts.len());
+    for post in &mut posts {
+        let mut images = Vec::new();
+        if !post.images.is_empty() {
+            for picture in pictures(&dataset.folder, &post.images)? {
+                images.push(pollster::block_on(encoders.image(&picture))?);
+            }
+            post.images.truncate(MAX_IMAGES);
+            bar.inc(1);
+        }
+        let text = if post.text.is_empty() { None } else { written.next() };
+        pooled.push(Pooled::of(text, &images));
+    }
+    bar.finish_and_clear();
+
+    let text = KbText {
+        entities: dataset.entities.clone(),
+        posts,
+        prototypes: Vec::new(),
+        k,
+        selection,
+    };
+    Ok(KnowledgeBase::new(text, pooled, texts))
+}
+
+fn texts(encoders: &Encoders, texts: Vec<&str>) -> anyhow::Result<Vec<Vec<f32>>> {
+    let bar = progress(texts.len(), "texts");
+    let mut vectors = Vec::with_capacity(texts.len());
+    for batch in texts.chunks(BATCH) {
+        let encoded = batch
+            .iter()
+            .map(|text| encoders.tokenizer.encode(text, None))
+            .collect::<Result<Vec<_>, _>>()?;
+        vectors.extend(pollster::block_on(encoders.texts(&encoded))?);
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(vectors)
+}
+
+/// Writes `thumbs/` anew and points the posts to it; a picture that stands twice is written once. Returns each thumbnail's original.
+fn thumbnails(dataset: &Path, posts: &mut [KbPost], run: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let folder = run.join("thumbs");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot clear {}", folder.display()))?;
+    }
+    let mut written: HashMap<String, String> = HashMap::new();
+    for path in posts.iter_mut().flat_map(|post| &mut post.images) {
+        if !written.contains_key(path) {
+            let thumb = format!("thumbs/{:04}.jpg", written.len() + 1);
+            files::write(&run.join(&thumb), &jpeg(&picture(&dataset.join(&*path))?)?)?;
+            written.insert(path.clone(), thumb);
+        }
+        path.clone_from(&written[path]);
+    }
+    Ok(written.into_iter().map(|(path, thumb)| (thumb, path)).collect())
+}
+
+fn jpeg(picture: &RgbImage) -> anyhow::Result<Vec<u8>> {
+    let (width, height) = picture.dimensions();
+    let scale = f64::from(THUMB) / f64::from(width.max(height));
+    let side = |side: u32| ((f64::from(side) * scale.min(1.0)) as u32).max(1);
+    let thumb = shared_model::image::resize(picture, side(width), side(height), shared_model::image::Filter::Bicubic);
+    let mut bytes = Cursor::new(Vec::new());
+    JpegEncoder::new_with_quality(&mut bytes, 82).encode_image(&thumb)?;
+    Ok(bytes.into_inner())
+}
+
+fn examples(dataset: &Dataset) -> anyhow::Result<Vec<Example>> {
+    let path = dataset.folder.join("examples.jsonl");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let examples: Vec<Example> = read_jsonl(&path)?;
+    for example in &examples {
+        let named = || format!("{}, {:?}", path.display(), example.title);
+        example.mention.surface(&example.text).with_context(named)?;
+        for image in &example.images {
+            ensure!(shared_model::bundle::is_inside(image), "{}: the picture path {image:?} leaves its folder", named());
+            picture(&dataset.folder.join(image))?;
+        }
+    }
+    Ok(examples)
+}
+
+/// A line of `credits.jsonl` in a dataset folder.
+#[derive(Deserialize)]
+struct Credit {
+    file: String,
+    title: String,
+    author: String,
+    licence: String,
+    source: String,
+}
+
+/// Licence and author of the copies that a bundle carries, where the dataset states them.
+fn credits(dataset: &Dataset, originals: &BTreeMap<String, String>) -> anyhow::Result<Vec<Licence>> {
+    let path = dataset.folder.join("credits.jsonl");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let credits: Vec<Credit> = read_jsonl(&path)?;
+    let by_file: HashMap<&str, &Credit> = credits.iter().map(|credit| (credit.file.as_str(), credit)).collect();
+    let licence = |(copy, original): (&String, &String)| {
+        let credit = by_file.get(original.as_str())?;
+        Some(Licence {
+            file: copy.clone(),
+            licence: credit.licence.clone(),
+            source: format!("{}, {}; {}", credit.title, credit.author, credit.source),
+        })
+    };
+    Ok(originals.iter().filter_map(licence).collect())
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}

@@ -1,0 +1,150 @@
+//! The run folder, and opening whatever holds a model: a run or a bundle.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use burn::prelude::Device;
+use serde::{Deserialize, Serialize};
+use shared_model::bundle::{Bundle, Licence, MANIFEST, Manifest};
+use shared_model::data::Mention;
+use shared_model::error::{Error, Result};
+use shared_model::linker::Encoders;
+use shared_model::scorer::{Calibration, ScorerConfig};
+
+use crate::files::{read, read_json};
+use crate::weights::{self, VisionKind};
+
+/// The version that this code writes and reads.
+pub(crate) const FORMAT: u32 = 1;
+
+/// `run.json`: everything about a run but its knowledge base, which lies beside it as `kb.json` and `kb.bpk`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// See [`FORMAT`].
+    pub(crate) format: u32,
+    /// The dataset's name.
+    pub(crate) name: String,
+    /// The dataset's licence.
+    pub(crate) licence: String,
+    /// The dataset's source.
+    pub(crate) source: String,
+    /// Where the encoders are.
+    pub(crate) encoders: EncoderOrigin,
+    /// Weights of the cues.
+    pub(crate) scorer: ScorerConfig,
+    /// Fitted temperature and NIL logit.
+    pub(crate) calibration: Option<Calibration>,
+    /// Posts that a page offers to try.
+    pub(crate) examples: Vec<Example>,
+    /// Of the pictures in `thumbs/` and `examples/`.
+    pub(crate) credits: Vec<Licence>,
+}
+
+/// Where a run's encoders are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EncoderOrigin {
+    /// A weight folder.
+    Weights {
+        /// Absolute.
+        folder: PathBuf,
+        /// DETR instead of EfficientNet-Lite0.
+        detr: bool,
+    },
+    /// A bundle whose model is kept.
+    Bundle {
+        /// Absolute.
+        folder: PathBuf,
+    },
+}
+
+/// A line of `examples.jsonl` in a dataset folder, and of `examples.json` in a bundle.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Example {
+    /// On the button.
+    pub(crate) title: String,
+    /// The post's text.
+    pub(crate) text: String,
+    /// The mention to link.
+    #[serde(flatten)]
+    pub(crate) mention: Mention,
+    /// Picture paths.
+    pub(crate) images: Vec<String>,
+}
+
+/// A model without a knowledge base.
+pub(crate) struct Model {
+    /// On the device.
+    pub(crate) encoders: Encoders,
+    /// Weights of the cues.
+    pub(crate) scorer: ScorerConfig,
+    /// Fitted temperature and NIL logit.
+    pub(crate) calibration: Option<Calibration>,
+}
+
+impl EncoderOrigin {
+    /// Loads the encoders and the scorer's weights.
+    pub(crate) fn load(&self, device: &Device) -> anyhow::Result<Model> {
+        match self {
+            Self::Weights { folder, detr } => {
+                let vision = if *detr { VisionKind::Detr } else { VisionKind::Efficientnet };
+                Ok(Model {
+                    encoders: weights::load(folder, vision, device)?.encoders,
+                    scorer: ScorerConfig::default(),
+                    calibration: None,
+                })
+            }
+            Self::Bundle { folder } => {
+                let bundle = open_bundle(folder, device)?;
+                Ok(Model {
+                    encoders: bundle.linker.encoders,
+                    scorer: bundle.manifest.scorer,
+                    calibration: bundle.manifest.calibration,
+                })
+            }
+        }
+    }
+}
+
+/// Reads `run.json`.
+pub(crate) fn open_run(folder: &Path) -> anyhow::Result<Run> {
+    let path = folder.join("run.json");
+    ensure!(path.exists(), "{} is not a run folder; make one with `imn prototypes`", folder.display());
+    let run: Run = read_json(&path)?;
+    if run.format > FORMAT {
+        bail!("{}: format {} is newer than this program, which reads up to {FORMAT}", path.display(), run.format);
+    }
+    Ok(run)
+}
+
+/// Opens a bundle folder, every file verified.
+pub(crate) fn open_bundle(folder: &Path, device: &Device) -> anyhow::Result<Bundle> {
+    let manifest = manifest(folder)?;
+    for file in &manifest.files {
+        manifest.check(&file.path, &part(folder, &manifest, &file.path)?).with_context(|| folder.display().to_string())?;
+    }
+    Bundle::open(manifest.clone(), |path| part(folder, &manifest, path), device).with_context(|| folder.display().to_string())
+}
+
+/// Reads and verifies `bundle.json`.
+pub(crate) fn manifest(folder: &Path) -> anyhow::Result<Manifest> {
+    let path = folder.join(MANIFEST);
+    ensure!(path.exists(), "{} is not a bundle folder: it has no {MANIFEST}", folder.display());
+    Manifest::parse(&read(&path)?).with_context(|| folder.display().to_string())
+}
+
+/// Reads a part whose size is the manifest's.
+fn part(folder: &Path, manifest: &Manifest, path: &str) -> Result<Vec<u8>> {
+    let refuse = |reason: &dyn std::fmt::Display| Error::file(path, reason);
+    let expected = manifest
+        .files
+        .iter()
+        .find(|file| file.path == path)
+        .ok_or_else(|| refuse(&"the bundle does not name this file"))?;
+    let file = folder.join(path);
+    let found = std::fs::metadata(&file).map_err(|error| refuse(&error))?.len();
+    if found != expected.bytes {
+        return Err(refuse(&format!("{found} bytes instead of {}: incomplete or altered", expected.bytes)));
+    }
+    std::fs::read(&file).map_err(|error| refuse(&error))
+}

@@ -1,0 +1,128 @@
+//! The weight folder: encoders as `.bpk` files, each with its licence, source and SHA-256.
+
+mod fetch;
+mod import;
+mod state_dict;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use burn::prelude::Device;
+use clap::ValueEnum;
+use shared_model::bundle::{Licence, Models};
+use shared_model::linker::Encoders;
+use shared_model::pack::Pack;
+use shared_model::tokenizer::Tokenizer;
+use shared_model::words::WordTable;
+
+pub(crate) use fetch::fetch;
+pub(crate) use import::import;
+
+use crate::files::read;
+
+/// What `weights import` converts.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// A text encoder: BertModel weights with config.json and tokenizer.json.
+    Bert,
+    /// An image encoder: DETR with a ResNet-50.
+    Detr,
+    /// Word vectors, a word and its numbers a line.
+    Glove,
+}
+
+/// An image encoder in the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum VisionKind {
+    /// `efficientnet.bpk`
+    Efficientnet,
+    /// `detr.bpk`
+    Detr,
+}
+
+impl VisionKind {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Efficientnet => "efficientnet.bpk",
+            Self::Detr => "detr.bpk",
+        }
+    }
+}
+
+/// The given folder, else `imn/weights` in the user's data folder; `IMN_WEIGHTS` overrides the latter.
+pub(crate) fn folder(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = given.or_else(|| std::env::var_os("IMN_WEIGHTS").map(PathBuf::from)) {
+        return Ok(folder);
+    }
+    let data = dirs::data_dir().context("this user has no data folder; name one with --to or --weights")?;
+    Ok(data.join("imn").join("weights"))
+}
+
+/// The encoders of a weight folder with what a bundle says about them.
+pub(crate) struct Loaded {
+    /// On the device.
+    pub(crate) encoders: Encoders,
+    /// Their sizes.
+    pub(crate) models: Models,
+    /// Their sources.
+    pub(crate) licences: Vec<Licence>,
+    /// `text.bpk`, `vision.bpk` and, where there are word vectors, `words.bpk`.
+    pub(crate) packs: Vec<(&'static str, Pack)>,
+    /// `tokenizer.json`
+    pub(crate) tokenizer: Vec<u8>,
+}
+
+/// Loads a weight folder.
+pub(crate) fn load(folder: &Path, vision: VisionKind, device: &Device) -> anyhow::Result<Loaded> {
+    let text = open(folder, "text.bpk", "imn weights fetch")?;
+    let vision = match vision {
+        VisionKind::Efficientnet => open(folder, vision.file(), "imn weights fetch")?,
+        VisionKind::Detr => open(folder, vision.file(), "imn weights import detr hf:facebook/detr-resnet-50")?,
+    };
+    let words = folder.join("words.bpk").exists().then(|| open(folder, "words.bpk", "imn weights fetch")).transpose()?;
+    let tokenizer = read(&folder.join("tokenizer.json"))?;
+    let models = Models {
+        text: config(&text)?,
+        vision: config(&vision)?,
+        words: words.is_some(),
+    };
+    let encoders = Encoders {
+        tokenizer: Tokenizer::from_bytes(&tokenizer)?,
+        text: text.load(models.text.init(device))?,
+        vision: vision.load(models.vision.init(device))?,
+        words: words.as_ref().map(WordTable::from_pack).transpose()?,
+        device: device.clone(),
+    };
+    let packs: Vec<_> = [("text.bpk", text), ("vision.bpk", vision)]
+        .into_iter()
+        .chain(words.map(|words| ("words.bpk", words)))
+        .collect();
+    let licences = packs
+        .iter()
+        .map(|(file, pack)| Licence {
+            file: (*file).to_owned(),
+            licence: pack.metadata("licence").unwrap_or("not stated").to_owned(),
+            source: pack.metadata("source").unwrap_or("not stated").to_owned(),
+        })
+        .collect();
+    Ok(Loaded {
+        encoders,
+        models,
+        licences,
+        packs,
+        tokenizer,
+    })
+}
+
+fn open(folder: &Path, file: &str, remedy: &str) -> anyhow::Result<Pack> {
+    let path = folder.join(file);
+    if !path.exists() {
+        bail!("{} has no {file}; get it with `{remedy}`", folder.display());
+    }
+    Ok(Pack::read(&path.display().to_string(), read(&path)?)?)
+}
+
+fn config<T: serde::de::DeserializeOwned>(pack: &Pack) -> anyhow::Result<T> {
+    let config = pack.metadata("config").with_context(|| format!("{} says nothing of its sizes", pack.file()))?;
+    serde_json::from_str(config).with_context(|| format!("{}: its sizes are malformed", pack.file()))
+}

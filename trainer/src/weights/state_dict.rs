@@ -1,0 +1,75 @@
+//! Foreign weight files as plain tensors.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use half::{bf16, f16};
+use pytorch_reader::{DType, PytorchReader};
+use safetensors::{Dtype, SafeTensors};
+
+/// A float tensor of a state dict.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Floats {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: Vec<f32>,
+}
+
+/// Tensors by name. Counters and other integers are left out.
+pub(crate) type StateDict = BTreeMap<String, Floats>;
+
+/// Reads a `.safetensors`, `.pth`, `.pt` or `.bin` file.
+pub(crate) fn read(path: &Path) -> anyhow::Result<StateDict> {
+    let state = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("safetensors") => safetensors(path),
+        Some("pth" | "pt" | "bin") => pytorch(path),
+        _ => bail!("{}: expected .safetensors, .pth, .pt or .bin", path.display()),
+    };
+    state.with_context(|| path.display().to_string())
+}
+
+fn safetensors(path: &Path) -> anyhow::Result<StateDict> {
+    let bytes = std::fs::read(path)?;
+    let file = SafeTensors::deserialize(&bytes).context("not a whole safetensors file")?;
+    let mut state = StateDict::new();
+    for (name, view) in file.tensors() {
+        if let Some(values) = floats(view.dtype(), view.data()) {
+            let shape = view.shape().to_vec();
+            state.insert(name, Floats { shape, values });
+        }
+    }
+    Ok(state)
+}
+
+fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+    let pairs = bytes.as_chunks::<2>().0.iter().copied();
+    Some(match dtype {
+        Dtype::F32 => bytes.as_chunks::<4>().0.iter().copied().map(f32::from_le_bytes).collect(),
+        Dtype::F16 => pairs.map(|pair| f16::from_le_bytes(pair).to_f32()).collect(),
+        Dtype::BF16 => pairs.map(|pair| bf16::from_le_bytes(pair).to_f32()).collect(),
+        _ => return None,
+    })
+}
+
+/// A state dict below `model` or `state_dict`, else at the root.
+fn pytorch(path: &Path) -> anyhow::Result<StateDict> {
+    let reader = ["model", "state_dict"]
+        .iter()
+        .filter_map(|key| PytorchReader::with_top_level_key(path, key).ok())
+        .find(|reader| !reader.is_empty())
+        .map_or_else(|| PytorchReader::new(path), Ok)
+        .context("not a whole PyTorch checkpoint")?;
+    let mut state = StateDict::new();
+    for (name, tensor) in reader.into_tensors() {
+        let dtype = match tensor.dtype() {
+            DType::F32 => Dtype::F32,
+            DType::F16 => Dtype::F16,
+            DType::BF16 => Dtype::BF16,
+            _ => continue,
+        };
+        let values = floats(dtype, &tensor.read()?).expect("a float type");
+        let shape = tensor.shape().to_vec();
+        state.insert(name, Floats { shape, values });
+    }
+    Ok(state)
+}

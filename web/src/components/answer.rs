@@ -1,0 +1,146 @@
+//! The ranked candidates.
+
+use leptos::prelude::*;
+use shared_model::data::{Candidate, Cues};
+use web::protocol::{EntityCard, StageTimes};
+
+use super::{duration, percent};
+use crate::client::Client;
+use crate::state::{self, Phase};
+
+/// What the post's mention means, or what this page is good for.
+#[component]
+pub(crate) fn Answer(client: Client) -> impl IntoView {
+    view! {
+        <section class="answer" class:stale=move || client.phase.get() != Phase::Done aria-label="Answer">
+            {move || match client.answer.get() {
+                Some(answer) => view! { <Ranked client answer /> }.into_any(),
+                None => view! { <Invitation /> }.into_any(),
+            }}
+        </section>
+    }
+}
+
+#[component]
+fn Invitation() -> impl IntoView {
+    view! {
+        <div class="card invitation">
+            <h2>"A cat or a car?"</h2>
+            <p>
+                "“Saw a jaguar today” says little. With a picture of a spotted cat, or of a car, the name has one meaning. "
+                "The model compares your post with what it knows of everybody who bears the name."
+            </p>
+            <ol>
+                <li>"Write a post with an ambiguous name."</li>
+                <li>"Add a picture if you have one."</li>
+                <li>"Change the words or the picture, and see how the answer changes."</li>
+            </ol>
+        </div>
+    }
+}
+
+#[component]
+fn Ranked(client: Client, answer: state::Answer) -> impl IntoView {
+    let state::Answer { surface, ranking, ms } = answer;
+    let is_empty = ranking.candidates.is_empty();
+    let nil = ranking.nil_probability;
+    let calibrated = client.loaded.with_untracked(|loaded| loaded.as_ref().is_none_or(|loaded| loaded.calibrated));
+    let candidates = ranking.candidates.into_iter();
+    let cards = candidates.map(|candidate| view! { <CandidateCard client candidate /> }).collect_view();
+    view! {
+        <h2>
+            {if is_empty {
+                format!("Nobody in this knowledge base is called “{surface}”.")
+            } else {
+                format!("“{surface}” most likely means")
+            }}
+        </h2>
+        <ol class="ranking" data-testid="ranking" data-nil-probability=nil.map(|nil| nil.to_string()).unwrap_or_default()>
+            {cards}
+        </ol>
+        {nil.filter(|_| !is_empty).map(|nil| view! { <p class="nil">"Somebody or something else: " <b>{percent(nil)}</b></p> })}
+        {(!calibrated && !is_empty).then(|| view! {
+            <p class="quiet">"The percentages are not calibrated: they order the candidates, they are no chances."</p>
+        })}
+        <Times ms />
+    }
+}
+
+#[component]
+fn CandidateCard(client: Client, candidate: Candidate) -> impl IntoView {
+    let id = candidate.entity.clone();
+    let card = client.loaded.with_untracked(|loaded| loaded.as_ref()?.entities.iter().find(|card| card.id == id).cloned());
+    let EntityCard { name, description, thumbs, posts, .. } = card.unwrap_or_else(|| EntityCard {
+        name: id.clone(),
+        id,
+        description: String::new(),
+        thumbs: Vec::new(),
+        posts: Vec::new(),
+    });
+    let addresses: Vec<String> = client.thumbs.with_untracked(|all| thumbs.iter().filter_map(|path| all.get(path).cloned()).collect());
+    let portrait = match addresses.first().cloned() {
+        Some(address) => view! { <img class="portrait" src=address alt="" /> }.into_any(),
+        None => view! { <span class="portrait" aria-hidden="true">{name.chars().next()}</span> }.into_any(),
+    };
+    let probability = candidate.probability;
+    view! {
+        <li
+            class="card candidate"
+            data-testid="candidate"
+            data-entity=candidate.entity
+            data-score=candidate.score.to_string()
+            data-probability=probability.to_string()
+        >
+            {portrait}
+            <div class="about">
+                <h3>{name.clone()} <span class="share">{percent(probability)}</span></h3>
+                <Bar share=probability />
+                <p>{description}</p>
+            </div>
+            <CueList cues=candidate.cues />
+            <details>
+                <summary>"What the model knows of it"</summary>
+                <div class="thumbs">
+                    {addresses.into_iter().map(|address| view! { <img src=address alt=format!("Picture of {name}") /> }).collect_view()}
+                </div>
+                <ul>{posts.into_iter().map(|post| view! { <li>{post}</li> }).collect_view()}</ul>
+            </details>
+        </li>
+    }
+}
+
+#[component]
+fn CueList(cues: Cues) -> impl IntoView {
+    let rows = [
+        ("Words", "How close the post's words are to posts about it", cues.text),
+        ("Picture", "How alike the pictures look", cues.image),
+        ("Things seen", "How alike the things in the pictures are", cues.classes),
+        ("Name", "Names and words in common", cues.lexical),
+    ];
+    let row = |(label, title, value): (&'static str, &'static str, Option<f32>)| {
+        let shown = value.map_or_else(|| "not given".to_owned(), |value| format!("{value:.2}"));
+        view! {
+            <div title=title class:absent=value.is_none()>
+                <dt>{label}</dt>
+                <dd>{shown}<Bar share=value.unwrap_or(0.0) /></dd>
+            </div>
+        }
+    };
+    view! { <dl class="cues">{rows.map(row).into_iter().collect_view()}</dl> }
+}
+
+#[component]
+fn Bar(share: f32) -> impl IntoView {
+    let width = format!("{:.1}%", share.clamp(0.0, 1.0) * 100.0);
+    view! { <span class="bar" aria-hidden="true"><span style:width=width></span></span> }
+}
+
+#[component]
+fn Times(ms: StageTimes) -> impl IntoView {
+    let stages = [("Open pictures", ms.decode), ("Read text", ms.text), ("Look at pictures", ms.image), ("Compare", ms.rank)];
+    let item = |(label, ms): (&'static str, f64)| {
+        let shown = if ms > 0.0 { duration(ms) } else { "–".to_owned() };
+        view! { <div><dt>{label}</dt><dd>{shown}</dd></div> }
+    };
+    view! { <dl class="times" aria-label="Time of each step">{stages.map(item).into_iter().collect_view()}</dl> }
+}

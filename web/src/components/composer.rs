@@ -1,0 +1,159 @@
+//! The post's text, the names found in it, and the name to link.
+
+use leptos::html::Textarea;
+use leptos::{ev, prelude::*};
+use shared_model::data::Mention;
+
+use crate::client::Client;
+use crate::state::Name;
+
+/// A text field whose names are marked, and a button for each of them.
+#[component]
+pub(crate) fn Composer(client: Client) -> impl IntoView {
+    let field = NodeRef::<Textarea>::new();
+    let selection = RwSignal::new(None);
+    let listener = document_selection_listener(move || {
+        let text = client.text.get_untracked();
+        selection.set(field.get_untracked().and_then(|field| selected(&field, &text)));
+    });
+    on_cleanup(move || listener.remove());
+    let choose_at_caret = move |_| {
+        let caret = field.get_untracked().and_then(|field| field.selection_start().ok()?.zip(field.selection_end().ok()?));
+        if let Some((start, end)) = caret
+            && start == end
+        {
+            let caret = client.text.with_untracked(|text| scalar_offset(text, start));
+            let under = |name: &&Name| name.mention.start < caret && caret < name.mention.end;
+            let name = client.found.with_untracked(|found| found.iter().find(under).cloned());
+            name.filter(|name| !is_chosen(client, name)).inspect(|name| client.choose(name.mention, false));
+        }
+    };
+    view! {
+        <label for="post-text">"Post"</label>
+        <div class="text">
+            <div class="mirror" aria-hidden="true">{move || marked(client)}</div>
+            <textarea
+                id="post-text"
+                data-testid="post-text"
+                node_ref=field
+                rows="3"
+                placeholder="Saw a jaguar today!"
+                aria-describedby="post-help"
+                prop:value=client.text
+                on:input=move |event| client.set_text(event_target_value(&event))
+                on:click=choose_at_caret
+                on:keydown=move |event: ev::KeyboardEvent| {
+                    if event.key() == "Enter" && (event.ctrl_key() || event.meta_key()) {
+                        event.prevent_default();
+                        client.run();
+                    }
+                }
+            ></textarea>
+        </div>
+        <div class="names">
+            <span id="post-help" class="quiet">{move || help(client)}</span>
+            <For each=move || client.found.get() key=|name| (name.mention, name.surface.clone()) let:name>
+                <NameButton client name by_hand=false />
+            </For>
+            {move || {
+                let chosen = client.chosen.get().filter(|chosen| chosen.by_hand);
+                chosen.map(|chosen| view! { <NameButton client name=chosen.name by_hand=true /> })
+            }}
+            <button
+                type="button"
+                class="link"
+                data-testid="link-selection"
+                hidden=move || selection.get().is_none()
+                on:click=move |_| {
+                    if let Some(mention) = selection.get_untracked() {
+                        client.choose(mention, true);
+                    }
+                }
+            >
+                "Link the selection"
+            </button>
+        </div>
+    }
+}
+
+#[component]
+fn NameButton(client: Client, name: Name, by_hand: bool) -> impl IntoView {
+    let Mention { start, end } = name.mention;
+    let surface = name.surface.clone();
+    view! {
+        <button
+            type="button"
+            class="name"
+            data-testid=if by_hand { "mention-by-hand" } else { "mention" }
+            data-start=start.to_string()
+            data-end=end.to_string()
+            aria-pressed=move || is_chosen(client, &name).to_string()
+            on:click=move |_| client.choose(Mention { start, end }, by_hand)
+        >
+            {surface}
+        </button>
+    }
+}
+
+fn is_chosen(client: Client, name: &Name) -> bool {
+    client.chosen.with(|chosen| chosen.as_ref().is_some_and(|chosen| chosen.name == *name))
+}
+
+fn help(client: Client) -> &'static str {
+    match (client.found.with(Vec::is_empty), client.text.with(|text| text.trim().is_empty())) {
+        (false, _) => "Who or what is",
+        (true, true) => "Names that have several meanings are marked as you type.",
+        (true, false) if client.loaded.with(Option::is_none) => "Names are marked once the model is loaded.",
+        (true, false) => "No known name yet. You can also select words.",
+    }
+}
+
+/// The text with its names in `<mark>`s: it lies behind the transparent text field and gives it its height.
+fn marked(client: Client) -> Vec<AnyView> {
+    let text: Vec<char> = client.text.with(|text| text.chars().collect());
+    let mut names = client.found.get();
+    names.extend(client.chosen.get().filter(|chosen| chosen.by_hand).map(|chosen| chosen.name));
+    names.sort_by_key(|name| name.mention.start);
+    let mut parts = Vec::new();
+    let mut done = 0;
+    for name in names {
+        let Mention { start, end } = name.mention;
+        if start < done || end > text.len() {
+            continue;
+        }
+        let before: String = text[done..start].iter().collect();
+        let chosen = is_chosen(client, &name);
+        parts.push(view! { {before}<mark class:chosen=chosen>{name.surface}</mark> }.into_any());
+        done = end;
+    }
+    let after: String = text[done..].iter().collect();
+    // A last empty line has no height of its own.
+    parts.push(view! { {after}"\u{200b}" }.into_any());
+    parts
+}
+
+fn document_selection_listener(on_change: impl Fn() + 'static) -> WindowListenerHandle {
+    // The event is fired at the document and bubbles to the window.
+    window_event_listener_untyped("selectionchange", move |_| on_change())
+}
+
+/// The selected words, without the spaces around them.
+fn selected(field: &web_sys::HtmlTextAreaElement, text: &str) -> Option<Mention> {
+    let (start, end) = field.selection_start().ok()?.zip(field.selection_end().ok()?)?;
+    let (start, end) = (scalar_offset(text, start), scalar_offset(text, end));
+    let words: String = text.chars().skip(start).take(end - start).collect();
+    let start = start + words.chars().take_while(|character| character.is_whitespace()).count();
+    let end = start + words.trim().chars().count();
+    (start < end).then_some(Mention { start, end })
+}
+
+/// The browser counts UTF-16 units, the model characters.
+fn scalar_offset(text: &str, utf16_offset: u32) -> usize {
+    let mut units = 0;
+    text.chars()
+        .take_while(|character| {
+            units += character.len_utf16();
+            units <= utf16_offset as usize
+        })
+        .count()
+}

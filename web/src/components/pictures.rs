@@ -1,0 +1,101 @@
+//! The post's pictures: picked, dropped or pasted.
+
+use leptos::{ev, prelude::*};
+use wasm_bindgen::JsCast as _;
+use web_sys::{Blob, FileList, HtmlInputElement};
+
+use crate::client::Client;
+use crate::state::{Picture, PictureState};
+
+/// Thumbnails and the button that adds more.
+#[component]
+pub(crate) fn Pictures(client: Client) -> impl IntoView {
+    let dragging = RwSignal::new(false);
+    let over = window_event_listener(ev::dragover, move |event| {
+        if event.data_transfer().is_some_and(|data| data.types().includes(&"Files".into(), 0)) {
+            event.prevent_default();
+            dragging.set(true);
+        }
+    });
+    let leave = window_event_listener(ev::dragleave, move |event| {
+        if event.related_target().is_none() {
+            dragging.set(false);
+        }
+    });
+    let drop = window_event_listener(ev::drop, move |event| {
+        dragging.set(false);
+        if let Some(files) = event.data_transfer().and_then(|data| data.files()).filter(|files| files.length() > 0) {
+            event.prevent_default();
+            client.add_pictures(list(&files));
+        }
+    });
+    let paste = window_event_listener(ev::paste, move |event| {
+        if let Some(files) = event.clipboard_data().and_then(|data| data.files()).filter(|files| files.length() > 0) {
+            event.prevent_default();
+            client.add_pictures(list(&files));
+        }
+    });
+    on_cleanup(move || {
+        over.remove();
+        leave.remove();
+        drop.remove();
+        paste.remove();
+    });
+    let pick = move |event: ev::Event| {
+        let input: HtmlInputElement = event_target(&event);
+        if let Some(files) = input.files() {
+            client.add_pictures(list(&files));
+        }
+        // The same file may be picked again.
+        input.set_value("");
+    };
+    view! {
+        <ul class="pictures" aria-label="Pictures">
+            <For each=move || client.pictures.get() key=|picture| (picture.id, picture.state.clone()) let:picture>
+                <Thumbnail client picture />
+            </For>
+            <li class="add">
+                <label>
+                    <input
+                        type="file"
+                        multiple
+                        accept="image/*"
+                        data-testid="image-input"
+                        aria-label="Add pictures"
+                        on:change=pick
+                    />
+                    <span aria-hidden="true" class="plus">"+"</span>
+                    <span>"Add a picture"</span>
+                    <span class="quiet">"or drop or paste it"</span>
+                </label>
+            </li>
+        </ul>
+        <div class="drop" hidden=move || !dragging.get() aria-hidden="true">"Drop the picture anywhere"</div>
+    }
+}
+
+#[component]
+fn Thumbnail(client: Client, picture: Picture) -> impl IntoView {
+    let Picture { id, name, address, state } = picture;
+    let label = format!("Remove {name}");
+    let preview = match state {
+        PictureState::Refused(reason) => view! {
+            <p class="refused" role="alert" data-testid="error"><strong>{name}</strong> {reason}</p>
+        }
+        .into_any(),
+        _ => view! { <img src=address alt=name /> }.into_any(),
+    };
+    view! {
+        <li data-testid="picture">
+            {preview}
+            <button type="button" class="remove" aria-label=label title="Remove" on:click=move |_| client.drop_picture(id)>
+                "×"
+            </button>
+        </li>
+    }
+}
+
+fn list(files: &FileList) -> Vec<(String, Blob)> {
+    let files = (0..files.length()).filter_map(|index| files.get(index));
+    files.map(|file| (file.name(), file.unchecked_into())).collect()
+}

@@ -1,0 +1,110 @@
+//! The button that links, what the page is busy with, and what went wrong.
+
+use leptos::prelude::*;
+use web::protocol::{Stage, StageTimes};
+
+use super::{duration, megabytes, percent};
+use crate::browser;
+use crate::client::Client;
+use crate::state::Phase;
+
+/// The button, the status, the download and the error.
+#[component]
+pub(crate) fn Run(client: Client) -> impl IntoView {
+    view! {
+        <div class="run">
+            <button type="button" class="primary" data-testid="run" title="Ctrl + Enter" on:click=move |_| client.run()>
+                {move || if client.loaded.with(Option::is_some) { "Who is meant?" } else { "Load the model and tell me" }}
+            </button>
+            <p
+                class="status"
+                role="status"
+                aria-live="polite"
+                data-testid="status"
+                data-state=move || client.phase.get().state()
+            >
+                {move || status(client)}
+                <span class="unseen">{move || spoken(client)}</span>
+            </p>
+        </div>
+        <Show when=move || client.phase.get() == Phase::Idle>
+            <p class="quiet">
+                <button type="button" class="link" data-testid="load" on:click=move |_| client.load()>
+                    "Only load the model"
+                </button>
+            </p>
+        </Show>
+        <Show when=move || matches!(client.phase.get(), Phase::Downloading | Phase::Preparing)>
+            <Download client />
+        </Show>
+        {move || client.error.get().map(|message| view! { <Failure client message /> })}
+        <p class="promise">"Your text and pictures stay on this device."</p>
+    }
+}
+
+#[component]
+fn Download(client: Client) -> impl IntoView {
+    let total = move || client.price.get().unwrap_or(0).max(1);
+    let loaded = move || client.loaded_bytes.get().min(total());
+    let share = move || loaded() as f32 / total() as f32;
+    view! {
+        <div class="download" data-testid="download">
+            <progress aria-label="Download of the model" max="1" prop:value=share></progress>
+            <span>{move || format!("{} of {}, {}", megabytes(loaded()), megabytes(total()), percent(share()))}</span>
+            <button type="button" class="link" data-testid="cancel" on:click=move |_| client.cancel()>
+                "Cancel"
+            </button>
+        </div>
+    }
+}
+
+#[component]
+fn Failure(client: Client, message: String) -> impl IntoView {
+    let on_gpu = browser::query("device").as_deref() == Some("webgpu");
+    view! {
+        <div class="error" role="alert">
+            <p data-testid="error">{message}</p>
+            <Show when=move || client.loaded.with(Option::is_none)>
+                <button type="button" data-testid="retry" on:click=move |_| client.load()>"Try again"</button>
+            </Show>
+            {on_gpu.then(|| view! { <a href=browser::address_with("device", "cpu")>"Use the CPU instead"</a> })}
+        </div>
+    }
+}
+
+fn status(client: Client) -> String {
+    if let Some(hint) = client.hint.get() {
+        return hint.to_owned();
+    }
+    let price = client.price.get().map_or_else(|| "The model".to_owned(), |bytes| format!("The model is {}. It", megabytes(bytes)));
+    match client.phase.get() {
+        Phase::Idle => format!("{price} is downloaded once and kept in this browser."),
+        Phase::Downloading => "Loading the model.".to_owned(),
+        Phase::Preparing => "Preparing the model for this device.".to_owned(),
+        Phase::Ready => "Ready.".to_owned(),
+        Phase::Running(None) => "One moment.".to_owned(),
+        Phase::Running(Some(Stage::Text)) => "Reading the text.".to_owned(),
+        Phase::Running(Some(Stage::Image)) => "Looking at the picture.".to_owned(),
+        Phase::Running(Some(Stage::Rank)) => "Comparing.".to_owned(),
+        Phase::Done => client.answer.with(|answer| answer.as_ref().map(|answer| took(answer.ms))).unwrap_or_default(),
+        Phase::Error => "That did not work.".to_owned(),
+    }
+}
+
+fn took(ms: StageTimes) -> String {
+    format!("Answered in {}.", duration(ms.decode + ms.text + ms.image + ms.rank))
+}
+
+/// The answer for those who do not see the cards.
+fn spoken(client: Client) -> Option<String> {
+    if client.phase.get() != Phase::Done {
+        return None;
+    }
+    let answer = client.answer.get()?;
+    let Some(best) = answer.ranking.candidates.first() else {
+        return Some(format!("Nobody is called {}.", answer.surface));
+    };
+    let loaded = client.loaded.get()?;
+    let card = loaded.entities.iter().find(|card| card.id == best.entity)?;
+    Some(format!("{} most likely means {}, {} {}.", answer.surface, card.name, card.description, percent(best.probability)))
+}

@@ -1,0 +1,48 @@
+//! `cargo xtask bench`.
+
+use std::process::Command;
+
+use crate::command::{cargo, root, run};
+use crate::{page, setup};
+
+/// Node prints `name, bytes, bytes after brotli`.
+const SIZES: &str = r#"
+const { readdirSync, readFileSync } = require("node:fs");
+const { join } = require("node:path");
+const zlib = require("node:zlib");
+const page = process.argv[1];
+const every = readdirSync(page, { recursive: true, withFileTypes: true })
+  .filter(entry => entry.isFile())
+  .map(entry => join(entry.parentPath ?? entry.path, entry.name));
+const packed = bytes => zlib.brotliCompressSync(bytes, { params: {
+  [zlib.constants.BROTLI_PARAM_LGWIN]: 24,
+  [zlib.constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
+} }).length;
+const row = (name, files) => {
+  const contents = files.map(file => readFileSync(file));
+  const sum = of => contents.reduce((total, bytes) => total + of(bytes), 0);
+  console.log(name.padEnd(28), String(sum(bytes => bytes.length)).padStart(12), String(sum(packed)).padStart(12));
+};
+const bundle = every.filter(file => file.startsWith(join(page, "demo")));
+const wasm = every.filter(file => file.endsWith(".wasm"));
+console.log("bytes".padEnd(28), "raw".padStart(12), "brotli".padStart(12));
+for (const file of wasm) row(file.split(/[\\/]/).pop().replace(/-[0-9a-f]{16}/, ""), [file]);
+row("all wasm", wasm);
+row("bundle", bundle);
+"#;
+
+/// Measures the page in Chromium, then sizes.
+///
+/// # Errors
+///
+/// If a tool is missing, or the page does not answer.
+pub(crate) fn bench() -> anyhow::Result<()> {
+    let page = page::build(&setup::page_tools()?)?;
+    let chromium = setup::chromium()?;
+    // The profile of the tests: one native build serves both, and what is measured runs in the browser.
+    let mut bench = cargo();
+    bench.args(["bench", "--workspace", "--exclude", "web", "--locked", "--profile", "dev", "--bench", "page"]);
+    run(bench.env("IMN_PAGE", &page).env("CHROMIUM", &chromium))?;
+    println!();
+    run(Command::new("node").args(["-e", SIZES]).arg(&page).current_dir(root()))
+}

@@ -1,0 +1,87 @@
+//! `cargo xtask test`.
+
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+
+use crate::command::{Counts, cargo, run, run_tests};
+use crate::{page, setup};
+
+/// One selection for every native build, so that cargo unifies the features of their dependencies once.
+const NATIVE: [&str; 4] = ["--workspace", "--exclude", "web", "--locked"];
+const WASM: [&str; 3] = ["--target", "wasm32-unknown-unknown", "--locked"];
+const STEPS: usize = 10;
+
+/// Says what comes next.
+struct Progress(usize);
+
+impl Progress {
+    fn announce(&mut self, what: &str) {
+        self.0 += 1;
+        println!("\n[{}/{STEPS}] {what}", self.0);
+    }
+}
+
+/// Runs every check, in the order of what fails fastest; stops at the first that fails.
+///
+/// # Errors
+///
+/// Naming the check that failed.
+pub(crate) fn test() -> anyhow::Result<()> {
+    let mut progress = Progress(0);
+    let mut total = Counts::default();
+    let mut tests = |what: &str, command: &mut Command| {
+        let counts = run_tests(command).with_context(|| format!("{what} tests"))?;
+        total += counts;
+        if counts.failed > 0 {
+            println!("{} passed, {} failed", total.passed, total.failed);
+        }
+        ensure!(counts.failed == 0, "{} of the {what} tests failed", counts.failed);
+        ensure!(counts.passed > 0, "no {what} test ran");
+        Ok(())
+    };
+
+    progress.announce("Set-up: tools, Chromium, Vulkan's loader");
+    let tools = setup::page_tools()?;
+    let chromium = setup::chromium()?;
+    setup::vulkan()?;
+
+    progress.announce("Formatting");
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+
+    progress.announce("Clippy, native");
+    run(cargo().arg("clippy").args(NATIVE).args(["--all-targets", "--", "-D", "warnings"]))?;
+
+    progress.announce("Clippy, wasm32");
+    let packages = ["--package", "web", "--package", "shared-model"];
+    run(cargo().arg("clippy").args(packages).args(WASM).args(["--", "-D", "warnings"]))?;
+
+    progress.announce("Build of imn");
+    run(cargo().arg("build").args(NATIVE).args(["--bin", "imn"]))?;
+
+    progress.announce("Weights, once, into the user's data folder");
+    run(cargo().args(["run", "--quiet"]).args(NATIVE).args(["--bin", "imn", "--", "weights", "fetch"]))?;
+
+    progress.announce("Native tests: units, parity, pipeline, tidiness, documentation");
+    tests("native", cargo().arg("test").args(NATIVE).arg("--no-fail-fast"))?;
+
+    progress.announce("Token ids on wasm32, on Node");
+    tests(
+        "wasm32",
+        tools
+            .on_path(cargo().get_program())
+            .args(["test", "--package", "shared-model", "--test", "token_ids", "--profile", "wasm-test"])
+            .args(WASM),
+    )?;
+
+    progress.announce("The page");
+    let page = page::build(&tools)?;
+
+    progress.announce("The page in Chromium");
+    let mut browser = cargo();
+    browser.arg("test").args(NATIVE).args(["--no-fail-fast", "--test", "page", "--test", "page_bad_input"]);
+    tests("browser", browser.env("IMN_PAGE", &page).env("CHROMIUM", &chromium))?;
+
+    println!("\n{} passed, 0 failed", total.passed);
+    Ok(())
+}
