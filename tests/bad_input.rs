@@ -30,7 +30,9 @@ fn bad_pictures(folder: &Path) {
     }
     fs::write(folder.join("text.jpg"), "This is no picture.").unwrap();
     fs::write(folder.join("empty.png"), "").unwrap();
-    GrayImage::new(10_000, 5_000).save(folder.join("huge.png")).unwrap();
+    GrayImage::new(10_000, 5_000)
+        .save(folder.join("huge.png"))
+        .unwrap();
 }
 
 /// A post with one picture.
@@ -41,11 +43,22 @@ fn pictured(name: &str) -> String {
 /// Links a good post and then a bad one; asserts that neither got an answer and that the post is named.
 #[track_caller]
 fn check_link(dir: &Dir, post: &str, said: &[&str]) {
-    dir.create("posts.jsonl", format!("{{\"id\":\"good\",\"text\":\"Mercury\"}}\n{post}\n"));
+    dir.create(
+        "posts.jsonl",
+        format!("{{\"id\":\"good\",\"text\":\"Mercury\"}}\n{post}\n"),
+    );
     let bundle = shared().join("bundle");
     let run = run(
         dir.root(),
-        &["link", "--bundle", bundle.to_str().unwrap(), "--input", "posts.jsonl", "--output", "answers.jsonl"],
+        &[
+            "link",
+            "--bundle",
+            bundle.to_str().unwrap(),
+            "--input",
+            "posts.jsonl",
+            "--output",
+            "answers.jsonl",
+        ],
     );
     assert_eq!(run.stdout, "");
     run.refused(&[&["posts.jsonl", "2"], said].concat());
@@ -69,13 +82,33 @@ fn bad_posts_are_named() {
     let dir = Dir::new();
     let long = "Mercury ".repeat(12_500);
     let silent = "nothing ".repeat(12_500);
-    check_link(&dir, &format!(r#"{{"text":"{long}"}}"#), &["100000 characters"]);
-    check_link(&dir, &format!(r#"{{"text":"{silent}"}}"#), &["100000 characters"]);
-    check_link(&dir, r#"{"text":"Mercury","mention":{"start":3,"end":8}}"#, &["3..8", "7 characters"]);
-    check_link(&dir, r#"{"text":"Mercury","mention":{"start":3,"end":3}}"#, &["3..3"]);
+    check_link(
+        &dir,
+        &format!(r#"{{"text":"{long}"}}"#),
+        &["100000 characters"],
+    );
+    check_link(
+        &dir,
+        &format!(r#"{{"text":"{silent}"}}"#),
+        &["100000 characters"],
+    );
+    check_link(
+        &dir,
+        r#"{"text":"Mercury","mention":{"start":3,"end":8}}"#,
+        &["3..8", "7 characters"],
+    );
+    check_link(
+        &dir,
+        r#"{"text":"Mercury","mention":{"start":3,"end":3}}"#,
+        &["3..3"],
+    );
     check_link(&dir, r#"{"text":"","images":[]}"#, &["empty"]);
     check_link(&dir, r#"{"text":"  \n "}"#, &["empty"]);
-    check_link(&dir, r#"{"text":"Mercury","candidates":["planet","nobody"]}"#, &["nobody"]);
+    check_link(
+        &dir,
+        r#"{"text":"Mercury","candidates":["planet","nobody"]}"#,
+        &["nobody"],
+    );
     check_link(&dir, r#"{"text":"Mercury","images":"a.png"}"#, &["line 2"]);
     check_link(&dir, r#"{"text":"Mercury""#, &["line 2"]);
     check_link(&dir, "[1", &["line 2"]);
@@ -87,15 +120,30 @@ fn embed_refuses_what_link_refuses() {
     bad_pictures(dir.root());
     let bundle = shared().join("bundle");
     let embed = |arguments: &[&str], said: &[&str]| {
-        let fixed = ["embed", "--bundle", bundle.to_str().unwrap(), "--out", "out.safetensors"];
+        let fixed = [
+            "embed",
+            "--bundle",
+            bundle.to_str().unwrap(),
+            "--out",
+            "out.safetensors",
+        ];
         run(dir.root(), &[&fixed, arguments].concat()).refused(said);
-        assert!(!dir.path("out.safetensors").exists(), "{arguments:?} left a file");
+        assert!(
+            !dir.path("out.safetensors").exists(),
+            "{arguments:?} left a file"
+        );
     };
     for (name, said) in BAD_PICTURES {
         embed(&["--text", "Mercury", "--image", name], &[name, said]);
     }
-    embed(&["--text", "Mercury", "--span", "3..8"], &["3..8", "7 characters"]);
-    embed(&["--text", &"Mercury ".repeat(12_500)], &["100000 characters"]);
+    embed(
+        &["--text", "Mercury", "--span", "3..8"],
+        &["3..8", "7 characters"],
+    );
+    embed(
+        &["--text", &"Mercury ".repeat(12_500)],
+        &["100000 characters"],
+    );
     embed(&["--text", ""], &["empty"]);
 }
 
@@ -109,15 +157,17 @@ fn check_data(change: impl FnOnce(&Dir), said: &[&str]) {
     assert_eq!(run.status, Some(1), "{run:?}");
     assert_eq!(run.stderr.trim_end().lines().count(), 1, "{run:?}");
     for said in said {
-        assert!(run.stdout.contains(said) || run.stderr.contains(said), "{said:?} is not said: {run:?}");
+        assert!(
+            run.stdout.contains(said) || run.stderr.contains(said),
+            "{said:?} is not said: {run:?}"
+        );
     }
 }
 
 /// Adds a mention to the dataset.
-fn mention(row: &str) -> impl FnOnce(&Dir) {
-    move |dir| {
-        dir.create("test.jsonl", format!("{TEST}{row}\n"));
-    }
+fn mention(row: &str) -> impl FnOnce(&Dir) + use<> {
+    let rows = format!("{TEST}{row}\n");
+    move |dir| drop(dir.create("test.jsonl", rows))
 }
 
 #[test]
@@ -127,16 +177,41 @@ fn the_check_names_every_defect() {
 }
 
 fn bad_rows() {
-    let row = |fields: &str| mention(&format!(r#"{{"id":"5","text":"Mercury","mention":{{"start":0,"end":7}},{fields}}}"#));
-    check_data(row(r#""candidates":["planet","nobody"]"#), &["test.jsonl", "\"5\"", "nobody"]);
-    check_data(row(r#""entity":"nobody""#), &["test.jsonl", "\"5\"", "nobody"]);
-    check_data(row(r#""images":["../secret.png"]"#), &["test.jsonl", "\"5\"", "../secret.png"]);
-    check_data(row(r#""images":["images/absent.png"]"#), &["missing", "images/absent.png"]);
-    check_data(mention(r#"{"id":"1","text":"Mercury","mention":{"start":0,"end":7}}"#), &["test.jsonl", "\"1\"", "twice"]);
-    check_data(mention(r#"{"id":"5","text":"Mercury","mention":{"start":0,"end":8}}"#), &["\"5\"", "0..8"]);
+    let row = |fields: &str| {
+        mention(&format!(
+            r#"{{"id":"5","text":"Mercury","mention":{{"start":0,"end":7}},{fields}}}"#
+        ))
+    };
+    check_data(
+        row(r#""candidates":["planet","nobody"]"#),
+        &["test.jsonl", "\"5\"", "nobody"],
+    );
+    check_data(
+        row(r#""entity":"nobody""#),
+        &["test.jsonl", "\"5\"", "nobody"],
+    );
+    check_data(
+        row(r#""images":["../secret.png"]"#),
+        &["test.jsonl", "\"5\"", "../secret.png"],
+    );
+    check_data(
+        row(r#""images":["images/absent.png"]"#),
+        &["missing", "images/absent.png"],
+    );
+    check_data(
+        mention(r#"{"id":"1","text":"Mercury","mention":{"start":0,"end":7}}"#),
+        &["test.jsonl", "\"1\"", "twice"],
+    );
+    check_data(
+        mention(r#"{"id":"5","text":"Mercury","mention":{"start":0,"end":8}}"#),
+        &["\"5\"", "0..8"],
+    );
     check_data(mention(r#"{"id":"5","text":""}"#), &["\"5\"", "empty"]);
     let long = "Mercury ".repeat(12_500);
-    check_data(mention(&format!(r#"{{"id":"5","text":"{long}"}}"#)), &["\"5\"", "100000 characters"]);
+    check_data(
+        mention(&format!(r#"{{"id":"5","text":"{long}"}}"#)),
+        &["\"5\"", "100000 characters"],
+    );
     check_data(mention(r#"{"id":"5","#), &["test.jsonl", "line 5"]);
 }
 
@@ -145,17 +220,27 @@ fn bad_files() {
     check_data(
         |dir| {
             bad_pictures(&dir.path("images"));
-            let rows = BAD_PICTURES.map(|(name, _)| format!(r#"{{"entity":"planet","images":["images/{name}"]}}"#));
+            let rows = BAD_PICTURES
+                .map(|(name, _)| format!(r#"{{"entity":"planet","images":["images/{name}"]}}"#));
             dir.create("timeline.jsonl", rows.join("\n"));
         },
         &BAD_PICTURES.map(|(name, said)| [name, said]).concat(),
     );
     let stranger = format!("{TIMELINE}{}\n", r#"{"entity":"nobody","text":"Who?"}"#);
-    check_data(replaced("timeline.jsonl", stranger), &["timeline.jsonl", "7", "nobody"]);
+    check_data(
+        replaced("timeline.jsonl", stranger),
+        &["timeline.jsonl", "7", "nobody"],
+    );
     let outside = r#"{"entity":"planet","images":["../a.png"]}"#.to_owned();
-    check_data(replaced("timeline.jsonl", outside), &["timeline.jsonl", "1", "../a.png"]);
+    check_data(
+        replaced("timeline.jsonl", outside),
+        &["timeline.jsonl", "1", "../a.png"],
+    );
     let twice = format!("{ENTITIES}{}\n", r#"{"id":"venus","name":"Venus"}"#);
-    check_data(replaced("entities.jsonl", twice), &["entities.jsonl", "venus", "twice"]);
+    check_data(
+        replaced("entities.jsonl", twice),
+        &["entities.jsonl", "venus", "twice"],
+    );
     let newer = super::DATASET.replace("\"format\":1", "\"format\":2");
     check_data(replaced("dataset.json", newer), &["format 2", "newer"]);
     check_data(replaced("dataset.json", "{}".to_owned()), &["dataset.json"]);
@@ -165,8 +250,17 @@ fn bad_files() {
 fn prototypes_of_a_bad_timeline_leave_no_run() {
     let timelines = [
         (r#"{"entity":"nobody","text":"Who?"}"#.to_owned(), "nobody"),
-        (r#"{"entity":"planet","images":["images/truncated.png"]}"#.to_owned(), "truncated.png"),
-        (format!(r#"{{"entity":"planet","text":"{}"}}"#, "long ".repeat(20_000)), "100000 characters"),
+        (
+            r#"{"entity":"planet","images":["images/truncated.png"]}"#.to_owned(),
+            "truncated.png",
+        ),
+        (
+            format!(
+                r#"{{"entity":"planet","text":"{}"}}"#,
+                "long ".repeat(20_000)
+            ),
+            "100000 characters",
+        ),
         (r#"{"entity":"planet","text":"#.to_owned(), "line 7"),
     ];
     for (row, said) in timelines {
@@ -179,7 +273,13 @@ fn prototypes_of_a_bad_timeline_leave_no_run() {
     }
     let dir = Dir::new_in(shared());
     dataset(&dir.path("data"));
-    dir.create("data/timeline.jsonl", format!(r#"{{"entity":"planet","text":"{}"}}"#, "long ".repeat(20_000)));
+    dir.create(
+        "data/timeline.jsonl",
+        format!(
+            r#"{{"entity":"planet","text":"{}"}}"#,
+            "long ".repeat(20_000)
+        ),
+    );
     prototypes(dir.root(), "data", "run").refused(&["timeline.jsonl", "1"]);
 }
 
@@ -213,7 +313,16 @@ fn resign(dir: &Dir, change: impl FnOnce(&mut Manifest)) {
 fn check_bundle(change: impl FnOnce(&Dir), said: &[&str]) {
     let dir = copied_bundle();
     change(&dir);
-    let run = run(shared(), &["link", "--input", "data/test.jsonl", "--bundle", dir.root().to_str().unwrap()]);
+    let run = run(
+        shared(),
+        &[
+            "link",
+            "--input",
+            "data/test.jsonl",
+            "--bundle",
+            dir.root().to_str().unwrap(),
+        ],
+    );
     assert_eq!(run.stdout, "");
     run.refused(said);
 }
@@ -221,7 +330,16 @@ fn check_bundle(change: impl FnOnce(&Dir), said: &[&str]) {
 #[test]
 fn a_flipped_byte_in_any_file_is_noticed() {
     let files = tree(&shared().join("bundle"));
-    for part in ["text.bpk", "vision.bpk", "kb.bpk", "golden.bpk", "tokenizer.json", "kb.json", "bundle.json", "thumbs/0001.jpg"] {
+    for part in [
+        "text.bpk",
+        "vision.bpk",
+        "kb.bpk",
+        "golden.bpk",
+        "tokenizer.json",
+        "kb.json",
+        "bundle.json",
+        "thumbs/0001.jpg",
+    ] {
         assert!(files.contains_key(part), "the bundle has no {part}");
     }
     for (name, mut bytes) in files {
@@ -237,23 +355,58 @@ fn a_missing_cut_or_unnamed_part_is_noticed() {
         check_bundle(|dir| fs::remove_file(dir.path(part)).unwrap(), &[part]);
     }
     let bytes = fs::read(shared().join("bundle/kb.bpk")).unwrap();
-    check_bundle(|dir| replace(dir, "kb.bpk", &bytes[..bytes.len() / 2]), &["kb.bpk", "incomplete"]);
-    check_bundle(|dir| resign(dir, |manifest| manifest.files.retain(|file| file.path != "kb.bpk")), &["kb.bpk"]);
-    check_bundle(|dir| resign(dir, |manifest| manifest.files[0].path = "../kb.bpk".to_owned()), &["bundle.json", "../kb.bpk"]);
+    check_bundle(
+        |dir| replace(dir, "kb.bpk", &bytes[..bytes.len() / 2]),
+        &["kb.bpk", "incomplete"],
+    );
+    check_bundle(
+        |dir| {
+            resign(dir, |manifest| {
+                manifest.files.retain(|file| file.path != "kb.bpk")
+            })
+        },
+        &["kb.bpk"],
+    );
+    check_bundle(
+        |dir| {
+            resign(dir, |manifest| {
+                manifest.files[0].path = "../kb.bpk".to_owned()
+            })
+        },
+        &["bundle.json", "../kb.bpk"],
+    );
 }
 
 #[test]
 fn a_newer_bundle_is_refused() {
-    check_bundle(|dir| resign(dir, |manifest| manifest.format = 2), &["bundle.json", "format 2", "newer"]);
+    check_bundle(
+        |dir| resign(dir, |manifest| manifest.format = 2),
+        &["bundle.json", "format 2", "newer"],
+    );
 }
 
 #[test]
 fn a_wrong_shape_is_noticed() {
-    check_bundle(|dir| resign(dir, |manifest| manifest.models.text.hidden_size = 192), &["text.bpk"]);
-    check_bundle(|dir| resign(dir, |manifest| manifest.models.text.num_hidden_layers = 7), &["text.bpk"]);
-    check_bundle(|dir| resign(dir, |manifest| manifest.models.text.num_hidden_layers = 5), &["text.bpk"]);
-    check_bundle(|dir| resign(dir, |manifest| manifest.models.text.num_attention_heads = 7), &["heads"]);
-    check_bundle(|dir| narrow(dir, &["text", "profile", "text_mean"]), &["kb.bpk"]);
+    check_bundle(
+        |dir| resign(dir, |manifest| manifest.models.text.hidden_size = 192),
+        &["text.bpk"],
+    );
+    check_bundle(
+        |dir| resign(dir, |manifest| manifest.models.text.num_hidden_layers = 7),
+        &["text.bpk"],
+    );
+    check_bundle(
+        |dir| resign(dir, |manifest| manifest.models.text.num_hidden_layers = 5),
+        &["text.bpk"],
+    );
+    check_bundle(
+        |dir| resign(dir, |manifest| manifest.models.text.num_attention_heads = 7),
+        &["heads"],
+    );
+    check_bundle(
+        |dir| narrow(dir, &["text", "profile", "text_mean"]),
+        &["kb.bpk"],
+    );
     check_bundle(|dir| narrow(dir, &["profile"]), &["kb.bpk", "profile"]);
     check_bundle(|dir| narrow(dir, &["image_std"]), &["kb.bpk", "image_std"]);
 }
@@ -261,12 +414,24 @@ fn a_wrong_shape_is_noticed() {
 /// Halves the width of some of the knowledge base's tensors.
 fn narrow(dir: &Dir, names: &[&str]) {
     let pack = Pack::read("kb.bpk", fs::read(dir.path("kb.bpk")).unwrap()).unwrap();
-    let tensors = ["text", "image", "classes", "profile", "text_mean", "image_mean", "image_std"];
+    let tensors = [
+        "text",
+        "image",
+        "classes",
+        "profile",
+        "text_mean",
+        "image_mean",
+        "image_std",
+    ];
     let entries = tensors.map(|name| {
         let (mut shape, mut values) = pack.floats(name).unwrap();
         let width = shape[shape.len() - 1];
         if names.contains(&name) {
-            values = values.chunks(width).flat_map(|row| &row[..width / 2]).copied().collect();
+            values = values
+                .chunks(width)
+                .flat_map(|row| &row[..width / 2])
+                .copied()
+                .collect();
             *shape.last_mut().unwrap() /= 2;
         }
         Entry::floats(name, shape, values)
@@ -274,7 +439,11 @@ fn narrow(dir: &Dir, names: &[&str]) {
     let bytes = write(entries.to_vec(), &[], Precision::F32).unwrap();
     replace(dir, "kb.bpk", &bytes);
     resign(dir, |manifest| {
-        let entry = manifest.files.iter_mut().find(|file| file.path == "kb.bpk").unwrap();
+        let entry = manifest
+            .files
+            .iter_mut()
+            .find(|file| file.path == "kb.bpk")
+            .unwrap();
         (entry.bytes, entry.sha256) = (bytes.len() as u64, sha256(&bytes));
     });
 }
@@ -284,14 +453,25 @@ fn a_refused_export_leaves_what_was_there() {
     let dir = Dir::new_in(shared());
     dir.create("taken/notes.txt", "mine");
     dir.imn("export ../run taken").refused(&["taken"]);
-    assert_eq!(fs::read_to_string(dir.path("taken/notes.txt")).unwrap(), "mine");
+    assert_eq!(
+        fs::read_to_string(dir.path("taken/notes.txt")).unwrap(),
+        "mine"
+    );
     dir.imn("export nowhere bundle").refused(&["nowhere"]);
     assert!(!dir.path("bundle").exists());
 }
 
 #[test]
 fn wrong_usage_exits_with_2() {
-    for command in ["", "fly", "link", "link --bundle", "embed --text a --out b", "--device abacus data check .", "embed --bundle b --text abc --span 2..1 --out c"] {
+    for command in [
+        "",
+        "fly",
+        "link",
+        "link --bundle",
+        "embed --text a --out b",
+        "--device abacus data check .",
+        "embed --bundle b --text abc --span 2..1 --out c",
+    ] {
         assert_eq!(imn(shared(), command).status, Some(2), "{command:?}");
     }
     let absent = imn(shared(), "data check nowhere");

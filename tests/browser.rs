@@ -52,9 +52,14 @@ struct Row {
 
 impl Row {
     fn read(id: &str) -> Self {
-        let rows = fs::read_to_string(knowledge_base().join("test.jsonl")).expect("the knowledge base's test rows");
-        let mut posts = rows.lines().map(|line| serde_json::from_str::<Post>(line).expect("a row"));
-        let post = posts.find(|post| post.id == id).unwrap_or_else(|| panic!("there is no row {id}"));
+        let rows = fs::read_to_string(knowledge_base().join("test.jsonl"))
+            .expect("the knowledge base's test rows");
+        let mut posts = rows
+            .lines()
+            .map(|line| serde_json::from_str::<Post>(line).expect("a row"));
+        let post = posts
+            .find(|post| post.id == id)
+            .unwrap_or_else(|| panic!("there is no row {id}"));
         Self {
             mention: post.mention.expect("a mention"),
             gold: post.entity.clone().expect("an entity"),
@@ -63,7 +68,12 @@ impl Row {
     }
 
     fn pictures(&self) -> Vec<PathBuf> {
-        let absolute = |image: &String| knowledge_base().join(image).canonicalize().expect("a picture");
+        let absolute = |image: &String| {
+            knowledge_base()
+                .join(image)
+                .canonicalize()
+                .expect("a picture")
+        };
         self.post.images.iter().map(absolute).collect()
     }
 
@@ -132,11 +142,16 @@ fn native() -> Vec<(String, Vec<Candidate>)> {
         probability: f32,
     }
     let mut link = Command::new(imn());
-    link.args(["--device", "flex", "link", "--bundle"]).arg(folder().join("demo"));
+    link.args(["--device", "flex", "link", "--bundle"])
+        .arg(folder().join("demo"));
     let answers = finish(link.arg("--input").arg(knowledge_base().join("test.jsonl"))).ok();
     let parse = |line: &str| {
         let Line { id, ranking } = serde_json::from_str(line).expect("an answer");
-        let candidate = |Scored { entity, score, probability }| Candidate {
+        let candidate = |Scored {
+                             entity,
+                             score,
+                             probability,
+                         }| Candidate {
             entity,
             score,
             probability,
@@ -161,17 +176,37 @@ fn check_parity(device: &str) {
         let shown = row.link(&page);
         assert_eq!(page.device().as_deref(), Some(device), "{id}, after");
 
-        let (_, native) = native.iter().find(|(other, _)| other == id).expect("a line for every row");
+        let (_, native) = native
+            .iter()
+            .find(|(other, _)| other == id)
+            .expect("a line for every row");
         assert_eq!(shown.len(), native.len(), "{id}");
-        let position = |entity: &str| shown.iter().position(|shown| shown.entity == entity).expect("the same candidates");
+        let position = |entity: &str| {
+            shown
+                .iter()
+                .position(|shown| shown.entity == entity)
+                .expect("the same candidates")
+        };
         for (rank, candidate) in native.iter().enumerate() {
             let here = position(&candidate.entity);
             let difference = (shown[here].score - candidate.score).abs();
-            println!("{id}, {device}: {} differs by {difference:.1e}", candidate.entity);
-            assert!(difference <= TOLERANCE, "{id}: {candidate:?} is {:?} on {device}", shown[here]);
+            println!(
+                "{id}, {device}: {} differs by {difference:.1e}",
+                candidate.entity
+            );
+            assert!(
+                difference <= TOLERANCE,
+                "{id}: {candidate:?} is {:?} on {device}",
+                shown[here]
+            );
             for worse in &native[rank + 1..] {
                 let apart = candidate.score - worse.score > TOLERANCE;
-                assert!(!apart || here < position(&worse.entity), "{id}: {} before {}", worse.entity, candidate.entity);
+                assert!(
+                    !apart || here < position(&worse.entity),
+                    "{id}: {} before {}",
+                    worse.entity,
+                    candidate.entity
+                );
             }
         }
     }
@@ -222,12 +257,19 @@ fn a_second_visit_downloads_nothing() {
     let address = format!("{}?device=cpu", server.address());
     Page::open(&browser, &address).load();
     let first = server.bytes_sent();
-    let bundle = fs::metadata(folder().join("demo/text.bpk")).expect("the text part").len();
+    let bundle = fs::metadata(folder().join("demo/text.bpk"))
+        .expect("the text part")
+        .len();
     assert!(first > bundle, "{first} bytes");
 
     let again = Page::open(&browser, &address);
     again.wait_for_states(&["ready"]);
-    assert!(server.bytes_sent() - first < bundle, "{} bytes more", server.bytes_sent() - first);
+    assert!(
+        server.bytes_sent() - first < bundle,
+        "{} bytes more",
+        server.bytes_sent() - first
+    );
+    again.unfold("about");
     again.wait_for_words("It came from this browser's storage");
 }
 

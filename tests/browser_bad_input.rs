@@ -32,7 +32,9 @@ fn pictures_that_are_none_are_refused_by_name() {
     picture([300, 200, 1]).save(&jpeg).expect("a picture");
     let bytes = fs::read(jpeg).expect("a picture");
     let huge = files.path("huge.png");
-    RgbImage::from_pixel(10_000, 5_000, Rgb([90, 120, 60])).save(&huge).expect("a picture");
+    RgbImage::from_pixel(10_000, 5_000, Rgb([90, 120, 60]))
+        .save(&huge)
+        .expect("a picture");
     let bad = [
         files.create("truncated.jpg", &bytes[..bytes.len() / 2]),
         files.create("text.jpg", "This is no picture."),
@@ -45,7 +47,11 @@ fn pictures_that_are_none_are_refused_by_name() {
     let page = open(&browser, &server);
     page.load();
     for file in bad {
-        let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+        let name = file
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         page.give_pictures(&[file]);
         println!("{}", page.wait_for_error(&name));
     }
@@ -65,7 +71,12 @@ fn texts_that_cannot_be_linked_are_explained() {
     page.wait_for_words("Write a post first");
     assert_eq!(page.errors(), [""; 0]);
 
-    page.write(&"A cat and more. ".repeat(6_250));
+    page.write(
+        &format!("A cat {}", "and more. ".repeat(10_000))
+            .chars()
+            .take(100_000)
+            .collect::<String>(),
+    );
     assert_eq!(page.run(), "error");
     page.wait_for_error("100000 characters");
 
@@ -121,11 +132,12 @@ impl Copies {
     /// Opens the page with that bundle, with nothing kept from before.
     fn open(&self, bundle: &str) -> Page<'_> {
         let address = self.server.address();
-        let page = Page::open(&self.browser, "about:blank#");
         let all = json!({ "origin": address.trim_end_matches('/'), "storageTypes": "all" });
-        page.tab().call("Storage.clearDataForOrigin", all);
-        page.tab().open(&format!("{address}?device=cpu&bundle={bundle}/"));
-        page
+        self.browser.tab().call("Storage.clearDataForOrigin", all);
+        Page::open(
+            &self.browser,
+            &format!("{address}?device=cpu&bundle={bundle}/"),
+        )
     }
 
     /// Damages a bundle; loading it must name the file. Mended, it must load.
@@ -137,7 +149,10 @@ impl Copies {
         page.click("load");
         let error = page.wait_for_error(file);
         println!("{name}: {error}");
-        assert!(said.iter().all(|said| error.contains(said)), "{error:?} does not say {said:?}");
+        assert!(
+            said.iter().all(|said| error.contains(said)),
+            "{error:?} does not say {said:?}"
+        );
         assert_eq!(page.state(), "error");
 
         fs::remove_dir_all(&copy.root).expect("the copy");
@@ -197,8 +212,22 @@ fn link_folder(from: &Path, to: &Path) {
 fn a_flipped_byte_is_found_in_every_kind_of_file() {
     let copies = Copies::new();
     let manifest = Manifest::parse(&copies.bundle("whole").read(MANIFEST)).expect("a manifest");
-    let of_kind = |kind: &str| manifest.files.iter().map(|file| file.path.as_str()).find(|path| path.contains(kind));
-    for kind in ["text.bpk", "vision.bpk", "kb.bpk", "golden.bpk", "kb.json", "tokenizer.json", "thumbs/"] {
+    let of_kind = |kind: &str| {
+        manifest
+            .files
+            .iter()
+            .map(|file| file.path.as_str())
+            .find(|path| path.contains(kind))
+    };
+    for kind in [
+        "text.bpk",
+        "vision.bpk",
+        "kb.bpk",
+        "golden.bpk",
+        "kb.json",
+        "tokenizer.json",
+        "thumbs/",
+    ] {
         let file = of_kind(kind).unwrap_or_else(|| panic!("the bundle has no {kind}"));
         let name = kind.replace(['.', '/'], "-");
         copies.check(&name, file, &["altered"], |copy| copy.flip(file));
@@ -208,18 +237,24 @@ fn a_flipped_byte_is_found_in_every_kind_of_file() {
 
 #[test]
 fn a_missing_part_is_named() {
-    Copies::new().check("missing", "vision.bpk", &["missing"], |copy| fs::remove_file(copy.root.join("vision.bpk")).expect("a link"));
+    Copies::new().check("missing", "vision.bpk", &["missing"], |copy| {
+        fs::remove_file(copy.root.join("vision.bpk")).expect("a link")
+    });
 }
 
 #[test]
 fn a_bundle_of_the_future_is_refused() {
-    Copies::new().check("newer", MANIFEST, &["newer"], |copy| copy.change_manifest(|manifest| manifest.format += 1));
+    Copies::new().check("newer", MANIFEST, &["newer"], |copy| {
+        copy.change_manifest(|manifest| manifest.format += 1)
+    });
 }
 
 #[test]
 fn a_part_of_another_shape_is_refused() {
     Copies::new().check("shape", "text.bpk", &[], |copy| {
-        copy.change_manifest(|manifest| manifest.models.text.hidden_size += manifest.models.text.num_attention_heads);
+        copy.change_manifest(|manifest| {
+            manifest.models.text.hidden_size += manifest.models.text.num_attention_heads
+        });
     });
 }
 
@@ -238,7 +273,11 @@ fn what_a_bundle_says_is_shown_as_text() {
     let bytes = serde_json::to_vec(&kb).expect("JSON");
     copy.write("kb.json", &bytes);
     copy.change_manifest(|manifest| {
-        let entry = manifest.files.iter_mut().find(|file| file.path == "kb.json").expect("an entry");
+        let entry = manifest
+            .files
+            .iter_mut()
+            .find(|file| file.path == "kb.json")
+            .expect("an entry");
         entry.bytes = bytes.len() as u64;
         entry.sha256 = sha256(&bytes);
     });

@@ -52,6 +52,7 @@ impl Browser {
                 "--disable-sync",
                 "--disable-quic",
                 "--disable-dev-shm-usage",
+                "--hide-scrollbars",
             ])
             // A test may lose the GPU more than once.
             .args([
@@ -81,18 +82,22 @@ impl Browser {
 
     /// Opens a tab.
     pub fn tab(&self) -> Tab<'_> {
-        let target = self.call("Target.createTarget", json!({ "url": "about:blank" }));
-        let attach = json!({ "targetId": target["targetId"], "flatten": true });
-        let attached = self.call("Target.attachToTarget", attach);
+        let target =
+            self.call("Target.createTarget", json!({ "url": "about:blank" }))["targetId"].take();
+        let attached = self.call(
+            "Target.attachToTarget",
+            json!({ "targetId": target, "flatten": true }),
+        );
         let session = attached["sessionId"]
             .as_str()
             .expect("a session")
             .to_owned();
         let tab = Tab {
             browser: self,
+            target,
             session,
         };
-        for domain in ["Page", "Runtime", "Log", "Network"] {
+        for domain in ["Page", "Runtime", "Log"] {
             tab.call(&format!("{domain}.enable"), json!({}));
         }
         tab
@@ -106,9 +111,11 @@ impl Browser {
 
     /// Ends the GPU's process, as a driver's crash would. A new one is started by the browser.
     pub fn crash_gpu(&self) {
-        self.socket
+        let sent = self
+            .socket
             .borrow_mut()
-            .send(None, "Browser.crashGpuProcess", &json!({}));
+            .try_send(None, "Browser.crashGpuProcess", &json!({}));
+        sent.expect("Chromium listens");
     }
 
     /// What pages and their workers complained of.
@@ -147,19 +154,24 @@ impl Socket {
     }
 
     /// Sends a call without waiting for its answer.
-    fn send(&mut self, session: Option<&str>, method: &str, parameters: &Value) {
+    fn try_send(
+        &mut self,
+        session: Option<&str>,
+        method: &str,
+        parameters: &Value,
+    ) -> tungstenite::Result<()> {
         self.last_id += 1;
         let mut call = json!({ "id": self.last_id, "method": method, "params": parameters });
         if let Some(session) = session {
             call["sessionId"] = session.into();
         }
-        let sent = self.stream.send(Message::text(call.to_string()));
-        sent.unwrap_or_else(|error| panic!("{method} cannot be sent: {error}"));
+        self.stream.send(Message::text(call.to_string()))
     }
 
     #[track_caller]
     fn call(&mut self, session: Option<&str>, method: &str, parameters: &Value) -> Value {
-        self.send(session, method, parameters);
+        let sent = self.try_send(session, method, parameters);
+        sent.unwrap_or_else(|error| panic!("{method} cannot be sent: {error}"));
         loop {
             let message = self
                 .stream
@@ -196,10 +208,23 @@ fn complaint(event: &Value) -> Option<String> {
     }
 }
 
-/// A tab of a browser.
+/// A tab of a browser; it closes when this is dropped.
 pub struct Tab<'browser> {
     browser: &'browser Browser,
+    target: Value,
     session: String,
+}
+
+impl Drop for Tab<'_> {
+    fn drop(&mut self) {
+        // The browser may be gone already.
+        let close = json!({ "targetId": self.target });
+        self.browser
+            .socket
+            .borrow_mut()
+            .try_send(None, "Target.closeTarget", &close)
+            .ok();
+    }
 }
 
 impl Tab<'_> {

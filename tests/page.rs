@@ -114,7 +114,12 @@ impl<'browser> Page<'browser> {
     #[track_caller]
     pub fn load(&self) {
         self.evaluate("by('load')?.click()");
-        self.wait_for_states(&["ready", "done"]);
+        self.wait("the model to be loaded", |page| {
+            let device = page.device();
+            let errors = page.errors();
+            assert!(device.is_some() || errors.is_empty(), "{errors:?}");
+            device
+        });
     }
 
     /// Picks one of the mentions that the page found.
@@ -256,6 +261,21 @@ impl<'browser> Page<'browser> {
     #[track_caller]
     pub fn click(&self, test_id: &str) {
         self.evaluate(&format!("by({}).click()", json!(test_id)));
+    }
+
+    /// Opens a part of the page that is folded away.
+    #[track_caller]
+    pub fn unfold(&self, test_id: &str) {
+        self.evaluate(&format!("by({}).open = true", json!(test_id)));
+    }
+
+    /// Waits for the answer that a changed picture brings by itself, after a first one.
+    #[track_caller]
+    pub fn settle(&self) {
+        self.wait("a new answer", |page| {
+            page.holds("!document.querySelector('.stale') && by('status').dataset.state === 'done'")
+                .then_some(())
+        });
     }
 
     /// Label and time of every step of the last answer.

@@ -56,7 +56,10 @@ impl AliasIndex {
     pub fn fuzzy_candidates(&self, surface: &str) -> Vec<usize> {
         let found = self.candidates(surface);
         if found.is_empty() {
-            self.ranked(surface, FUZZY).into_iter().map(|(position, _)| position).collect()
+            self.ranked(surface, FUZZY)
+                .into_iter()
+                .map(|(position, _)| position)
+                .collect()
         } else {
             found
         }
@@ -79,7 +82,10 @@ impl AliasIndex {
         while first < words.len() {
             let longest = (1..=self.max_words.min(words.len() - first))
                 .rev()
-                .find(|n| self.folded.contains_key(&folded[first..first + n].join(" ")));
+                .find(|n| {
+                    self.folded
+                        .contains_key(&folded[first..first + n].join(" "))
+                });
             if let Some(n) = longest {
                 let (start, _) = words[first];
                 let (last, word) = words[first + n - 1];
@@ -157,10 +163,29 @@ mod tests {
 
     #[test]
     fn the_longest_leftmost_match_on_word_boundaries_wins() {
-        let index = index(&[&["New York"], &["New York Times"], &["York"], &["Jaguar"], &["Œuvre", "Zürich"], &["中国"]]);
-        check(&index, "The New York Times of york", &["New York Times", "york"]);
-        check(&index, "#Jaguar, @jaguar and jaguars", &["Jaguar", "jaguar"]);
-        check(&index, "a new  york minute in ZURICH", &["new  york", "ZURICH"]);
+        let index = index(&[
+            &["New York"],
+            &["New York Times"],
+            &["York"],
+            &["Jaguar"],
+            &["Œuvre", "Zürich"],
+            &["中国"],
+        ]);
+        check(
+            &index,
+            "The New York Times of york",
+            &["New York Times", "york"],
+        );
+        check(
+            &index,
+            "#Jaguar, @jaguar and jaguars",
+            &["Jaguar", "jaguar"],
+        );
+        check(
+            &index,
+            "a new  york minute in ZURICH",
+            &["new  york", "ZURICH"],
+        );
         check(&index, "🐆🐆 JAGUAR!", &["JAGUAR"]);
         check(&index, "我爱中国", &["中国"]);
         check(&index, "", &[]);

@@ -8,13 +8,9 @@ use sha2::{Digest as _, Sha256};
 use crate::data::Mention;
 use crate::error::{Error, Result};
 use crate::kb::{KnowledgeBase, Pooled};
-use crate::linker::{Encoders, ImageVectors, Linker, read};
+use crate::linker::{Encoders, ImageVectors, Linker, Models, read};
 use crate::pack::{Entry, Pack};
 use crate::scorer::{Calibration, ScorerConfig};
-use crate::text::BertConfig;
-use crate::tokenizer::Tokenizer;
-use crate::vision::VisionConfig;
-use crate::words::WordTable;
 
 /// The version that this code writes and reads.
 pub const FORMAT: u32 = 1;
@@ -46,17 +42,6 @@ pub struct Manifest {
     pub licences: Vec<Licence>,
     /// Over this file with this field empty.
     pub sha256: String,
-}
-
-/// Sizes of the encoders.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Models {
-    /// `text.bpk`
-    pub text: BertConfig,
-    /// `vision.bpk`
-    pub vision: VisionConfig,
-    /// Whether there is a `words.bpk`.
-    pub words: bool,
 }
 
 /// What the exported run was trained on.
@@ -97,31 +82,48 @@ impl Manifest {
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let refuse = |reason: String| Error::file(MANIFEST, reason);
         if bytes.len() > MAX_MANIFEST_BYTES {
-            return Err(refuse(format!("{} bytes are more than a manifest has", bytes.len())));
+            return Err(refuse(format!(
+                "{} bytes are more than a manifest has",
+                bytes.len()
+            )));
         }
         #[derive(Deserialize)]
         struct Version {
             format: u32,
         }
-        let version: Version = serde_json::from_slice(bytes).map_err(|error| refuse(format!("not a bundle's manifest: {error}")))?;
+        let version: Version = serde_json::from_slice(bytes)
+            .map_err(|error| refuse(format!("not a bundle's manifest: {error}")))?;
         if version.format > FORMAT {
             return Err(refuse(format!(
                 "format {} is newer than this program, which reads up to {FORMAT}; update it",
                 version.format
             )));
         }
-        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| refuse(error.to_string()))?;
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|error| refuse(error.to_string()))?;
         let text = std::str::from_utf8(bytes).map_err(|error| refuse(error.to_string()))?;
-        let unsigned = text.replacen(&format!("\"sha256\": \"{}\"\n}}", manifest.sha256), "\"sha256\": \"\"\n}", 1);
+        let unsigned = text.replacen(
+            &format!("\"sha256\": \"{}\"\n}}", manifest.sha256),
+            "\"sha256\": \"\"\n}",
+            1,
+        );
         if manifest.sha256 != sha256(unsigned.as_bytes()) {
-            return Err(refuse("its hash differs: the file was altered or damaged".to_owned()));
+            return Err(refuse(
+                "its hash differs: the file was altered or damaged".to_owned(),
+            ));
         }
         for file in &manifest.files {
             if !is_inside(&file.path) {
-                return Err(refuse(format!("the path {:?} leads out of the bundle", file.path)));
+                return Err(refuse(format!(
+                    "the path {:?} leads out of the bundle",
+                    file.path
+                )));
             }
             if file.bytes > MAX_PART_BYTES {
-                return Err(refuse(format!("{} is said to have {} bytes; too many", file.path, file.bytes)));
+                return Err(refuse(format!(
+                    "{} is said to have {} bytes; too many",
+                    file.path, file.bytes
+                )));
             }
         }
         Ok(manifest)
@@ -133,7 +135,8 @@ impl Manifest {
             sha256: String::new(),
             ..self.clone()
         };
-        let json = |manifest: &Self| serde_json::to_string_pretty(manifest).expect("plain values") + "\n";
+        let json =
+            |manifest: &Self| serde_json::to_string_pretty(manifest).expect("plain values") + "\n";
         let sha256 = sha256(json(&unsigned).as_bytes());
         json(&Self { sha256, ..unsigned }).into_bytes()
     }
@@ -152,11 +155,18 @@ impl Manifest {
         if entry.bytes != bytes.len() as u64 {
             return Err(Error::file(
                 path,
-                format!("{} bytes instead of {}: incomplete or altered", bytes.len(), entry.bytes),
+                format!(
+                    "{} bytes instead of {}: incomplete or altered",
+                    bytes.len(),
+                    entry.bytes
+                ),
             ));
         }
         if entry.sha256 != sha256(bytes) {
-            return Err(Error::file(path, "its hash differs: the file was altered or damaged"));
+            return Err(Error::file(
+                path,
+                "its hash differs: the file was altered or damaged",
+            ));
         }
         Ok(())
     }
@@ -184,28 +194,20 @@ impl Bundle {
     /// # Errors
     ///
     /// [`Error::File`] naming the first part that is missing, altered or of another shape.
-    pub fn open(manifest: Manifest, mut file: impl FnMut(&str) -> Result<Vec<u8>>, device: &Device) -> Result<Self> {
+    pub fn open(
+        manifest: Manifest,
+        mut file: impl FnMut(&str) -> Result<Vec<u8>>,
+        device: &Device,
+    ) -> Result<Self> {
         let mut checked = |path: &str| {
             let bytes = file(path)?;
             manifest.check(path, &bytes)?;
             Ok::<_, Error>(bytes)
         };
-        let mut pack = |path: &str| Pack::read(path, checked(path)?);
-        let encoders = Encoders {
-            text: pack("text.bpk")?.load(manifest.models.text.init(device))?,
-            vision: pack("vision.bpk")?.load(manifest.models.vision.init(device))?,
-            words: manifest
-                .models
-                .words
-                .then(|| WordTable::from_pack(&pack("words.bpk")?))
-                .transpose()?,
-            tokenizer: Tokenizer::from_bytes(&checked("tokenizer.json")?)?,
-            device: device.clone(),
-        };
-        let mut pack = |path: &str| Pack::read(path, checked(path)?);
-        let kb_pack = pack("kb.bpk")?;
-        let golden = Golden::from_pack(&pack("golden.bpk")?)?;
-        let kb = KnowledgeBase::from_parts(&checked("kb.json")?, &kb_pack)?;
+        let encoders = Encoders::load(&manifest.models, &mut checked, device)?;
+        let golden = Golden::from_pack(&Pack::read("golden.bpk", checked("golden.bpk")?)?)?;
+        let kb = Pack::read("kb.bpk", checked("kb.bpk")?)?;
+        let kb = KnowledgeBase::from_parts(&checked("kb.json")?, &kb, &manifest.models)?;
         let linker = Linker::new(encoders, kb, manifest.scorer, manifest.calibration.clone());
         Ok(Self {
             manifest,
@@ -251,7 +253,13 @@ impl Golden {
     /// # Errors
     ///
     /// As [`Linker::rank`].
-    pub async fn record(linker: &Linker, text: &str, mention: Mention, picture: RgbImage, candidates: Vec<usize>) -> Result<Self> {
+    pub async fn record(
+        linker: &Linker,
+        text: &str,
+        mention: Mention,
+        picture: RgbImage,
+        candidates: Vec<usize>,
+    ) -> Result<Self> {
         let unrecorded = Self {
             text: text.to_owned(),
             mention,
@@ -291,7 +299,8 @@ impl Golden {
         let vision = encoders.image_tokens(&self.picture);
         let [_, n_tokens, width] = text_tokens.dims();
         let text_tokens = read(text_tokens).await?;
-        let text = (0..width).map(|d| text_tokens.iter().skip(d).step_by(width).sum::<f32>() / n_tokens as f32);
+        let text = (0..width)
+            .map(|d| text_tokens.iter().skip(d).step_by(width).sum::<f32>() / n_tokens as f32);
         let image = ImageVectors {
             pooled: read(vision.pooled).await?,
             classes: read(vision.classes).await?,
@@ -300,9 +309,17 @@ impl Golden {
         let ranking = linker.rank(&post, &self.text, self.mention, &self.candidates)?;
         let score = |&entity: &usize| {
             let id = &linker.kb.text.entities[entity].id;
-            ranking.candidates.iter().find(|candidate| candidate.entity == *id)
+            ranking
+                .candidates
+                .iter()
+                .find(|candidate| candidate.entity == *id)
         };
-        let scores = self.candidates.iter().filter_map(score).map(|candidate| candidate.score).collect();
+        let scores = self
+            .candidates
+            .iter()
+            .filter_map(score)
+            .map(|candidate| candidate.score)
+            .collect();
         Ok((text_tokens, read(vision.tokens).await?, scores))
     }
 
@@ -315,7 +332,8 @@ impl Golden {
             height: self.picture.height(),
             candidates: self.candidates.clone(),
         };
-        let vector = |name: &str, values: &[f32]| Entry::floats(name, [values.len()], values.to_vec());
+        let vector =
+            |name: &str, values: &[f32]| Entry::floats(name, [values.len()], values.to_vec());
         vec![
             Entry::bytes("post", serde_json::to_vec(&post).expect("plain values")),
             Entry::bytes("picture", self.picture.as_raw().clone()),
@@ -327,7 +345,8 @@ impl Golden {
 
     fn from_pack(pack: &Pack) -> Result<Self> {
         let refuse = |reason: String| Error::file(pack.file(), reason);
-        let post: GoldenPost = serde_json::from_slice(&pack.bytes("post")?).map_err(|error| refuse(error.to_string()))?;
+        let post: GoldenPost = serde_json::from_slice(&pack.bytes("post")?)
+            .map_err(|error| refuse(error.to_string()))?;
         Ok(Self {
             picture: RgbImage::from_raw(post.width, post.height, pack.bytes("picture")?)
                 .ok_or_else(|| refuse("the picture is not as large as it says".to_owned()))?,
@@ -352,7 +371,10 @@ struct GoldenPost {
 
 /// Lower-case hexadecimal SHA-256.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Whether a path that came with the data stays below the folder that it is relative to.
@@ -367,12 +389,23 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
     if a.len() != b.len() {
         return f32::INFINITY;
     }
-    a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, |worst, x| if x.is_nan() { f32::INFINITY } else { worst.max(x) })
+    a.iter()
+        .zip(b)
+        .map(|(x, y)| (x - y).abs())
+        .fold(0.0, |worst, x| {
+            if x.is_nan() {
+                f32::INFINITY
+            } else {
+                worst.max(x)
+            }
+        })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::BertConfig;
+    use crate::vision::VisionConfig;
 
     fn manifest() -> Manifest {
         Manifest {
@@ -408,7 +441,10 @@ mod tests {
     #[track_caller]
     fn check_refused(text: &str, reason: &str) {
         let error = Manifest::parse(text.as_bytes()).unwrap_err().to_string();
-        assert!(error.starts_with("bundle.json: ") && error.contains(reason), "{error:?} does not say {reason:?}");
+        assert!(
+            error.starts_with("bundle.json: ") && error.contains(reason),
+            "{error:?} does not say {reason:?}"
+        );
     }
 
     #[test]
@@ -417,8 +453,14 @@ mod tests {
         let text = String::from_utf8(bytes.clone()).unwrap();
         let parsed = Manifest::parse(&bytes).unwrap();
         assert_eq!(parsed.to_bytes(), bytes);
-        check_refused(&text.replace("\"name\": \"test\"", "\"name\": \"tess\""), "hash differs");
-        check_refused(&text.replace("\"format\": 1", "\"format\": 2"), "newer than this program");
+        check_refused(
+            &text.replace("\"name\": \"test\"", "\"name\": \"tess\""),
+            "hash differs",
+        );
+        check_refused(
+            &text.replace("\"format\": 1", "\"format\": 2"),
+            "newer than this program",
+        );
         check_refused(&text[..text.len() / 2], "not a bundle's manifest");
     }
 
@@ -427,12 +469,24 @@ mod tests {
         for path in ["kb.json", "thumbs/a.jpg", "a..b"] {
             assert!(is_inside(path), "{path}");
         }
-        for path in ["", "/etc/passwd", "../a", "thumbs/../../a", "a//b", "C:a", "a\\b", "./a"] {
+        for path in [
+            "",
+            "/etc/passwd",
+            "../a",
+            "thumbs/../../a",
+            "a//b",
+            "C:a",
+            "a\\b",
+            "./a",
+        ] {
             assert!(!is_inside(path), "{path}");
         }
         let mut manifest = manifest();
         manifest.files[0].path = "../kb.json".to_owned();
-        check_refused(&String::from_utf8(manifest.to_bytes()).unwrap(), "leads out of the bundle");
+        check_refused(
+            &String::from_utf8(manifest.to_bytes()).unwrap(),
+            "leads out of the bundle",
+        );
     }
 
     #[test]

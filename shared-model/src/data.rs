@@ -154,7 +154,10 @@ mod tests {
     #[test]
     fn surface_counts_characters_not_bytes() {
         let text = "Ünder 🐆 jaguar";
-        assert_eq!(Mention { start: 8, end: 14 }.surface(text).unwrap(), "jaguar");
+        assert_eq!(
+            Mention { start: 8, end: 14 }.surface(text).unwrap(),
+            "jaguar"
+        );
         assert_eq!(Mention { start: 6, end: 7 }.surface(text).unwrap(), "🐆");
     }
 

@@ -2,8 +2,6 @@
 
 use std::io::Cursor;
 
-use fast_image_resize::images::Image;
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Rgb};
 
 pub use image::RgbImage;
@@ -30,7 +28,9 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage> {
         Error::Image(format!("damaged or incomplete {}: {error}", name(format)))
     };
     if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
-        return Err(Error::Image("damaged or incomplete JPEG: it breaks off before its end".into()));
+        return Err(Error::Image(
+            "damaged or incomplete JPEG: it breaks off before its end".into(),
+        ));
     }
 
     let mut decoder = ImageReader::with_format(Cursor::new(bytes), format)
@@ -51,39 +51,16 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage> {
     Ok(over_white(picture))
 }
 
-/// A picture resized as Pillow does it: antialiased, rounded to u8.
-pub fn resize(picture: &RgbImage, width: u32, height: u32, filter: Filter) -> RgbImage {
-    if picture.dimensions() == (width, height) {
-        return picture.clone();
-    }
-    let source = Image::from_vec_u8(picture.width(), picture.height(), picture.as_raw().clone(), PixelType::U8x3)
-        .expect("an RgbImage has three bytes a pixel");
-    let mut target = Image::new(width, height, PixelType::U8x3);
-    let filter = match filter {
-        Filter::Bilinear => FilterType::Bilinear,
-        Filter::Bicubic => FilterType::CatmullRom,
-    };
-    Resizer::new()
-        .resize(&source, &mut target, &ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)))
-        .expect("both images are U8x3");
-    RgbImage::from_raw(width, height, target.into_vec()).expect("the target has three bytes a pixel")
-}
-
-/// The kernel of [`resize`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Filter {
-    /// Triangle.
-    Bilinear,
-    /// Cubic with a = -0.5.
-    Bicubic,
-}
-
 /// `(value - mean) / std` a channel, planes first: `[3, height, width]`.
 pub fn normalise(picture: &RgbImage, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
     let mut planes = Vec::with_capacity(picture.as_raw().len());
     for channel in 0..3 {
         let (mean, std) = (mean[channel], std[channel]);
-        planes.extend(picture.pixels().map(|pixel| (f32::from(pixel.0[channel]) - mean) / std));
+        planes.extend(
+            picture
+                .pixels()
+                .map(|pixel| (f32::from(pixel.0[channel]) - mean) / std),
+        );
     }
     planes
 }
@@ -138,7 +115,10 @@ mod tests {
         for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
             let picture = decode(&encoded(&gradient(), format)).unwrap();
             assert_eq!(picture.dimensions(), (40, 30), "{format:?}");
-            assert!(picture.get_pixel(30, 10).0[0].abs_diff(180) < 12, "{format:?}");
+            assert!(
+                picture.get_pixel(30, 10).0[0].abs_diff(180) < 12,
+                "{format:?}"
+            );
         }
     }
 
@@ -182,7 +162,9 @@ mod tests {
 
     fn crc32(bytes: &[u8]) -> u32 {
         !bytes.iter().fold(u32::MAX, |crc, &byte| {
-            (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+            (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+                (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
+            })
         })
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Entity;
 use crate::error::{Error, Result};
+use crate::linker::Models;
 use crate::pack::{Entry, Pack};
 use crate::prototype::{Chosen, Selection, choose};
 
@@ -94,9 +95,10 @@ impl KnowledgeBase {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] for malformed JSON, dangling positions or tensors whose rows do not match the posts.
-    pub fn from_parts(json: &[u8], pack: &Pack) -> Result<Self> {
-        let text: KbText = serde_json::from_slice(json).map_err(|error| Error::file("kb.json", error))?;
+    /// [`Error::File`] for malformed JSON, dangling positions, or tensors that match neither the posts nor the encoders' widths.
+    pub fn from_parts(json: &[u8], pack: &Pack, models: &Models) -> Result<Self> {
+        let text: KbText =
+            serde_json::from_slice(json).map_err(|error| Error::file("kb.json", error))?;
         let (n_entities, n_posts) = (text.entities.len(), text.posts.len());
         let dangling = text.posts.iter().any(|post| post.entity >= n_entities)
             || text.prototypes.len() != n_entities
@@ -106,14 +108,43 @@ impl KnowledgeBase {
                 .flat_map(|chosen| chosen.text.iter().chain(&chosen.image))
                 .any(|chosen| chosen.post >= n_posts);
         if dangling {
-            return Err(Error::file("kb.json", "a post or prototype names an entity or post that is not there"));
+            return Err(Error::file(
+                "kb.json",
+                "a post or prototype names an entity or post that is not there",
+            ));
         }
 
-        let n_texts = text.posts.iter().filter(|post| !post.text.is_empty()).count();
-        let n_images = text.posts.iter().filter(|post| !post.images.is_empty()).count();
-        let mut texts = rows(pack, "text", n_texts)?.into_iter();
-        let mut images = rows(pack, "image", n_images)?.into_iter();
-        let mut classes = rows(pack, "classes", n_images)?.into_iter();
+        let n_texts = text
+            .posts
+            .iter()
+            .filter(|post| !post.text.is_empty())
+            .count();
+        let n_images = text
+            .posts
+            .iter()
+            .filter(|post| !post.images.is_empty())
+            .count();
+        // Without pictures there is nothing to be as wide as the image encoder.
+        let (image_width, n_classes) = if n_images > 0 {
+            models.vision.widths()
+        } else {
+            (0, 0)
+        };
+        let text_width = models.text.hidden_size;
+        for (name, shape) in [
+            ("text", &[n_texts, text_width][..]),
+            ("image", &[n_images, image_width]),
+            ("classes", &[n_images, n_classes]),
+            ("profile", &[n_entities, text_width]),
+            ("text_mean", &[text_width]),
+            ("image_mean", &[image_width]),
+            ("image_std", &[image_width]),
+        ] {
+            pack.expect(name, shape)?;
+        }
+        let mut texts = rows(pack, "text", text_width)?.into_iter();
+        let mut images = rows(pack, "image", image_width)?.into_iter();
+        let mut classes = rows(pack, "classes", n_classes)?.into_iter();
         let pooled = text
             .posts
             .iter()
@@ -125,7 +156,7 @@ impl KnowledgeBase {
             .collect();
         Ok(Self {
             pooled,
-            profiles: rows(pack, "profile", n_entities)?,
+            profiles: rows(pack, "profile", text_width)?,
             statistics: Statistics {
                 text_mean: pack.floats("text_mean")?.1,
                 image_mean: pack.floats("image_mean")?.1,
@@ -138,19 +169,40 @@ impl KnowledgeBase {
     /// The entries of `kb.bpk`.
     pub fn entries(&self) -> Vec<Entry> {
         let matrix = |name: &str, rows: Vec<&Vec<f32>>, width: usize| {
-            Entry::floats(name, [rows.len(), width], rows.into_iter().flatten().copied().collect())
+            Entry::floats(
+                name,
+                [rows.len(), width],
+                rows.into_iter().flatten().copied().collect(),
+            )
         };
-        let texts: Vec<_> = self.pooled.iter().filter_map(|pooled| pooled.text.as_ref()).collect();
-        let images: Vec<_> = self.pooled.iter().filter_map(|pooled| pooled.image.as_ref()).collect();
-        let classes: Vec<_> = self.pooled.iter().filter_map(|pooled| pooled.classes.as_ref()).collect();
+        let texts: Vec<_> = self
+            .pooled
+            .iter()
+            .filter_map(|pooled| pooled.text.as_ref())
+            .collect();
+        let images: Vec<_> = self
+            .pooled
+            .iter()
+            .filter_map(|pooled| pooled.image.as_ref())
+            .collect();
+        let classes: Vec<_> = self
+            .pooled
+            .iter()
+            .filter_map(|pooled| pooled.classes.as_ref())
+            .collect();
         let n_classes = classes.first().map_or(0, |row| row.len());
         let statistics = &self.statistics;
-        let vector = |name: &str, values: &[f32]| Entry::floats(name, [values.len()], values.to_vec());
+        let vector =
+            |name: &str, values: &[f32]| Entry::floats(name, [values.len()], values.to_vec());
         vec![
             matrix("text", texts, statistics.text_mean.len()),
             matrix("image", images, statistics.image_mean.len()),
             matrix("classes", classes, n_classes),
-            matrix("profile", self.profiles.iter().collect(), statistics.text_mean.len()),
+            matrix(
+                "profile",
+                self.profiles.iter().collect(),
+                statistics.text_mean.len(),
+            ),
             vector("text_mean", &statistics.text_mean),
             vector("image_mean", &statistics.image_mean),
             vector("image_std", &statistics.image_std),
@@ -167,7 +219,10 @@ impl Statistics {
     fn of(pooled: &[Pooled], profiles: &[Vec<f32>]) -> Self {
         let texts = pooled.iter().filter_map(|pooled| pooled.text.as_deref());
         let texts = texts.chain(profiles.iter().map(Vec::as_slice));
-        let images: Vec<&[f32]> = pooled.iter().filter_map(|pooled| pooled.image.as_deref()).collect();
+        let images: Vec<&[f32]> = pooled
+            .iter()
+            .filter_map(|pooled| pooled.image.as_deref())
+            .collect();
         let image_mean = crate::prototype::mean(images.iter().copied()).unwrap_or_default();
         let mut image_std = vec![0.0; image_mean.len()];
         for image in &images {
@@ -185,13 +240,27 @@ impl Statistics {
 
     /// A pooled text less the mean.
     pub fn centre_text(&self, text: &[f32]) -> Vec<f32> {
-        text.iter().zip(&self.text_mean).map(|(value, mean)| value - mean).collect()
+        text.iter()
+            .zip(&self.text_mean)
+            .map(|(value, mean)| value - mean)
+            .collect()
     }
 
     /// A pooled image, z-scored; a dimension that never varied becomes zero.
     pub fn centre_image(&self, image: &[f32]) -> Vec<f32> {
-        let scaled = |((value, mean), std): ((&f32, &f32), &f32)| if *std > 1e-6 { (value - mean) / std } else { 0.0 };
-        image.iter().zip(&self.image_mean).zip(&self.image_std).map(scaled).collect()
+        let scaled = |((value, mean), std): ((&f32, &f32), &f32)| {
+            if *std > 1e-6 {
+                (value - mean) / std
+            } else {
+                0.0
+            }
+        };
+        image
+            .iter()
+            .zip(&self.image_mean)
+            .zip(&self.image_std)
+            .map(scaled)
+            .collect()
     }
 }
 
@@ -201,8 +270,10 @@ fn prototypes(text: &KbText, pooled: &[Pooled], statistics: &Statistics) -> Vec<
         timelines[post.entity].push(position);
     }
     let pick = |timeline: &[usize], vector: &dyn Fn(usize) -> Option<Vec<f32>>| {
-        let (posts, vectors): (Vec<usize>, Vec<Vec<f32>>) =
-            timeline.iter().filter_map(|&post| Some((post, vector(post)?))).unzip();
+        let (posts, vectors): (Vec<usize>, Vec<Vec<f32>>) = timeline
+            .iter()
+            .filter_map(|&post| Some((post, vector(post)?)))
+            .unzip();
         let vectors: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
         choose(&vectors, text.k, text.selection)
             .into_iter()
@@ -215,22 +286,23 @@ fn prototypes(text: &KbText, pooled: &[Pooled], statistics: &Statistics) -> Vec<
     timelines
         .iter()
         .map(|timeline| Prototypes {
-            text: pick(timeline, &|post| pooled[post].text.as_deref().map(|v| statistics.centre_text(v))),
-            image: pick(timeline, &|post| pooled[post].image.as_deref().map(|v| statistics.centre_image(v))),
+            text: pick(timeline, &|post| {
+                pooled[post]
+                    .text
+                    .as_deref()
+                    .map(|v| statistics.centre_text(v))
+            }),
+            image: pick(timeline, &|post| {
+                pooled[post]
+                    .image
+                    .as_deref()
+                    .map(|v| statistics.centre_image(v))
+            }),
         })
         .collect()
 }
 
-fn rows(pack: &Pack, name: &str, expected: usize) -> Result<Vec<Vec<f32>>> {
-    let (shape, values) = pack.floats(name)?;
-    match shape[..] {
-        [n_rows, width] if n_rows == expected => Ok(match width {
-            0 => vec![Vec::new(); n_rows],
-            width => values.chunks(width).map(<[f32]>::to_vec).collect(),
-        }),
-        _ => Err(Error::file(
-            pack.file(),
-            format!("{name} is {shape:?}; the knowledge base has {expected} such rows"),
-        )),
-    }
+fn rows(pack: &Pack, name: &str, width: usize) -> Result<Vec<Vec<f32>>> {
+    let (_, values) = pack.floats(name)?;
+    Ok(values.chunks(width.max(1)).map(<[f32]>::to_vec).collect())
 }

@@ -1,6 +1,6 @@
 //! Names and words that a post shares with an entity.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::aliases::fold;
 use crate::kb::KbText;
@@ -16,32 +16,39 @@ pub struct LexicalIndex {
 
 #[derive(Debug, Clone)]
 struct Document {
-    words: HashSet<String>,
+    words: BTreeSet<String>,
     /// L2-normalised tf-idf.
-    grams: HashMap<u32, f32>,
+    grams: BTreeMap<u32, f32>,
 }
 
-/// A post's words and n-grams, taken once for all candidates.
+/// A post's words and n-grams, taken once for all candidates. Ordered, so that sums are the same to the last digit.
 #[derive(Debug, Clone)]
 pub struct LexicalQuery {
     mention: String,
-    words: HashSet<String>,
-    grams: HashMap<u32, f32>,
+    words: BTreeSet<String>,
+    grams: BTreeMap<u32, f32>,
 }
 
 impl LexicalIndex {
     /// Indexes all entities.
     pub fn new(kb: &KbText) -> Self {
-        let mut texts: Vec<String> = kb.entities.iter().map(|entity| fold(&entity.profile())).collect();
+        let mut texts: Vec<String> = kb
+            .entities
+            .iter()
+            .map(|entity| fold(&entity.profile()))
+            .collect();
         for post in &kb.posts {
             let text = &mut texts[post.entity];
             text.push(' ');
             text.push_str(&fold(&post.text));
         }
-        let words: Vec<HashSet<String>> = texts.iter().map(|text| words(text)).collect();
-        let counts: Vec<HashMap<u32, f32>> = texts.iter().map(|text| gram_counts(text)).collect();
+        let words: Vec<BTreeSet<String>> = texts.iter().map(|text| words(text)).collect();
+        let counts: Vec<BTreeMap<u32, f32>> = texts.iter().map(|text| gram_counts(text)).collect();
         let word_idf = idf(words.iter().map(|words| words.iter().cloned()), texts.len());
-        let gram_idf = idf(counts.iter().map(|counts| counts.keys().copied()), texts.len());
+        let gram_idf = idf(
+            counts.iter().map(|counts| counts.keys().copied()),
+            texts.len(),
+        );
         Self {
             names: kb
                 .entities
@@ -112,15 +119,22 @@ fn name_cues(mention: &str, name: &str) -> [f32; 4] {
     ]
 }
 
-fn words(folded: &str) -> HashSet<String> {
-    folded.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+fn words(folded: &str) -> BTreeSet<String> {
+    folded
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Counts of the hashed 3-, 4- and 5-grams of each word with a space at both ends.
-fn gram_counts(folded: &str) -> HashMap<u32, f32> {
-    let mut counts = HashMap::new();
+fn gram_counts(folded: &str) -> BTreeMap<u32, f32> {
+    let mut counts = BTreeMap::new();
     for word in folded.split(' ').filter(|word| !word.is_empty()) {
-        let padded: Vec<char> = std::iter::once(' ').chain(word.chars()).chain([' ']).collect();
+        let padded: Vec<char> = std::iter::once(' ')
+            .chain(word.chars())
+            .chain([' '])
+            .collect();
         for n in 3..=5 {
             for gram in padded.windows(n) {
                 *counts.entry(hash(gram)).or_default() += 1.0;
@@ -132,29 +146,36 @@ fn gram_counts(folded: &str) -> HashMap<u32, f32> {
 
 /// FNV-1a: the same on every platform.
 fn hash(gram: &[char]) -> u32 {
-    gram.iter()
-        .fold(0x811C_9DC5, |hash, &c| (hash ^ c as u32).wrapping_mul(0x0100_0193))
+    gram.iter().fold(0x811C_9DC5, |hash, &c| {
+        (hash ^ c as u32).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// `ln((1 + n) / (1 + documents that hold the term)) + 1`
-fn idf<T: std::hash::Hash + Eq>(documents: impl Iterator<Item = impl Iterator<Item = T>>, n: usize) -> HashMap<T, f32> {
+fn idf<T: std::hash::Hash + Eq>(
+    documents: impl Iterator<Item = impl Iterator<Item = T>>,
+    n: usize,
+) -> HashMap<T, f32> {
     let mut counts: HashMap<T, f32> = HashMap::new();
     for term in documents.flatten() {
         *counts.entry(term).or_default() += 1.0;
     }
-    counts.values_mut().for_each(|count| *count = ((1.0 + n as f32) / (1.0 + *count)).ln() + 1.0);
+    counts
+        .values_mut()
+        .for_each(|count| *count = ((1.0 + n as f32) / (1.0 + *count)).ln() + 1.0);
     counts
 }
 
-fn weighted(mut counts: HashMap<u32, f32>, idf: &HashMap<u32, f32>) -> HashMap<u32, f32> {
+fn weighted(mut counts: BTreeMap<u32, f32>, idf: &HashMap<u32, f32>) -> BTreeMap<u32, f32> {
     counts.retain(|gram, _| idf.contains_key(gram));
     for (gram, count) in &mut counts {
         *count *= idf[gram];
     }
-    // Summed in a fixed order, so that the last digit does not depend on the map's.
-    let mut squares: Vec<f32> = counts.values().map(|weight| weight * weight).collect();
-    squares.sort_by(f32::total_cmp);
-    let norm = squares.iter().sum::<f32>().sqrt();
+    let norm = counts
+        .values()
+        .map(|weight| weight * weight)
+        .sum::<f32>()
+        .sqrt();
     counts.values_mut().for_each(|weight| *weight /= norm);
     counts
 }
@@ -174,7 +195,10 @@ mod tests {
             description: description.to_owned(),
         };
         LexicalIndex::new(&KbText {
-            entities: vec![entity("cat", "a spotted cat of the rain forest"), entity("car", "a maker of luxury cars")],
+            entities: vec![
+                entity("cat", "a spotted cat of the rain forest"),
+                entity("car", "a maker of luxury cars"),
+            ],
             posts: vec![KbPost {
                 entity: 1,
                 text: "The engine roars on the motorway".to_owned(),
@@ -191,7 +215,10 @@ mod tests {
         let index = index();
         let score = |text: &str, entity| index.score(&index.query(text, "jaguar"), entity);
         assert!(score("a jaguar engine", 1) > score("a jaguar engine", 0));
-        assert!(score("a jaguar in the forests", 0) > score("a jaguar in the forests", 1), "n-grams see the plural");
+        assert!(
+            score("a jaguar in the forests", 0) > score("a jaguar in the forests", 1),
+            "n-grams see the plural"
+        );
     }
 
     #[test]

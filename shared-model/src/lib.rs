@@ -6,6 +6,7 @@
 //! Three types carry most of it: [`data::Post`] is what a visitor or a dataset brings, [`bundle::Bundle`] is an exported model read from bytes, and [`linker::Linker`] turns the first into a [`data::Ranking`] with the second.
 
 #![recursion_limit = "256"]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod aliases;
 pub mod bundle;
@@ -17,6 +18,7 @@ pub mod lexical;
 pub mod linker;
 pub mod pack;
 pub mod prototype;
+pub mod resize;
 pub mod scorer;
 pub mod text;
 pub mod tokenizer;

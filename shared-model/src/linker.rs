@@ -4,16 +4,18 @@
 
 use burn::prelude::*;
 use image::RgbImage;
+use serde::{Deserialize, Serialize};
 
 use crate::aliases::AliasIndex;
 use crate::data::{Mention, Ranking};
 use crate::error::{Error, Result};
 use crate::kb::{KnowledgeBase, Pooled};
+use crate::pack::Pack;
 use crate::prototype::mean;
 use crate::scorer::{Calibration, PrototypeScorer, ScorerConfig};
-use crate::text::Bert;
+use crate::text::{Bert, BertConfig};
 use crate::tokenizer::{Encoded, Tokenizer};
-use crate::vision::{Vision, VisionTokens};
+use crate::vision::{Vision, VisionConfig, VisionTokens};
 use crate::words::WordTable;
 
 /// The frozen encoders and the device that they are on.
@@ -40,14 +42,60 @@ pub struct ImageVectors {
     pub classes: Vec<f32>,
 }
 
+/// Sizes of the encoders.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Models {
+    /// `text.bpk`
+    pub text: BertConfig,
+    /// `vision.bpk`
+    pub vision: VisionConfig,
+    /// Whether there is a `words.bpk`.
+    pub words: bool,
+}
+
 impl Encoders {
+    /// Loads `text.bpk`, `vision.bpk`, `words.bpk` and `tokenizer.json` through `file`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] for weights of other sizes than `models` says, [`Error::Tokenizer`] for a tokenizer that does not fit them.
+    pub fn load(
+        models: &Models,
+        mut file: impl FnMut(&str) -> Result<Vec<u8>>,
+        device: &Device,
+    ) -> Result<Self> {
+        let tokenizer = Tokenizer::from_bytes(&file("tokenizer.json")?)?;
+        if tokenizer.vocabulary() > models.text.vocab_size {
+            return Err(Error::Tokenizer(format!(
+                "its {} pieces are more than the text encoder's {}",
+                tokenizer.vocabulary(),
+                models.text.vocab_size
+            )));
+        }
+        let mut pack = |path: &str| Pack::read(path, file(path)?);
+        Ok(Self {
+            tokenizer,
+            text: models.text.load(&pack("text.bpk")?, device)?,
+            vision: models.vision.load(&pack("vision.bpk")?, device)?,
+            words: models
+                .words
+                .then(|| WordTable::from_pack(&pack("words.bpk")?))
+                .transpose()?,
+            device: device.clone(),
+        })
+    }
+
     /// Tokens of texts, padded to the longest.
     ///
     /// # Shapes
     ///
     /// - output: `[batch, tokens, width]`, and the padding mask `[batch, tokens]`
     pub fn text_tokens(&self, batch: &[Encoded]) -> (Tensor<3>, Tensor<2, Bool>) {
-        let tokens = batch.iter().map(|encoded| encoded.ids.len()).max().unwrap_or(0);
+        let tokens = batch
+            .iter()
+            .map(|encoded| encoded.ids.len())
+            .max()
+            .unwrap_or(0);
         let mut ids = Vec::with_capacity(batch.len() * tokens);
         let mut mask = Vec::with_capacity(batch.len() * tokens);
         for encoded in batch {
@@ -72,12 +120,17 @@ impl Encoders {
         let [_, _, width] = tokens.dims();
         let keep = mask.bool_not().float().unsqueeze_dim::<3>(2); // [batch, tokens, 1]
         let pooled = (tokens * keep.clone()).sum_dim(1) / keep.sum_dim(1);
-        Ok(read(pooled).await?.chunks(width).map(<[f32]>::to_vec).collect())
+        Ok(read(pooled)
+            .await?
+            .chunks(width)
+            .map(<[f32]>::to_vec)
+            .collect())
     }
 
     /// One picture's tokens.
     pub fn image_tokens(&self, picture: &RgbImage) -> VisionTokens {
-        self.vision.forward(&self.vision.preprocess(picture), &self.device)
+        self.vision
+            .forward(&self.vision.preprocess(picture), &self.device)
     }
 
     /// One picture's pooled vector and classes.
@@ -120,7 +173,12 @@ pub struct Linker {
 
 impl Linker {
     /// Indexes the knowledge base.
-    pub fn new(encoders: Encoders, kb: KnowledgeBase, scorer: ScorerConfig, calibration: Option<Calibration>) -> Self {
+    pub fn new(
+        encoders: Encoders,
+        kb: KnowledgeBase,
+        scorer: ScorerConfig,
+        calibration: Option<Calibration>,
+    ) -> Self {
         Self {
             aliases: AliasIndex::new(&kb.text.entities),
             scorer: PrototypeScorer::new(scorer, &kb),
@@ -135,16 +193,33 @@ impl Linker {
     /// # Errors
     ///
     /// [`Error::Span`] for a mention outside the text, [`Error::EmptyPost`] if there is nothing to go by, [`Error::Device`] if a score is not finite.
-    pub fn rank(&self, post: &Pooled, text: &str, mention: Mention, candidates: &[usize]) -> Result<Ranking> {
+    pub fn rank(
+        &self,
+        post: &Pooled,
+        text: &str,
+        mention: Mention,
+        candidates: &[usize],
+    ) -> Result<Ranking> {
         let surface = mention.surface(text)?;
         if post.text.is_none() && post.image.is_none() {
             return Err(Error::EmptyPost);
         }
-        let (candidates, nil_probability) =
-            self.scorer
-                .rank(&self.kb, post, text, surface, candidates, self.calibration.as_ref());
-        if let Some(candidate) = candidates.iter().find(|candidate| !candidate.score.is_finite()) {
-            return Err(Error::Device(format!("the score of {} is {}", candidate.entity, candidate.score)));
+        let (candidates, nil_probability) = self.scorer.rank(
+            &self.kb,
+            post,
+            text,
+            surface,
+            candidates,
+            self.calibration.as_ref(),
+        );
+        if let Some(candidate) = candidates
+            .iter()
+            .find(|candidate| !candidate.score.is_finite())
+        {
+            return Err(Error::Device(format!(
+                "the score of {} is {}",
+                candidate.entity, candidate.score
+            )));
         }
         Ok(Ranking {
             mention,
@@ -162,6 +237,11 @@ impl Linker {
 /// [`Error::Device`] if the device fails.
 pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     let device = |error: String| Error::Device(error);
-    let data = tensor.into_data_async().await.map_err(|error| device(format!("{error:?}")))?;
-    data.convert::<f32>().try_into_vec().map_err(|error| device(format!("{error:?}")))
+    let data = tensor
+        .into_data_async()
+        .await
+        .map_err(|error| device(format!("{error:?}")))?;
+    data.convert::<f32>()
+        .try_into_vec()
+        .map_err(|error| device(format!("{error:?}")))
 }

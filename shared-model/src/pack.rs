@@ -20,7 +20,7 @@ pub enum Precision {
     F32,
     /// 2 bytes.
     F16,
-    /// 1 byte and one f32 scale an output row, symmetric.
+    /// 1 byte and one f32 scale an output row, symmetric; rows of fewer than 32 values as in [`Self::F16`].
     Int8,
 }
 
@@ -70,19 +70,39 @@ impl Entry {
 /// # Errors
 ///
 /// [`Error::File`] if the container refuses them (too many, too large).
-pub fn write(entries: Vec<Entry>, metadata: &[(&str, &str)], precision: Precision) -> Result<Vec<u8>> {
+pub fn write(
+    entries: Vec<Entry>,
+    metadata: &[(&str, &str)],
+    precision: Precision,
+) -> Result<Vec<u8>> {
     let mut tensors = Vec::new();
     for entry in entries {
         let tensor = |name: String, dtype, shape: Vec<usize>, bytes| {
-            burn_pack::Tensor::new(name, dtype, Shape::from(shape), None, Bytes::from_bytes_vec(bytes))
+            burn_pack::Tensor::new(
+                name,
+                dtype,
+                Shape::from(shape),
+                None,
+                Bytes::from_bytes_vec(bytes),
+            )
         };
         match entry.values {
             Values::Bytes(bytes) => tensors.push(tensor(entry.name, DType::U8, entry.shape, bytes)),
             Values::Floats(values) if precision == Precision::F32 || entry.shape.len() < 2 => {
-                tensors.push(tensor(entry.name, DType::F32, entry.shape, little_endian(&values)));
+                tensors.push(tensor(
+                    entry.name,
+                    DType::F32,
+                    entry.shape,
+                    little_endian(&values),
+                ));
             }
-            Values::Floats(values) if precision == Precision::F16 => {
-                let bytes = values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect();
+            Values::Floats(values)
+                if precision == Precision::F16 || rows_are_short(&entry.shape) =>
+            {
+                let bytes = values
+                    .iter()
+                    .flat_map(|&value| f16::from_f32(value).to_le_bytes())
+                    .collect();
                 tensors.push(tensor(entry.name, DType::F16, entry.shape, bytes));
             }
             Values::Floats(values) => {
@@ -90,15 +110,24 @@ pub fn write(entries: Vec<Entry>, metadata: &[(&str, &str)], precision: Precisio
                 let (scales, bytes) = quantise(&values, &entry.shape, axis);
                 let mut scale_shape = vec![1; entry.shape.len()];
                 scale_shape[axis] = scales.len();
-                tensors.push(tensor(format!("{}.scale", entry.name), DType::F32, scale_shape, little_endian(&scales)));
+                tensors.push(tensor(
+                    format!("{}.scale", entry.name),
+                    DType::F32,
+                    scale_shape,
+                    little_endian(&scales),
+                ));
                 tensors.push(tensor(entry.name, DType::I8, entry.shape, bytes));
             }
         }
     }
     let writer = metadata
         .iter()
-        .fold(Writer::new(tensors), |writer, (key, value)| writer.with_metadata(key, value));
-    let bytes = writer.into_bytes().map_err(|error| Error::file("burnpack", error))?;
+        .fold(Writer::new(tensors), |writer, (key, value)| {
+            writer.with_metadata(key, value)
+        });
+    let bytes = writer
+        .into_bytes()
+        .map_err(|error| Error::file("burnpack", error))?;
     Ok(bytes.to_vec())
 }
 
@@ -128,16 +157,31 @@ impl Pack {
         let mut tensors = BTreeMap::new();
         for (name, data) in &stored {
             let widened = match data.dtype() {
-                DType::F32 if scaled(name).is_some_and(|base| stored.get(base).is_some_and(|base| base.dtype() == DType::I8)) => continue,
+                DType::F32
+                    if scaled(name).is_some_and(|base| {
+                        stored
+                            .get(base)
+                            .is_some_and(|base| base.dtype() == DType::I8)
+                    }) =>
+                {
+                    continue;
+                }
                 DType::F32 | DType::U8 => data.clone(),
                 DType::F16 => data.clone().convert::<f32>(),
                 DType::I8 => {
-                    let scale = stored
-                        .get(&format!("{name}.scale"))
-                        .ok_or_else(|| Error::file(file, format!("{name} is int8 and has no scale")))?;
-                    widen(data, scale).ok_or_else(|| Error::file(file, format!("{name}: its scale does not fit")))?
+                    let scale = stored.get(&format!("{name}.scale")).ok_or_else(|| {
+                        Error::file(file, format!("{name} is int8 and has no scale"))
+                    })?;
+                    widen(data, scale).ok_or_else(|| {
+                        Error::file(file, format!("{name}: its scale does not fit"))
+                    })?
                 }
-                other => return Err(Error::file(file, format!("{name} has the unknown type {other:?}"))),
+                other => {
+                    return Err(Error::file(
+                        file,
+                        format!("{name} has the unknown type {other:?}"),
+                    ));
+                }
             };
             tensors.insert(name.clone(), widened);
         }
@@ -184,6 +228,30 @@ impl Pack {
         Ok(bytes.to_vec())
     }
 
+    /// Asserts that a tensor has this shape: before a module of a size read from elsewhere is allocated.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] if it is missing or has another.
+    pub fn expect(&self, name: &str, shape: &[usize]) -> Result<()> {
+        let found = self.tensor(name)?.shape().to_vec();
+        if found == shape {
+            Ok(())
+        } else {
+            Err(Error::file(
+                &self.file,
+                format!("{name} is {found:?} instead of {shape:?}"),
+            ))
+        }
+    }
+
+    /// How many of `prefix.0.name`, `prefix.1.name` and so on there are.
+    pub fn count(&self, prefix: &str, name: &str) -> usize {
+        (0..)
+            .take_while(|n| self.tensors.contains_key(&format!("{prefix}.{n}.{name}")))
+            .count()
+    }
+
     /// Fills `module`; every parameter and every tensor must find its counterpart.
     ///
     /// # Errors
@@ -198,9 +266,14 @@ impl Pack {
                 burn_pack::Tensor::new(name.clone(), dtype, shape, None, bytes)
             })
             .collect();
-        let bytes = Writer::new(tensors).into_bytes().map_err(|error| Error::file(&self.file, error))?;
-        let record = ModuleRecord::from_bytes(bytes).map_err(|error| Error::file(&self.file, error))?;
-        module.try_load_record(record).map_err(|error| Error::file(&self.file, error))
+        let bytes = Writer::new(tensors)
+            .into_bytes()
+            .map_err(|error| Error::file(&self.file, error))?;
+        let record =
+            ModuleRecord::from_bytes(bytes).map_err(|error| Error::file(&self.file, error))?;
+        module
+            .try_load_record(record)
+            .map_err(|error| Error::file(&self.file, shortened(&error.to_string())))
     }
 
     /// The entries again, to be written in another precision.
@@ -223,6 +296,11 @@ impl Pack {
 fn output_axis(name: &str, rank: usize) -> usize {
     let table = name.contains("embeddings") || name == "vectors";
     usize::from(rank == 2 && !table)
+}
+
+/// Rows so short that the scale would weigh as much as what it saves, such as those of depthwise convolutions: int8 leaves them f16.
+fn rows_are_short(shape: &[usize]) -> bool {
+    shape.len() == 4 && shape[1..].iter().product::<usize>() < 32
 }
 
 fn quantise(values: &[f32], shape: &[usize], axis: usize) -> (Vec<f32>, Vec<u8>) {
@@ -270,12 +348,24 @@ fn row_of(shape: &[usize], axis: usize) -> impl Fn(usize) -> usize + use<> {
     move |i| i / inner % rows
 }
 
+/// The beginning of a message that may list hundreds of tensors.
+fn shortened(message: &str) -> String {
+    const MAX: usize = 240;
+    match message.char_indices().nth(MAX) {
+        Some((end, _)) => format!("{} and so on", &message[..end]),
+        None => message.to_owned(),
+    }
+}
+
 fn scaled(name: &str) -> Option<&str> {
     name.strip_suffix(".scale")
 }
 
 fn little_endian(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
 }
 
 #[derive(Default)]
@@ -294,9 +384,17 @@ impl ModuleVisitor for Collector {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let data = param.transform_for_save().val().into_data().convert::<f32>();
+        let data = param
+            .transform_for_save()
+            .val()
+            .into_data()
+            .convert::<f32>();
         let values = data.as_slice::<f32>().expect("converted to f32").to_vec();
-        self.entries.push(Entry::floats(self.path.join("."), data.shape().to_vec(), values));
+        self.entries.push(Entry::floats(
+            self.path.join("."),
+            data.shape().to_vec(),
+            values,
+        ));
     }
 }
 
@@ -306,8 +404,16 @@ mod tests {
 
     fn entries() -> Vec<Entry> {
         vec![
-            Entry::floats("linear.weight", [2, 3], vec![1.0, -20.0, 0.0, 0.5, 10.0, 0.0]),
-            Entry::floats("word_embeddings.weight", [2, 3], vec![1.0, -0.5, 0.25, 100.0, -50.0, 25.0]),
+            Entry::floats(
+                "linear.weight",
+                [2, 3],
+                vec![1.0, -20.0, 0.0, 0.5, 10.0, 0.0],
+            ),
+            Entry::floats(
+                "word_embeddings.weight",
+                [2, 3],
+                vec![1.0, -0.5, 0.25, 100.0, -50.0, 25.0],
+            ),
             Entry::floats("norm.gamma", [2], vec![1.23456, -0.001]),
         ]
     }
@@ -315,16 +421,25 @@ mod tests {
     #[track_caller]
     fn check(precision: Precision, relative: f32) {
         let bytes = write(entries(), &[("licence", "MIT")], precision).unwrap();
-        assert_eq!(bytes, write(entries(), &[("licence", "MIT")], precision).unwrap());
+        assert_eq!(
+            bytes,
+            write(entries(), &[("licence", "MIT")], precision).unwrap()
+        );
         let pack = Pack::read("x.bpk", bytes).unwrap();
         assert_eq!(pack.metadata("licence"), Some("MIT"));
         assert_eq!(pack.tensors.len(), 3);
         for entry in entries() {
             let (shape, values) = pack.floats(&entry.name).unwrap();
             assert_eq!(shape, entry.shape);
-            let Values::Floats(expected) = entry.values else { unreachable!() };
+            let Values::Floats(expected) = entry.values else {
+                unreachable!()
+            };
             for (value, expected) in values.iter().zip(expected) {
-                assert!((value - expected).abs() <= relative * expected.abs() + 1e-9, "{}: {value} {expected}", entry.name);
+                assert!(
+                    (value - expected).abs() <= relative * expected.abs() + 1e-9,
+                    "{}: {value} {expected}",
+                    entry.name
+                );
             }
         }
         assert_eq!(pack.floats("norm.gamma").unwrap().1, [1.23456, -0.001]);

@@ -63,7 +63,9 @@ pub fn choose(vectors: &[&[f32]], k: usize, selection: Selection) -> Vec<Chosen>
 
     let mut order: Vec<usize> = (0..n).collect();
     match selection {
-        Selection::Pagerank => order.sort_by(|&a, &b| ranks[b].total_cmp(&ranks[a]).then(a.cmp(&b))),
+        Selection::Pagerank => {
+            order.sort_by(|&a, &b| ranks[b].total_cmp(&ranks[a]).then(a.cmp(&b)))
+        }
         Selection::Random { seed } => order.sort_by_key(|&post| mix(seed ^ mix(post as u64 + 1))),
     }
     order.truncate(k);
@@ -186,7 +188,10 @@ mod tests {
         ];
         let chosen = choose(&vectors, 3, Selection::Pagerank);
         assert_eq!(chosen[0].post, 1);
-        assert!(chosen.iter().all(|chosen| chosen.post != 2), "a duplicate was chosen");
+        assert!(
+            chosen.iter().all(|chosen| chosen.post != 2),
+            "a duplicate was chosen"
+        );
         assert_eq!(chosen.len(), 3);
     }
 

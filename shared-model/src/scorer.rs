@@ -7,7 +7,7 @@ use crate::kb::{KnowledgeBase, Pooled};
 use crate::lexical::{LexicalIndex, LexicalQuery};
 use crate::prototype::{cosine, mean, normalised};
 
-/// Weights of the cues. Those that post or candidate lacks are left out and the rest renormalised, so that adding a candidate changes no other score.
+/// Weights of the cues. A cue that the post lacks is left out for all candidates; one that a candidate lacks counts as a stranger's would on average, so that having no picture is neither an advantage nor a fault. Adding a candidate changes no other score.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ScorerConfig {
     /// Of the texts' cosine.
@@ -53,6 +53,7 @@ pub struct PrototypeScorer {
     config: ScorerConfig,
     lexical: LexicalIndex,
     entities: Vec<EntityVectors>,
+    stranger: Cues,
 }
 
 /// Mean of the normalised prototype vectors, a modality each.
@@ -67,27 +68,40 @@ impl PrototypeScorer {
     /// Averages the prototypes of all entities.
     pub fn new(config: ScorerConfig, kb: &KnowledgeBase) -> Self {
         let average = |vectors: Vec<Vec<f32>>| mean(vectors.iter().map(Vec::as_slice));
-        let entities = (0..kb.text.entities.len())
+        let entities: Vec<EntityVectors> = (0..kb.text.entities.len())
             .map(|entity| {
                 let chosen = &kb.text.prototypes[entity];
-                let posts = chosen.text.iter().filter_map(|chosen| kb.pooled[chosen.post].text.as_ref());
+                let posts = chosen
+                    .text
+                    .iter()
+                    .filter_map(|chosen| kb.pooled[chosen.post].text.as_ref());
                 let texts = posts.chain([&kb.profiles[entity]]);
                 let images = || chosen.image.iter().map(|chosen| &kb.pooled[chosen.post]);
                 EntityVectors {
-                    text: average(texts.map(|text| normalised(&kb.statistics.centre_text(text))).collect()),
+                    text: average(
+                        texts
+                            .map(|text| normalised(&kb.statistics.centre_text(text)))
+                            .collect(),
+                    ),
                     image: average(
                         images()
                             .filter_map(|pooled| pooled.image.as_ref())
                             .map(|image| normalised(&kb.statistics.centre_image(image)))
                             .collect(),
                     ),
-                    classes: average(images().filter_map(|pooled| pooled.classes.as_deref()).map(root).collect()),
+                    classes: average(
+                        images()
+                            .filter_map(|pooled| pooled.classes.as_deref())
+                            .map(root)
+                            .collect(),
+                    ),
                 }
             })
             .collect();
         Self {
             config,
             lexical: LexicalIndex::new(&kb.text),
+            stranger: stranger(kb, &entities),
             entities,
         }
     }
@@ -107,9 +121,20 @@ impl PrototypeScorer {
         candidates: &[usize],
         calibration: Option<&Calibration>,
     ) -> (Vec<Candidate>, Option<f32>) {
+        let stranger = Cues {
+            image: post.image.as_ref().and(self.stranger.image),
+            classes: post.classes.as_ref().and(self.stranger.classes),
+            ..Cues::default()
+        };
         let query = Query {
-            text: post.text.as_ref().map(|text| kb.statistics.centre_text(text)),
-            image: post.image.as_ref().map(|image| kb.statistics.centre_image(image)),
+            text: post
+                .text
+                .as_ref()
+                .map(|text| kb.statistics.centre_text(text)),
+            image: post
+                .image
+                .as_ref()
+                .map(|image| kb.statistics.centre_image(image)),
             classes: post.classes.as_deref().map(root),
             lexical: (!text.is_empty()).then(|| self.lexical.query(text, mention)),
         };
@@ -119,7 +144,7 @@ impl PrototypeScorer {
                 let cues = self.cues(&query, entity);
                 Candidate {
                     entity: kb.text.entities[entity].id.clone(),
-                    score: self.config.combine(&cues),
+                    score: self.config.combine(&cues, &stranger),
                     probability: 0.0,
                     cues,
                 }
@@ -132,28 +157,76 @@ impl PrototypeScorer {
 
     fn cues(&self, query: &Query, entity: usize) -> Cues {
         let vectors = &self.entities[entity];
-        let compare = |a: &Option<Vec<f32>>, b: &Option<Vec<f32>>| Some(cosine(a.as_ref()?, b.as_ref()?));
         Cues {
             text: compare(&query.text, &vectors.text),
             image: compare(&query.image, &vectors.image),
             classes: compare(&query.classes, &vectors.classes),
-            lexical: query.lexical.as_ref().map(|query| self.lexical.score(query, entity)),
+            lexical: query
+                .lexical
+                .as_ref()
+                .map(|query| self.lexical.score(query, entity)),
         }
     }
 }
 
 impl ScorerConfig {
-    fn combine(&self, cues: &Cues) -> f32 {
+    /// `stranger` stands in for what the candidate lacks, and lacks what the post lacks.
+    fn combine(&self, cues: &Cues, stranger: &Cues) -> f32 {
         let weighted = [
             (self.text, cues.text),
-            (self.image, cues.image),
-            (self.classes, cues.classes),
+            (self.image, cues.image.or(stranger.image)),
+            (self.classes, cues.classes.or(stranger.classes)),
             (self.lexical, cues.lexical),
         ];
-        let present = weighted.iter().filter_map(|&(weight, cue)| Some((weight, cue?)));
-        let (sum, weights) = present.fold((0.0, 0.0), |(sum, weights), (weight, cue)| (sum + weight * cue, weights + weight));
+        let present = weighted
+            .iter()
+            .filter_map(|&(weight, cue)| Some((weight, cue?)));
+        let (sum, weights) = present.fold((0.0, 0.0), |(sum, weights), (weight, cue)| {
+            (sum + weight * cue, weights + weight)
+        });
         if weights > 0.0 { sum / weights } else { 0.0 }
     }
+}
+
+/// Pairs that [`stranger`] looks at, at most.
+const MAX_PAIRS: usize = 100_000;
+
+/// The mean image and class cosines between a post and the entities that do not own it.
+fn stranger(kb: &KnowledgeBase, entities: &[EntityVectors]) -> Cues {
+    let pictured: Vec<(usize, &EntityVectors)> = entities
+        .iter()
+        .enumerate()
+        .filter(|(_, entity)| entity.image.is_some())
+        .collect();
+    let posts: Vec<usize> = (0..kb.pooled.len())
+        .filter(|&post| kb.pooled[post].image.is_some())
+        .collect();
+    let step = (posts.len() * pictured.len()).div_ceil(MAX_PAIRS).max(1);
+    let (mut image, mut classes, mut n) = (0.0, 0.0, 0.0);
+    for &post in posts.iter().step_by(step) {
+        let query = kb.pooled[post]
+            .image
+            .as_ref()
+            .map(|image| kb.statistics.centre_image(image));
+        let roots = kb.pooled[post].classes.as_deref().map(root);
+        for (position, entity) in &pictured {
+            if *position != kb.text.posts[post].entity {
+                image += compare(&query, &entity.image).unwrap_or_default();
+                classes += compare(&roots, &entity.classes).unwrap_or_default();
+                n += 1.0;
+            }
+        }
+    }
+    let average = |sum: f32| (n > 0.0).then(|| sum / n);
+    Cues {
+        image: average(image),
+        classes: average(classes),
+        ..Cues::default()
+    }
+}
+
+fn compare(a: &Option<Vec<f32>>, b: &Option<Vec<f32>>) -> Option<f32> {
+    Some(cosine(a.as_ref()?, b.as_ref()?))
 }
 
 /// The post's side of the cosines.
@@ -171,7 +244,9 @@ fn root(probabilities: &[f32]) -> Vec<f32> {
 
 /// Softmax over the scores and the NIL logit; returns NIL's share.
 fn fill_probabilities(ranked: &mut [Candidate], calibration: Option<&Calibration>) -> Option<f32> {
-    let temperature = calibration.map_or(Calibration::UNCALIBRATED_TEMPERATURE, |calibration| calibration.temperature);
+    let temperature = calibration.map_or(Calibration::UNCALIBRATED_TEMPERATURE, |calibration| {
+        calibration.temperature
+    });
     let nil = calibration.and_then(|calibration| calibration.nil_logit);
     let logits = ranked.iter().map(|candidate| candidate.score / temperature);
     let highest = logits.chain(nil).fold(f32::NEG_INFINITY, f32::max);
@@ -179,8 +254,14 @@ fn fill_probabilities(ranked: &mut [Candidate], calibration: Option<&Calibration
     for candidate in ranked.iter_mut() {
         candidate.probability = (candidate.score / temperature - highest).exp();
     }
-    let total: f32 = ranked.iter().map(|candidate| candidate.probability).sum::<f32>() + nil.unwrap_or_default();
-    ranked.iter_mut().for_each(|candidate| candidate.probability /= total);
+    let total: f32 = ranked
+        .iter()
+        .map(|candidate| candidate.probability)
+        .sum::<f32>()
+        + nil.unwrap_or_default();
+    ranked
+        .iter_mut()
+        .for_each(|candidate| candidate.probability /= total);
     nil.map(|nil| nil / total)
 }
 
@@ -199,7 +280,11 @@ mod tests {
             aliases: Vec::new(),
             description: String::new(),
         };
-        let axis = |i: usize, n: usize| (0..n).map(|j| f32::from(u8::from(i == j))).collect::<Vec<f32>>();
+        let axis = |i: usize, n: usize| {
+            (0..n)
+                .map(|j| f32::from(u8::from(i == j)))
+                .collect::<Vec<f32>>()
+        };
         let post = |entity| KbPost {
             entity,
             text: format!("post of {entity}"),
@@ -221,9 +306,21 @@ mod tests {
         KnowledgeBase::new(text, vec![pooled(0), pooled(1)], profiles)
     }
 
-    fn rank(post: &Pooled, text: &str, candidates: &[usize], calibration: Option<&Calibration>) -> (Vec<Candidate>, Option<f32>) {
+    fn rank(
+        post: &Pooled,
+        text: &str,
+        candidates: &[usize],
+        calibration: Option<&Calibration>,
+    ) -> (Vec<Candidate>, Option<f32>) {
         let kb = kb();
-        PrototypeScorer::new(ScorerConfig::default(), &kb).rank(&kb, post, text, "swift", candidates, calibration)
+        PrototypeScorer::new(ScorerConfig::default(), &kb).rank(
+            &kb,
+            post,
+            text,
+            "swift",
+            candidates,
+            calibration,
+        )
     }
 
     fn about_the_language() -> Pooled {
@@ -240,7 +337,34 @@ mod tests {
         assert_eq!(ranked[0].entity, "language");
         assert_eq!(nil, None);
         assert!((ranked.iter().map(|c| c.probability).sum::<f32>() - 1.0).abs() < 1e-6);
-        assert_eq!(ranked.iter().find(|c| c.entity == "singer").unwrap().cues.image, None);
+        assert_eq!(
+            ranked
+                .iter()
+                .find(|c| c.entity == "singer")
+                .unwrap()
+                .cues
+                .image,
+            None
+        );
+    }
+
+    #[test]
+    fn a_candidate_without_a_picture_scores_as_with_a_strangers() {
+        let kb = kb();
+        let scorer = PrototypeScorer::new(ScorerConfig::default(), &kb);
+        let stranger = scorer.stranger;
+        assert!(
+            stranger.image.is_some_and(|image| image < 0.0),
+            "{stranger:?}"
+        );
+        let (ranked, _) = scorer.rank(&kb, &about_the_language(), "swift", "swift", &[2], None);
+        let mut cues = ranked[0].cues;
+        (cues.image, cues.classes) = (stranger.image, stranger.classes);
+        assert_eq!(
+            ranked[0].score,
+            scorer.config.combine(&cues, &Cues::default())
+        );
+        assert_eq!(ranked[0].cues.image, None);
     }
 
     #[test]
@@ -249,7 +373,8 @@ mod tests {
         let (all, _) = rank(&post, "swift", &[0, 1, 2], None);
         let (permuted, _) = rank(&post, "swift", &[2, 0, 1], None);
         let (fewer, _) = rank(&post, "swift", &[1, 0], None);
-        let score = |ranked: &[Candidate], id: &str| ranked.iter().find(|c| c.entity == id).unwrap().score;
+        let score =
+            |ranked: &[Candidate], id: &str| ranked.iter().find(|c| c.entity == id).unwrap().score;
         for id in ["bird", "language", "singer"] {
             assert_eq!(score(&all, id), score(&permuted, id));
         }

@@ -39,7 +39,9 @@ impl Tokenizer {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let refuse = |reason: &dyn std::fmt::Display| Error::Tokenizer(reason.to_string());
         let mut inner = Inner::from_bytes(bytes).map_err(|error| refuse(&error))?;
-        inner.with_truncation(None).map_err(|error| refuse(&error))?;
+        inner
+            .with_truncation(None)
+            .map_err(|error| refuse(&error))?;
         inner.with_padding(None);
         let special = |token: &str| {
             inner
@@ -48,6 +50,11 @@ impl Tokenizer {
         };
         let (cls, sep) = (special("[CLS]")?, special("[SEP]")?);
         Ok(Self { inner, cls, sep })
+    }
+
+    /// Pieces that it knows.
+    pub fn vocabulary(&self) -> usize {
+        self.inner.get_vocab_size(true)
     }
 
     /// Encodes `text`; beyond [`MAX_TOKENS`] the window centred on the mention, or the beginning where there is none.
@@ -73,7 +80,8 @@ impl Tokenizer {
 
         let pieces = encoding.get_ids();
         let covered = mention.and_then(|mention| {
-            let inside = |&(start, end): &(usize, usize)| start < mention.end && mention.start < end;
+            let inside =
+                |&(start, end): &(usize, usize)| start < mention.end && mention.start < end;
             let first = encoding.get_offsets().iter().position(inside)?;
             let last = encoding.get_offsets().iter().rposition(inside)?;
             Some(first..last + 1)
@@ -96,7 +104,9 @@ fn window(n_pieces: usize, mention: Option<&Range<usize>>) -> Range<usize> {
     let width = (MAX_TOKENS - 2).min(n_pieces);
     let start = mention.map_or(0, |mention| {
         let centre = (mention.start + mention.end) / 2;
-        centre.saturating_sub((MAX_TOKENS - 2) / 2).min(n_pieces - width)
+        centre
+            .saturating_sub((MAX_TOKENS - 2) / 2)
+            .min(n_pieces - width)
     });
     start..start + width
 }

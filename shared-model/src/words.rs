@@ -38,7 +38,11 @@ impl WordTable {
                 format!("{} distinct words for {rows} vectors", index.len()),
             ));
         }
-        Ok(Self { index, vectors, width })
+        Ok(Self {
+            index,
+            vectors,
+            width,
+        })
     }
 
     /// The entries that [`Self::from_pack`] reads, most frequent word first.

@@ -49,7 +49,10 @@ fn wgpu() -> anyhow::Result<(Device, bool)> {
     let (device, setup) = Device::wgpu_options()
         .init_with_setup()
         .context("no GPU answered; try --device flex")?;
-    let hardware = !matches!(setup.adapter.get_info().device_type, DeviceType::Cpu | DeviceType::Other);
+    let hardware = !matches!(
+        setup.adapter.get_info().device_type,
+        DeviceType::Cpu | DeviceType::Other
+    );
     Ok((device, hardware))
 }
 
@@ -61,7 +64,9 @@ fn wgpu() -> anyhow::Result<(Device, bool)> {
 #[cfg(feature = "cuda")]
 fn cuda() -> anyhow::Result<Device> {
     anyhow::ensure!(
-        !Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec().is_empty(),
+        !Device::enumerate(burn::tensor::DeviceType::Cuda)
+            .into_vec()
+            .is_empty(),
         "no CUDA device was found; try --device flex"
     );
     Ok(Device::cuda(0))

@@ -1,8 +1,9 @@
 //! `imn embed`: the tokens of a post, for other programs.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use burn::tensor::Tensor;
 use safetensors::tensor::{Dtype, TensorView};
+use shared_model::error::Error;
 use shared_model::linker::{Encoders, read};
 
 use crate::dataset::picture;
@@ -23,7 +24,14 @@ pub(crate) fn embed(args: EmbedArgs, device: DeviceArg) -> anyhow::Result<()> {
     if let Some(span) = args.span {
         span.surface(&args.text)?;
     }
-    let pictures = args.image.iter().map(|path| picture(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    if args.text.trim().is_empty() && args.image.is_empty() {
+        bail!(Error::EmptyPost);
+    }
+    let pictures = args
+        .image
+        .iter()
+        .map(|path| picture(path))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let encoders = origin.load(&device.open()?)?.encoders;
 
     let mut matrices: Vec<(&str, [usize; 2], Vec<f32>)> = Vec::new();
@@ -31,7 +39,10 @@ pub(crate) fn embed(args: EmbedArgs, device: DeviceArg) -> anyhow::Result<()> {
     let (text, _) = encoders.text_tokens(&[encoded]);
     matrices.push(matrix("text", text)?);
     if !pictures.is_empty() {
-        let tokens = pictures.iter().map(|picture| encoders.image_tokens(picture).tokens).collect();
+        let tokens = pictures
+            .iter()
+            .map(|picture| encoders.image_tokens(picture).tokens)
+            .collect();
         matrices.push(matrix("image", Tensor::cat(tokens, 1))?);
     }
     match word(&encoders, &args.text, args.span)? {
@@ -42,14 +53,24 @@ pub(crate) fn embed(args: EmbedArgs, device: DeviceArg) -> anyhow::Result<()> {
 
     let bytes: Vec<Vec<u8>> = matrices
         .iter()
-        .map(|(_, _, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        .map(|(_, _, values)| {
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect()
+        })
         .collect();
     let views = matrices
         .iter()
         .zip(&bytes)
-        .map(|((name, shape, _), bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
+        .map(|((name, shape, _), bytes)| {
+            Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?))
+        })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    files::write(&args.out, &safetensors::serialize(views, None).context("safetensors")?)
+    files::write(
+        &args.out,
+        &safetensors::serialize(views, None).context("safetensors")?,
+    )
 }
 
 fn matrix(name: &str, tokens: Tensor<3>) -> anyhow::Result<(&str, [usize; 2], Vec<f32>)> {
@@ -57,7 +78,11 @@ fn matrix(name: &str, tokens: Tensor<3>) -> anyhow::Result<(&str, [usize; 2], Ve
     Ok((name, [n, width], pollster::block_on(read(tokens))?))
 }
 
-fn word(encoders: &Encoders, text: &str, span: Option<shared_model::data::Mention>) -> anyhow::Result<Option<Vec<f32>>> {
+fn word(
+    encoders: &Encoders,
+    text: &str,
+    span: Option<shared_model::data::Mention>,
+) -> anyhow::Result<Option<Vec<f32>>> {
     let (Some(words), Some(span)) = (&encoders.words, span) else {
         return Ok(None);
     };

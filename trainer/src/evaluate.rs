@@ -59,8 +59,15 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
         (Some(folder), _) => (open_run(folder)?.encoders, HashSet::new()),
         (None, Some(folder)) => {
             let training = run::manifest(folder)?.training;
-            let trained = training.map(|training| training.entities).unwrap_or_default();
-            (EncoderOrigin::Bundle { folder: folder.clone() }, trained.into_iter().collect())
+            let trained = training
+                .map(|training| training.entities)
+                .unwrap_or_default();
+            (
+                EncoderOrigin::Bundle {
+                    folder: folder.clone(),
+                },
+                trained.into_iter().collect(),
+            )
         }
         (None, None) => unreachable!("clap requires one of them"),
     };
@@ -69,16 +76,30 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
     let linker = Linker::new(model.encoders, kb, model.scorer, model.calibration);
 
     let golds: Vec<&Post> = posts.iter().filter(|post| post.entity.is_some()).collect();
-    ensure!(!golds.is_empty(), "{}: no mention of this split has an entity", dataset.folder.display());
+    ensure!(
+        !golds.is_empty(),
+        "{}: no mention of this split has an entity",
+        dataset.folder.display()
+    );
     let bar = progress(golds.len(), "mentions");
     let mut outcomes = Vec::with_capacity(golds.len());
     for post in &golds {
-        outcomes.push(outcome(&linker, &dataset, post, policy, &trained).with_context(|| format!("{:?}", post.id))?);
+        outcomes.push(
+            outcome(&linker, &dataset, post, policy, &trained)
+                .with_context(|| format!("{:?}", post.id))?,
+        );
         bar.inc(1);
     }
     bar.finish_and_clear();
 
-    let part = |seen: bool| Metrics::of(&outcomes.iter().filter(|outcome| outcome.seen == seen).collect::<Vec<_>>());
+    let part = |seen: bool| {
+        Metrics::of(
+            &outcomes
+                .iter()
+                .filter(|outcome| outcome.seen == seen)
+                .collect::<Vec<_>>(),
+        )
+    };
     let all = Metrics::of(&outcomes.iter().collect::<Vec<_>>());
     if as_json {
         let mut report = serde_json::to_value(&all)?;
@@ -90,7 +111,10 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
         println!("{report:#}");
     } else {
         println!("candidates: {}; ties: {TIE_RULE}", policy.name());
-        println!("{:>8} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7}", "", "n", "P@1", "R@3", "R@10", "MRR", "ECE", "recall");
+        println!(
+            "{:>8} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7}",
+            "", "n", "P@1", "R@3", "R@10", "MRR", "ECE", "recall"
+        );
         for (name, metrics) in [("all", all), ("seen", part(true)), ("unseen", part(false))] {
             metrics.print(name);
         }
@@ -111,7 +135,12 @@ fn outcome(
     let candidates: Vec<usize> = match (policy, &post.candidates) {
         (CandidatePolicy::Given, Some(ids)) => ids
             .iter()
-            .map(|id| linker.kb.position(id).with_context(|| format!("no entity {id:?}")))
+            .map(|id| {
+                linker
+                    .kb
+                    .position(id)
+                    .with_context(|| format!("no entity {id:?}"))
+            })
             .collect::<anyhow::Result<_>>()?,
         (CandidatePolicy::Given, None) => linker.aliases.candidates(surface),
         (CandidatePolicy::Fuzzy100, _) => linker.aliases.nearest(surface, 100),
@@ -121,20 +150,43 @@ fn outcome(
         .iter()
         .map(|picture| pollster::block_on(linker.encoders.image(picture)))
         .collect::<Result<Vec<_>, _>>()?;
-    let encoded = linker.encoders.tokenizer.encode(&post.text, Some(mention))?;
-    let text = pollster::block_on(linker.encoders.texts(&[encoded]))?.into_iter().next();
+    let encoded = linker
+        .encoders
+        .tokenizer
+        .encode(&post.text, Some(mention))?;
+    let text = pollster::block_on(linker.encoders.texts(&[encoded]))?
+        .into_iter()
+        .next();
     let ranking = linker.rank(&Pooled::of(text, &images), &post.text, mention, &candidates)?;
-    let listed = ranking.candidates.iter().all(|candidate| trained.contains(&candidate.entity));
-    Ok(Outcome::of(&ranking, gold, !ranking.candidates.is_empty() && listed))
+    let listed = ranking
+        .candidates
+        .iter()
+        .all(|candidate| trained.contains(&candidate.entity));
+    Ok(Outcome::of(
+        &ranking,
+        gold,
+        !ranking.candidates.is_empty() && listed,
+    ))
 }
 
 impl Outcome {
     fn of(ranking: &Ranking, gold: &str, seen: bool) -> Self {
         let candidates = &ranking.candidates;
-        let place = candidates.iter().find(|candidate| candidate.entity == gold).map(|gold| {
-            let count = |test: &dyn Fn(&Candidate) -> bool| candidates.iter().filter(|candidate| test(candidate)).count();
-            (count(&|other| other.score > gold.score), count(&|other| other.score == gold.score) - 1)
-        });
+        let place = candidates
+            .iter()
+            .find(|candidate| candidate.entity == gold)
+            .map(|gold| {
+                let count = |test: &dyn Fn(&Candidate) -> bool| {
+                    candidates
+                        .iter()
+                        .filter(|candidate| test(candidate))
+                        .count()
+                };
+                (
+                    count(&|other| other.score > gold.score),
+                    count(&|other| other.score == gold.score) - 1,
+                )
+            });
         let best = candidates.first();
         Self {
             seen,
@@ -153,7 +205,10 @@ impl Outcome {
 
     fn reciprocal_rank(&self) -> f64 {
         self.place.map_or(0.0, |(better, equal)| {
-            (1..=equal + 1).map(|i| 1.0 / (better + i) as f64).sum::<f64>() / (equal + 1) as f64
+            (1..=equal + 1)
+                .map(|i| 1.0 / (better + i) as f64)
+                .sum::<f64>()
+                / (equal + 1) as f64
         })
     }
 }
@@ -164,7 +219,9 @@ impl Metrics {
             return Self::default();
         }
         let n = outcomes.len();
-        let mean = |value: &dyn Fn(&Outcome) -> f64| outcomes.iter().map(|outcome| value(outcome)).sum::<f64>() / n as f64;
+        let mean = |value: &dyn Fn(&Outcome) -> f64| {
+            outcomes.iter().map(|outcome| value(outcome)).sum::<f64>() / n as f64
+        };
         Self {
             n,
             p_at_1: mean(&|outcome| outcome.recall_at(1)),
@@ -194,7 +251,9 @@ fn calibration_error(outcomes: &[&Outcome]) -> f64 {
     (0..BINS)
         .map(|wanted| {
             let inside = || outcomes.iter().filter(|outcome| bin(outcome) == wanted);
-            let gap: f64 = inside().map(|outcome| outcome.confidence - f64::from(u8::from(outcome.right))).sum();
+            let gap: f64 = inside()
+                .map(|outcome| outcome.confidence - f64::from(u8::from(outcome.right)))
+                .sum();
             gap.abs() / outcomes.len() as f64
         })
         .sum()
@@ -224,7 +283,11 @@ mod tests {
 
     #[test]
     fn ties_count_by_expectation_and_a_missing_gold_is_a_miss() {
-        let tied = Outcome::of(&ranking(&[("a", 2.0), ("b", 1.0), ("gold", 1.0), ("c", 1.0)]), "gold", false);
+        let tied = Outcome::of(
+            &ranking(&[("a", 2.0), ("b", 1.0), ("gold", 1.0), ("c", 1.0)]),
+            "gold",
+            false,
+        );
         assert_eq!(tied.place, Some((1, 2)));
         assert_eq!(tied.recall_at(1), 0.0);
         assert!((tied.recall_at(3) - 2.0 / 3.0).abs() < 1e-12);
@@ -236,6 +299,9 @@ mod tests {
         let first = Outcome::of(&ranking(&[("gold", 2.0), ("a", 1.0)]), "gold", false);
         assert_eq!((first.recall_at(1), first.reciprocal_rank()), (1.0, 1.0));
         let metrics = Metrics::of(&[&missed, &first]);
-        assert_eq!((metrics.p_at_1, metrics.recall, metrics.ece), (0.5, 0.5, 0.0));
+        assert_eq!(
+            (metrics.p_at_1, metrics.recall, metrics.ece),
+            (0.5, 0.5, 0.0)
+        );
     }
 }

@@ -8,13 +8,11 @@ use anyhow::{Context as _, ensure};
 use burn::prelude::Device;
 use image::RgbImage;
 use shared_model::aliases::AliasIndex;
-use shared_model::bundle::{FORMAT, FileEntry, Golden, Licence, MANIFEST, Manifest, Models, sha256};
+use shared_model::bundle::{FORMAT, FileEntry, Golden, Licence, MANIFEST, Manifest, sha256};
 use shared_model::data::Mention;
 use shared_model::kb::KnowledgeBase;
-use shared_model::linker::{Encoders, Linker};
+use shared_model::linker::{Encoders, Linker, Models};
 use shared_model::pack::{Pack, Precision, write};
-use shared_model::tokenizer::Tokenizer;
-use shared_model::words::WordTable;
 
 use crate::files;
 use crate::run::{EncoderOrigin, manifest, open_run};
@@ -26,8 +24,14 @@ const GOLDEN_SIDE: u32 = 224;
 /// Writes the bundle; a bundle that stands there is replaced as a whole.
 pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> anyhow::Result<()> {
     let run = open_run(run_folder)?;
-    let occupied = target.exists() && !target.join(MANIFEST).exists() && fs::read_dir(target)?.next().is_some();
-    ensure!(!occupied, "{} is there and is no bundle; name another folder", target.display());
+    let occupied = target.exists()
+        && !target.join(MANIFEST).exists()
+        && fs::read_dir(target)?.next().is_some();
+    ensure!(
+        !occupied,
+        "{} is there and is no bundle; name another folder",
+        target.display()
+    );
 
     let (models, mut licences, mut parts) = encoder_parts(&run.encoders, precision)?;
     licences.push(Licence {
@@ -43,12 +47,18 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
         add_folder(run_folder, folder, &mut parts)?;
     }
     if !run.examples.is_empty() {
-        parts.insert("examples.json".to_owned(), serde_json::to_vec_pretty(&run.examples)?);
+        parts.insert(
+            "examples.json".to_owned(),
+            serde_json::to_vec_pretty(&run.examples)?,
+        );
     }
 
     let linker = linker(&models, &parts, &run)?;
     let golden = pollster::block_on(golden(&linker, &parts))?;
-    parts.insert("golden.bpk".to_owned(), write(golden.entries(), &[], Precision::F32)?);
+    parts.insert(
+        "golden.bpk".to_owned(),
+        write(golden.entries(), &[], Precision::F32)?,
+    );
 
     let bundle = Manifest {
         format: FORMAT,
@@ -70,17 +80,28 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
     };
     parts.insert(MANIFEST.to_owned(), bundle.to_bytes());
     replace(target, &parts)?;
-    eprintln!("{:.1} MB -> {}", bundle.total_bytes() as f64 / 1e6, target.display());
+    eprintln!(
+        "{:.1} MB -> {}",
+        bundle.total_bytes() as f64 / 1e6,
+        target.display()
+    );
     Ok(())
 }
 
 type Parts = BTreeMap<String, Vec<u8>>;
 
 /// The encoders' parts: converted from a weight folder, or a bundle's own bytes.
-fn encoder_parts(origin: &EncoderOrigin, precision: Precision) -> anyhow::Result<(Models, Vec<Licence>, Parts)> {
+fn encoder_parts(
+    origin: &EncoderOrigin,
+    precision: Precision,
+) -> anyhow::Result<(Models, Vec<Licence>, Parts)> {
     match origin {
         EncoderOrigin::Weights { folder, detr } => {
-            let vision = if *detr { VisionKind::Detr } else { VisionKind::Efficientnet };
+            let vision = if *detr {
+                VisionKind::Detr
+            } else {
+                VisionKind::Efficientnet
+            };
             let loaded = weights::load(folder, vision, &Device::flex())?;
             let mut parts = Parts::from([("tokenizer.json".to_owned(), loaded.tokenizer)]);
             for (file, pack) in loaded.packs {
@@ -88,7 +109,10 @@ fn encoder_parts(origin: &EncoderOrigin, precision: Precision) -> anyhow::Result
                     .into_iter()
                     .filter_map(|key| Some((key, pack.metadata(key)?)))
                     .collect();
-                parts.insert(file.to_owned(), write(pack.entries(), &metadata, precision)?);
+                parts.insert(
+                    file.to_owned(),
+                    write(pack.entries(), &metadata, precision)?,
+                );
             }
             Ok((loaded.models, loaded.licences, parts))
         }
@@ -98,11 +122,17 @@ fn encoder_parts(origin: &EncoderOrigin, precision: Precision) -> anyhow::Result
             for file in ["text.bpk", "vision.bpk", "words.bpk", "tokenizer.json"] {
                 if manifest.files.iter().any(|entry| entry.path == file) {
                     let bytes = files::read(&folder.join(file))?;
-                    manifest.check(file, &bytes).with_context(|| folder.display().to_string())?;
+                    manifest
+                        .check(file, &bytes)
+                        .with_context(|| folder.display().to_string())?;
                     parts.insert(file.to_owned(), bytes);
                 }
             }
-            let licences = manifest.licences.into_iter().filter(|licence| parts.contains_key(&licence.file)).collect();
+            let licences = manifest
+                .licences
+                .into_iter()
+                .filter(|licence| parts.contains_key(&licence.file))
+                .collect();
             Ok((manifest.models, licences, parts))
         }
     }
@@ -115,7 +145,11 @@ fn add_folder(run: &Path, folder: &str, parts: &mut Parts) -> anyhow::Result<()>
     }
     for entry in fs::read_dir(&path).with_context(|| path.display().to_string())? {
         let entry = entry?;
-        let name = entry.file_name().into_string().ok().with_context(|| format!("{}: a file name is not UTF-8", path.display()))?;
+        let name = entry
+            .file_name()
+            .into_string()
+            .ok()
+            .with_context(|| format!("{}: a file name is not UTF-8", path.display()))?;
         parts.insert(format!("{folder}/{name}"), files::read(&entry.path())?);
     }
     Ok(())
@@ -123,17 +157,15 @@ fn add_folder(run: &Path, folder: &str, parts: &mut Parts) -> anyhow::Result<()>
 
 /// The linker as a reader of the parts will have it, on the CPU.
 fn linker(models: &Models, parts: &Parts, run: &crate::run::Run) -> anyhow::Result<Linker> {
-    let device = Device::flex();
-    let pack = |file: &str| Pack::read(file, parts[file].clone());
-    let encoders = Encoders {
-        tokenizer: Tokenizer::from_bytes(&parts["tokenizer.json"])?,
-        text: pack("text.bpk")?.load(models.text.init(&device))?,
-        vision: pack("vision.bpk")?.load(models.vision.init(&device))?,
-        words: models.words.then(|| WordTable::from_pack(&pack("words.bpk")?)).transpose()?,
-        device,
-    };
-    let kb = KnowledgeBase::from_parts(&parts["kb.json"], &pack("kb.bpk")?)?;
-    Ok(Linker::new(encoders, kb, run.scorer, run.calibration.clone()))
+    let encoders = Encoders::load(models, |file| Ok(parts[file].clone()), &Device::flex())?;
+    let kb = Pack::read("kb.bpk", parts["kb.bpk"].clone())?;
+    let kb = KnowledgeBase::from_parts(&parts["kb.json"], &kb, models)?;
+    Ok(Linker::new(
+        encoders,
+        kb,
+        run.scorer,
+        run.calibration.clone(),
+    ))
 }
 
 /// The self-test: the first entity with a picture, its name before its post; a gradient where no post has a picture.
@@ -143,7 +175,9 @@ async fn golden(linker: &Linker, parts: &Parts) -> anyhow::Result<Golden> {
     let entity = &kb.entities[post.map_or(0, |post| post.entity)];
     let picture = match post {
         Some(post) => shared_model::image::decode(&parts[&post.images[0]])?,
-        None => RgbImage::from_fn(GOLDEN_SIDE, GOLDEN_SIDE, |x, y| image::Rgb([x as u8, y as u8, (x + y) as u8])),
+        None => RgbImage::from_fn(GOLDEN_SIDE, GOLDEN_SIDE, |x, y| {
+            image::Rgb([x as u8, y as u8, (x + y) as u8])
+        }),
     };
     let text = format!("{}: {}", entity.name, post.map_or("", |post| &post.text));
     let mention = Mention {
@@ -157,7 +191,10 @@ async fn golden(linker: &Linker, parts: &Parts) -> anyhow::Result<Golden> {
 /// Writes all files beside the target and swaps the folders.
 fn replace(target: &Path, parts: &Parts) -> anyhow::Result<()> {
     let refuse = || format!("cannot write {}", target.display());
-    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = target
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     fs::create_dir_all(parent).with_context(refuse)?;
     let staging = tempfile::tempdir_in(parent).with_context(refuse)?;
     let written = staging.path().join("bundle");

@@ -16,7 +16,10 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// Writes a file beside its place and renames it: never half a file.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let refuse = || format!("cannot write {}", path.display());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     fs::create_dir_all(folder).with_context(refuse)?;
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(refuse)?;
     file.write_all(bytes).with_context(refuse)?;
@@ -44,19 +47,24 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
 /// Reads a JSONL file; an error names the line.
 pub(crate) fn read_jsonl<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
     let bytes = read(path)?;
-    let text = std::str::from_utf8(&bytes).with_context(|| format!("{} is not UTF-8", path.display()))?;
+    let text =
+        std::str::from_utf8(&bytes).with_context(|| format!("{} is not UTF-8", path.display()))?;
     text.lines()
         .enumerate()
         .filter(|(_, line)| !line.trim().is_empty())
         .map(|(number, line)| {
-            serde_json::from_str(line).with_context(|| format!("{}, line {}", path.display(), number + 1))
+            serde_json::from_str(line)
+                .with_context(|| format!("{}, line {}", path.display(), number + 1))
         })
         .collect()
 }
 
 /// A bar on standard error for work of more than a moment.
 pub(crate) fn progress(length: usize, what: &'static str) -> indicatif::ProgressBar {
-    let style = indicatif::ProgressStyle::with_template("{msg:>12} {wide_bar} {pos}/{len} {per_sec} {eta}")
-        .expect("the template is well-formed");
-    indicatif::ProgressBar::new(length as u64).with_style(style).with_message(what)
+    let style =
+        indicatif::ProgressStyle::with_template("{msg:>12} {wide_bar} {pos}/{len} {per_sec} {eta}")
+            .expect("the template is well-formed");
+    indicatif::ProgressBar::new(length as u64)
+        .with_style(style)
+        .with_message(what)
 }

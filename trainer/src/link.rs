@@ -42,7 +42,12 @@ struct Milliseconds {
 }
 
 /// Links every post; nothing is written before all went well.
-pub(crate) fn link(bundle: &Path, input: &Path, output: Option<&Path>, device: DeviceArg) -> anyhow::Result<()> {
+pub(crate) fn link(
+    bundle: &Path,
+    input: &Path,
+    output: Option<&Path>,
+    device: DeviceArg,
+) -> anyhow::Result<()> {
     let posts: Vec<Post> = read_jsonl(input)?;
     let folder = input.parent().unwrap_or(Path::new("."));
     for (number, post) in posts.iter().enumerate() {
@@ -53,7 +58,8 @@ pub(crate) fn link(bundle: &Path, input: &Path, output: Option<&Path>, device: D
     let bar = progress(posts.len(), "posts");
     let mut lines = Vec::new();
     for (number, post) in posts.iter().enumerate() {
-        let answers = answer(&bundle, post, folder).with_context(|| format!("{}, post {}", input.display(), number + 1))?;
+        let answers = answer(&bundle, post, folder)
+            .with_context(|| format!("{}, post {}", input.display(), number + 1))?;
         for answer in answers {
             serde_json::to_writer(&mut lines, &answer)?;
             lines.push(b'\n');
@@ -63,7 +69,9 @@ pub(crate) fn link(bundle: &Path, input: &Path, output: Option<&Path>, device: D
     bar.finish_and_clear();
     match output {
         Some(path) => files::write(path, &lines),
-        None => std::io::stdout().write_all(&lines).context("cannot write to standard output"),
+        None => std::io::stdout()
+            .write_all(&lines)
+            .context("cannot write to standard output"),
     }
 }
 
@@ -84,12 +92,17 @@ fn answer<'a>(bundle: &Bundle, post: &'a Post, folder: &Path) -> anyhow::Result<
         .map(|mention| {
             let mut ms = ms;
             let text = timed(&mut ms.text, || {
-                let encoded = linker.encoders.tokenizer.encode(&post.text, Some(mention))?;
+                let encoded = linker
+                    .encoders
+                    .tokenizer
+                    .encode(&post.text, Some(mention))?;
                 pollster::block_on(linker.encoders.texts(&[encoded]))
             })?;
             let pooled = Pooled::of(text.into_iter().next(), &images);
             let candidates = candidates(bundle, post, mention)?;
-            let ranking = timed(&mut ms.rank, || linker.rank(&pooled, &post.text, mention, &candidates))?;
+            let ranking = timed(&mut ms.rank, || {
+                linker.rank(&pooled, &post.text, mention, &candidates)
+            })?;
             Ok(Answer {
                 id: &post.id,
                 mention: Some(mention),
@@ -108,7 +121,11 @@ fn answer<'a>(bundle: &Bundle, post: &'a Post, folder: &Path) -> anyhow::Result<
             })
         })
         .collect::<anyhow::Result<_>>()?;
-    Ok(if answers.is_empty() { vec![nothing_found(post, ms)] } else { answers })
+    Ok(if answers.is_empty() {
+        vec![nothing_found(post, ms)]
+    } else {
+        answers
+    })
 }
 
 /// The row's own candidates, else the bearers of the name.
@@ -118,7 +135,11 @@ fn candidates(bundle: &Bundle, post: &Post, mention: Mention) -> anyhow::Result<
         None => Ok(linker.aliases.candidates(mention.surface(&post.text)?)),
         Some(ids) => ids
             .iter()
-            .map(|id| linker.kb.position(id).with_context(|| format!("the candidate {id:?} is not in the bundle's knowledge base")))
+            .map(|id| {
+                linker.kb.position(id).with_context(|| {
+                    format!("the candidate {id:?} is not in the bundle's knowledge base")
+                })
+            })
             .collect(),
     }
 }

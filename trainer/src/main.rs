@@ -1,6 +1,7 @@
 //! `imn`: weights, data, prototypes, evaluation and export.
 
 #![recursion_limit = "256"]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 mod dataset;
 mod device;
@@ -242,11 +243,15 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     let device = cli.device;
     match cli.command {
         Command::Weights(WeightsCommand::Fetch { to }) => weights::fetch(&weights::folder(to)?),
-        Command::Weights(WeightsCommand::Import { kind, source, to }) => weights::import(kind, &source, &to),
+        Command::Weights(WeightsCommand::Import { kind, source, to }) => {
+            weights::import(kind, &source, &to)
+        }
         Command::Data(DataCommand::Check { dataset }) => dataset::check(&dataset, cli.json),
         Command::Prototypes(args) => prototypes::prototypes(args, device),
         Command::Embed(args) => embed::embed(args, device),
-        Command::Link(args) => link::link(&args.bundle, &args.input, args.output.as_deref(), device),
+        Command::Link(args) => {
+            link::link(&args.bundle, &args.input, args.output.as_deref(), device)
+        }
         Command::Eval(args) => evaluate::eval(args, device, cli.json),
         Command::Export(args) => export::export(&args.run, &args.bundle, args.precision.into()),
     }

@@ -15,6 +15,7 @@ use shared_model::kb::{KbPost, KbText, KnowledgeBase, Pooled};
 use shared_model::linker::Encoders;
 use shared_model::pack::{Precision, write};
 use shared_model::prototype::Selection;
+use shared_model::resize::{Filter, resize};
 
 use crate::dataset::{Dataset, picture, pictures};
 use crate::device::DeviceArg;
@@ -32,12 +33,19 @@ pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Res
     let dataset = Dataset::open(&args.dataset)?;
     let origin = match args.bundle {
         Some(bundle) => EncoderOrigin::Bundle {
-            folder: bundle.canonicalize().with_context(|| bundle.display().to_string())?,
+            folder: bundle
+                .canonicalize()
+                .with_context(|| bundle.display().to_string())?,
         },
         None => {
             let folder = weights::folder(args.weights)?;
             EncoderOrigin::Weights {
-                folder: folder.canonicalize().with_context(|| format!("{} does not exist; `imn weights fetch` makes it", folder.display()))?,
+                folder: folder.canonicalize().with_context(|| {
+                    format!(
+                        "{} does not exist; `imn weights fetch` makes it",
+                        folder.display()
+                    )
+                })?,
                 detr: matches!(args.vision, VisionArg::Detr),
             }
         }
@@ -54,13 +62,19 @@ pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Res
     let n_thumbs = pictures.len();
     for path in examples.iter().flat_map(|example| &example.images) {
         let copy = format!("examples/{}", file_name(path));
-        files::write(&args.run.join(&copy), &files::read(&dataset.folder.join(path))?)?;
+        files::write(
+            &args.run.join(&copy),
+            &files::read(&dataset.folder.join(path))?,
+        )?;
         pictures.insert(copy, path.clone());
     }
     let credits = credits(&dataset, &pictures)?;
 
     files::write_json(&args.run.join("kb.json"), &kb.text)?;
-    files::write(&args.run.join("kb.bpk"), &write(kb.entries(), &[], Precision::F16)?)?;
+    files::write(
+        &args.run.join("kb.bpk"),
+        &write(kb.entries(), &[], Precision::F16)?,
+    )?;
     let run = Run {
         format: FORMAT,
         name: dataset.info.name,
@@ -72,7 +86,10 @@ pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Res
         examples: examples
             .into_iter()
             .map(|mut example| {
-                example.images.iter_mut().for_each(|path| *path = format!("examples/{}", file_name(path)));
+                example
+                    .images
+                    .iter_mut()
+                    .for_each(|path| *path = format!("examples/{}", file_name(path)));
                 example
             })
             .collect(),
@@ -89,8 +106,17 @@ pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Res
 }
 
 /// Encodes timelines and profiles and chooses the prototypes. Pictures keep their paths in the dataset.
-pub(crate) fn build(dataset: &Dataset, encoders: &Encoders, k: usize, selection: Selection) -> anyhow::Result<KnowledgeBase> {
-    ensure!(!dataset.entities.is_empty(), "{} has no entities", dataset.folder.display());
+pub(crate) fn build(
+    dataset: &Dataset,
+    encoders: &Encoders,
+    k: usize,
+    selection: Selection,
+) -> anyhow::Result<KnowledgeBase> {
+    ensure!(
+        !dataset.entities.is_empty(),
+        "{} has no entities",
+        dataset.folder.display()
+    );
     let positions = dataset.positions();
     let mut posts: Vec<KbPost> = dataset
         .timeline
@@ -104,12 +130,25 @@ pub(crate) fn build(dataset: &Dataset, encoders: &Encoders, k: usize, selection:
     // One entity's posts stand together, in the order of the file.
     posts.sort_by_key(|post| post.entity);
 
-    let profiles: Vec<String> = dataset.entities.iter().map(shared_model::data::Entity::profile).collect();
-    let written = posts.iter().map(|post| post.text.as_str()).filter(|text| !text.is_empty());
-    let mut texts = texts(encoders, profiles.iter().map(String::as_str).chain(written).collect())?;
+    let profiles: Vec<String> = dataset
+        .entities
+        .iter()
+        .map(shared_model::data::Entity::profile)
+        .collect();
+    let written = posts
+        .iter()
+        .map(|post| post.text.as_str())
+        .filter(|text| !text.is_empty());
+    let mut texts = texts(
+        encoders,
+        profiles.iter().map(String::as_str).chain(written).collect(),
+    )?;
     let mut written = texts.split_off(profiles.len()).into_iter();
 
-    let bar = progress(posts.iter().filter(|post| !post.images.is_empty()).count(), "pictures");
+    let bar = progress(
+        posts.iter().filter(|post| !post.images.is_empty()).count(),
+        "pictures",
+    );
     let mut pooled = Vec::with_capacity(posts.len());
     for post in &mut posts {
         let mut images = Vec::new();
@@ -120,7 +159,11 @@ pub(crate) fn build(dataset: &Dataset, encoders: &Encoders, k: usize, selection:
             post.images.truncate(MAX_IMAGES);
             bar.inc(1);
         }
-        let text = if post.text.is_empty() { None } else { written.next() };
+        let text = if post.text.is_empty() {
+            None
+        } else {
+            written.next()
+        };
         pooled.push(Pooled::of(text, &images));
     }
     bar.finish_and_clear();
@@ -151,10 +194,15 @@ fn texts(encoders: &Encoders, texts: Vec<&str>) -> anyhow::Result<Vec<Vec<f32>>>
 }
 
 /// Writes `thumbs/` anew and points the posts to it; a picture that stands twice is written once. Returns each thumbnail's original.
-fn thumbnails(dataset: &Path, posts: &mut [KbPost], run: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+fn thumbnails(
+    dataset: &Path,
+    posts: &mut [KbPost],
+    run: &Path,
+) -> anyhow::Result<BTreeMap<String, String>> {
     let folder = run.join("thumbs");
     if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot clear {}", folder.display()))?;
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot clear {}", folder.display()))?;
     }
     let mut written: HashMap<String, String> = HashMap::new();
     for path in posts.iter_mut().flat_map(|post| &mut post.images) {
@@ -165,14 +213,17 @@ fn thumbnails(dataset: &Path, posts: &mut [KbPost], run: &Path) -> anyhow::Resul
         }
         path.clone_from(&written[path]);
     }
-    Ok(written.into_iter().map(|(path, thumb)| (thumb, path)).collect())
+    Ok(written
+        .into_iter()
+        .map(|(path, thumb)| (thumb, path))
+        .collect())
 }
 
 fn jpeg(picture: &RgbImage) -> anyhow::Result<Vec<u8>> {
     let (width, height) = picture.dimensions();
     let scale = f64::from(THUMB) / f64::from(width.max(height));
     let side = |side: u32| ((f64::from(side) * scale.min(1.0)) as u32).max(1);
-    let thumb = shared_model::image::resize(picture, side(width), side(height), shared_model::image::Filter::Bicubic);
+    let thumb = resize(picture, side(width), side(height), Filter::Bicubic);
     let mut bytes = Cursor::new(Vec::new());
     JpegEncoder::new_with_quality(&mut bytes, 82).encode_image(&thumb)?;
     Ok(bytes.into_inner())
@@ -188,7 +239,11 @@ fn examples(dataset: &Dataset) -> anyhow::Result<Vec<Example>> {
         let named = || format!("{}, {:?}", path.display(), example.title);
         example.mention.surface(&example.text).with_context(named)?;
         for image in &example.images {
-            ensure!(shared_model::bundle::is_inside(image), "{}: the picture path {image:?} leaves its folder", named());
+            ensure!(
+                shared_model::bundle::is_inside(image),
+                "{}: the picture path {image:?} leaves its folder",
+                named()
+            );
             picture(&dataset.folder.join(image))?;
         }
     }
@@ -206,13 +261,19 @@ struct Credit {
 }
 
 /// Licence and author of the copies that a bundle carries, where the dataset states them.
-fn credits(dataset: &Dataset, originals: &BTreeMap<String, String>) -> anyhow::Result<Vec<Licence>> {
+fn credits(
+    dataset: &Dataset,
+    originals: &BTreeMap<String, String>,
+) -> anyhow::Result<Vec<Licence>> {
     let path = dataset.folder.join("credits.jsonl");
     if !path.exists() {
         return Ok(Vec::new());
     }
     let credits: Vec<Credit> = read_jsonl(&path)?;
-    let by_file: HashMap<&str, &Credit> = credits.iter().map(|credit| (credit.file.as_str(), credit)).collect();
+    let by_file: HashMap<&str, &Credit> = credits
+        .iter()
+        .map(|credit| (credit.file.as_str(), credit))
+        .collect();
     let licence = |(copy, original): (&String, &String)| {
         let credit = by_file.get(original.as_str())?;
         Some(Licence {

@@ -87,7 +87,11 @@ impl EncoderOrigin {
     pub(crate) fn load(&self, device: &Device) -> anyhow::Result<Model> {
         match self {
             Self::Weights { folder, detr } => {
-                let vision = if *detr { VisionKind::Detr } else { VisionKind::Efficientnet };
+                let vision = if *detr {
+                    VisionKind::Detr
+                } else {
+                    VisionKind::Efficientnet
+                };
                 Ok(Model {
                     encoders: weights::load(folder, vision, device)?.encoders,
                     scorer: ScorerConfig::default(),
@@ -109,10 +113,18 @@ impl EncoderOrigin {
 /// Reads `run.json`.
 pub(crate) fn open_run(folder: &Path) -> anyhow::Result<Run> {
     let path = folder.join("run.json");
-    ensure!(path.exists(), "{} is not a run folder; make one with `imn prototypes`", folder.display());
+    ensure!(
+        path.exists(),
+        "{} is not a run folder; make one with `imn prototypes`",
+        folder.display()
+    );
     let run: Run = read_json(&path)?;
     if run.format > FORMAT {
-        bail!("{}: format {} is newer than this program, which reads up to {FORMAT}", path.display(), run.format);
+        bail!(
+            "{}: format {} is newer than this program, which reads up to {FORMAT}",
+            path.display(),
+            run.format
+        );
     }
     Ok(run)
 }
@@ -121,15 +133,26 @@ pub(crate) fn open_run(folder: &Path) -> anyhow::Result<Run> {
 pub(crate) fn open_bundle(folder: &Path, device: &Device) -> anyhow::Result<Bundle> {
     let manifest = manifest(folder)?;
     for file in &manifest.files {
-        manifest.check(&file.path, &part(folder, &manifest, &file.path)?).with_context(|| folder.display().to_string())?;
+        manifest
+            .check(&file.path, &part(folder, &manifest, &file.path)?)
+            .with_context(|| folder.display().to_string())?;
     }
-    Bundle::open(manifest.clone(), |path| part(folder, &manifest, path), device).with_context(|| folder.display().to_string())
+    Bundle::open(
+        manifest.clone(),
+        |path| part(folder, &manifest, path),
+        device,
+    )
+    .with_context(|| folder.display().to_string())
 }
 
 /// Reads and verifies `bundle.json`.
 pub(crate) fn manifest(folder: &Path) -> anyhow::Result<Manifest> {
     let path = folder.join(MANIFEST);
-    ensure!(path.exists(), "{} is not a bundle folder: it has no {MANIFEST}", folder.display());
+    ensure!(
+        path.exists(),
+        "{} is not a bundle folder: it has no {MANIFEST}",
+        folder.display()
+    );
     Manifest::parse(&read(&path)?).with_context(|| folder.display().to_string())
 }
 
@@ -142,9 +165,14 @@ fn part(folder: &Path, manifest: &Manifest, path: &str) -> Result<Vec<u8>> {
         .find(|file| file.path == path)
         .ok_or_else(|| refuse(&"the bundle does not name this file"))?;
     let file = folder.join(path);
-    let found = std::fs::metadata(&file).map_err(|error| refuse(&error))?.len();
+    let found = std::fs::metadata(&file)
+        .map_err(|error| refuse(&error))?
+        .len();
     if found != expected.bytes {
-        return Err(refuse(&format!("{found} bytes instead of {}: incomplete or altered", expected.bytes)));
+        return Err(refuse(&format!(
+            "{found} bytes instead of {}: incomplete or altered",
+            expected.bytes
+        )));
     }
     std::fs::read(&file).map_err(|error| refuse(&error))
 }

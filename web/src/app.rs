@@ -2,6 +2,7 @@
 
 mod browser;
 mod client;
+#[expect(unreachable_pub, reason = "the component macro writes public builders")]
 mod components;
 mod connection;
 mod state;

@@ -17,7 +17,12 @@ pub(crate) fn query(name: &str) -> Option<String> {
 
 /// The page's address with one parameter changed.
 pub(crate) fn address_with(name: &str, value: &str) -> String {
-    let Some(url) = window().location().href().ok().and_then(|href| Url::new(&href).ok()) else {
+    let Some(url) = window()
+        .location()
+        .href()
+        .ok()
+        .and_then(|href| Url::new(&href).ok())
+    else {
         return format!("?{name}={value}");
     };
     url.search_params().set(name, value);
@@ -40,20 +45,27 @@ pub(crate) fn folder_address(address: &str) -> Option<String> {
 /// The text of a file on this site.
 pub(crate) async fn fetch_text(address: &str) -> Result<String, String> {
     let response = fetch(address).await?;
-    let text = JsFuture::from(response.text().map_err(describe)?).await.map_err(describe)?;
-    text.as_string().ok_or_else(|| format!("{address} is not text"))
+    let text = JsFuture::from(response.text().map_err(describe)?)
+        .await
+        .map_err(describe)?;
+    text.as_string()
+        .ok_or_else(|| format!("{address} is not text"))
 }
 
 /// The bytes of a file on this site.
 pub(crate) async fn fetch_blob(address: &str) -> Result<Blob, String> {
     let response = fetch(address).await?;
-    let blob = JsFuture::from(response.blob().map_err(describe)?).await.map_err(describe)?;
+    let blob = JsFuture::from(response.blob().map_err(describe)?)
+        .await
+        .map_err(describe)?;
     blob.dyn_into().map_err(describe)
 }
 
 /// The bytes of a picked file.
 pub(crate) async fn read_blob(blob: &Blob) -> Result<ArrayBuffer, String> {
-    let buffer = JsFuture::from(blob.array_buffer()).await.map_err(describe)?;
+    let buffer = JsFuture::from(blob.array_buffer())
+        .await
+        .map_err(describe)?;
     buffer.dyn_into().map_err(describe)
 }
 
@@ -92,16 +104,22 @@ async fn find_cached(sha256: &str) -> Result<bool, JsValue> {
 }
 
 async fn fetch(address: &str) -> Result<Response, String> {
-    let response = JsFuture::from(window().fetch_with_str(address)).await.map_err(describe)?;
+    let response = JsFuture::from(window().fetch_with_str(address))
+        .await
+        .map_err(describe)?;
     let response: Response = response.dyn_into().map_err(describe)?;
     if !response.ok() {
-        return Err(format!("{address}: the server answers {}", response.status()));
+        return Err(format!(
+            "{address}: the server answers {}",
+            response.status()
+        ));
     }
     Ok(response)
 }
 
 fn describe(error: JsValue) -> String {
-    error
-        .dyn_ref::<js_sys::Error>()
-        .map_or_else(|| format!("{error:?}"), |error| String::from(error.message()))
+    error.dyn_ref::<js_sys::Error>().map_or_else(
+        || format!("{error:?}"),
+        |error| String::from(error.message()),
+    )
 }

@@ -62,8 +62,12 @@ impl Client {
         };
         let asked = browser::query("bundle").unwrap_or_else(|| "./demo/".to_owned());
         let base = browser::folder_address(&asked);
-        let notice = base.is_none().then(|| format!("{asked} is on another site, so this page's own model is used."));
-        let base = base.or_else(|| browser::folder_address("./demo/")).unwrap_or_default();
+        let notice = base
+            .is_none()
+            .then(|| format!("{asked} is on another site, so this page's own model is used."));
+        let base = base
+            .or_else(|| browser::folder_address("./demo/"))
+            .unwrap_or_default();
         let client = Self {
             state: State::default(),
             base: StoredValue::new(base),
@@ -111,7 +115,8 @@ impl Client {
         self.error.set(None);
         self.hint.set(None);
         if self.text.with_untracked(|text| text.trim().is_empty()) {
-            self.hint.set(Some("Write a post first, or take an example."));
+            self.hint
+                .set(Some("Write a post first, or take an example."));
             self.phase.update(|phase| *phase = self.rest(*phase));
             return;
         }
@@ -125,9 +130,13 @@ impl Client {
 
     /// The visitor types.
     pub(crate) fn set_text(self, text: String) {
-        self.found.update(|found| found.retain(|name| name.stands_in(&text)));
+        self.found
+            .update(|found| found.retain(|name| name.stands_in(&text)));
         self.chosen.update(|chosen| {
-            if chosen.as_ref().is_some_and(|chosen| chosen.by_hand && !chosen.name.stands_in(&text)) {
+            if chosen
+                .as_ref()
+                .is_some_and(|chosen| chosen.by_hand && !chosen.name.stands_in(&text))
+            {
                 *chosen = None;
             }
         });
@@ -155,7 +164,10 @@ impl Client {
             return;
         };
         let is_found = self.found.with_untracked(|found| found.contains(&name));
-        self.chosen.set(Some(Chosen { name, by_hand: by_hand && !is_found }));
+        self.chosen.set(Some(Chosen {
+            name,
+            by_hand: by_hand && !is_found,
+        }));
         self.hint.set(None);
         if by_hand {
             self.run();
@@ -179,7 +191,9 @@ impl Client {
     /// The bundle's ready-made posts; empty if it has none.
     pub(crate) async fn examples(self) -> Vec<Example> {
         let json = browser::fetch_text(&self.address("examples.json")).await;
-        json.ok().and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
+        json.ok()
+            .and_then(|json| serde_json::from_str(&json).ok())
+            .unwrap_or_default()
     }
 
     /// The address of a file of the bundle.
@@ -190,15 +204,26 @@ impl Client {
     /// Fills the post with an example, and links it if the model is there.
     pub(crate) fn show_example(self, example: Example) {
         self.set_text(example.text.clone());
-        let mention = Mention { start: example.start, end: example.end };
-        self.chosen.set(Name::new(mention, &example.text).map(|name| Chosen { name, by_hand: false }));
+        let mention = Mention {
+            start: example.start,
+            end: example.end,
+        };
+        self.chosen
+            .set(Name::new(mention, &example.text).map(|name| Chosen {
+                name,
+                by_hand: false,
+            }));
         self.forget_pictures(|_| true);
         spawn_local(async move {
             let mut files = Vec::new();
             for image in &example.images {
                 match browser::fetch_blob(&self.address(image)).await {
-                    Ok(blob) => files.push((image.rsplit('/').next().unwrap_or(image).to_owned(), blob)),
-                    Err(error) => self.error.set(Some(format!("The example's picture is missing. {error}"))),
+                    Ok(blob) => {
+                        files.push((image.rsplit('/').next().unwrap_or(image).to_owned(), blob))
+                    }
+                    Err(error) => self
+                        .error
+                        .set(Some(format!("The example's picture is missing. {error}"))),
                 }
             }
             if self.text.with_untracked(|text| *text != example.text) {
@@ -218,7 +243,10 @@ impl Client {
 
     /// Whether the model is on its way.
     pub(crate) fn is_loading(self) -> bool {
-        matches!(self.phase.get_untracked(), Phase::Downloading | Phase::Preparing)
+        matches!(
+            self.phase.get_untracked(),
+            Phase::Downloading | Phase::Preparing
+        )
     }
 
     fn is_loaded(self) -> bool {
@@ -232,10 +260,14 @@ impl Client {
         }
         let manifest = browser::fetch_text(&self.address("bundle.json")).await;
         // Where this fails, loading fails too, and says why.
-        let Some(Listing { files }) = manifest.ok().and_then(|json| serde_json::from_str(&json).ok()) else {
+        let Some(Listing { files }) = manifest
+            .ok()
+            .and_then(|json| serde_json::from_str(&json).ok())
+        else {
             return;
         };
-        self.price.set(Some(files.iter().map(|file| file.bytes).sum()));
+        self.price
+            .set(Some(files.iter().map(|file| file.bytes).sum()));
         let text_part = files.iter().find(|file| file.path.ends_with("text.bpk"));
         if let Some(file) = text_part
             && browser::is_cached(&file.sha256).await
@@ -252,7 +284,11 @@ impl Client {
         }
         self.phase.set(Phase::Running(None));
         let text = self.text.get_untracked();
-        let pending = self.pictures.with_untracked(|pictures| pictures.iter().any(|picture| picture.state == PictureState::Waiting));
+        let pending = self.pictures.with_untracked(|pictures| {
+            pictures
+                .iter()
+                .any(|picture| picture.state == PictureState::Waiting)
+        });
         if !self.ask_mentions() || pending {
             return;
         }
@@ -263,12 +299,21 @@ impl Client {
             return;
         };
         let id = self.new_id();
-        self.inner.update_value(|inner| inner.link = Some((id, name.surface)));
+        self.inner
+            .update_value(|inner| inner.link = Some((id, name.surface)));
         let pictures = self.pictures.with_untracked(|pictures| {
-            let ready = pictures.iter().filter(|picture| picture.state == PictureState::Ready);
+            let ready = pictures
+                .iter()
+                .filter(|picture| picture.state == PictureState::Ready);
             ready.map(|picture| picture.id).collect()
         });
-        self.send(&Request::Link { id, text, mention: name.mention, by_hand, pictures });
+        self.send(&Request::Link {
+            id,
+            text,
+            mention: name.mention,
+            by_hand,
+            pictures,
+        });
     }
 
     /// After a first answer, a change of mention or pictures is answered at once.
@@ -290,7 +335,8 @@ impl Client {
         {
             return came;
         }
-        self.inner.update_value(|inner| inner.asked = Some((text.clone(), false)));
+        self.inner
+            .update_value(|inner| inner.asked = Some((text.clone(), false)));
         self.send(&Request::Mentions { text });
         false
     }
@@ -304,20 +350,30 @@ impl Client {
                 }
             }
             Event::Manifest { total_bytes, .. } => self.price.set(Some(total_bytes)),
-            Event::Progress { loaded_bytes, total_bytes } => {
+            Event::Progress {
+                loaded_bytes,
+                total_bytes,
+            } => {
                 self.loaded_bytes.set(loaded_bytes);
                 self.price.set(Some(total_bytes));
             }
             Event::Preparing => self.phase.set(Phase::Preparing),
             Event::Thumb { path } => {
-                let address = buffer.map(|buffer| browser::jpeg_address(&buffer)).unwrap_or_default();
-                let old = self.thumbs.try_update(|thumbs| thumbs.insert(path, address)).flatten();
+                let address = buffer
+                    .map(|buffer| browser::jpeg_address(&buffer))
+                    .unwrap_or_default();
+                let old = self
+                    .thumbs
+                    .try_update(|thumbs| thumbs.insert(path, address))
+                    .flatten();
                 old.iter().for_each(|address| browser::revoke(address));
             }
             Event::Loaded(loaded) => self.greet_model(*loaded),
             Event::Mentions { text, mentions } => self.take_mentions(&text, &mentions),
             Event::PictureReady { id, .. } => self.set_picture_state(id, PictureState::Ready),
-            Event::PictureRefused { id, message } => self.set_picture_state(id, PictureState::Refused(message)),
+            Event::PictureRefused { id, message } => {
+                self.set_picture_state(id, PictureState::Refused(message))
+            }
             Event::Stage { id, stage } => {
                 if self.awaits(id) && matches!(self.phase.get_untracked(), Phase::Running(_)) {
                     self.phase.set(Phase::Running(Some(stage)));
@@ -325,17 +381,30 @@ impl Client {
             }
             Event::Linked { id, ranking, ms } => {
                 if self.awaits(id) {
-                    let link = self.inner.try_update_value(|inner| inner.link.take()).flatten();
+                    let link = self
+                        .inner
+                        .try_update_value(|inner| inner.link.take())
+                        .flatten();
                     let surface = link.map(|(_, surface)| surface).unwrap_or_default();
-                    self.answer.set(Some(Answer { surface, ranking, ms }));
+                    self.answer.set(Some(Answer {
+                        surface,
+                        ranking,
+                        ms,
+                    }));
                     self.phase.set(Phase::Done);
                 }
             }
-            Event::Error { id: Some(id), fatal: false, .. } if !self.awaits(id) => {}
+            Event::Error {
+                id: Some(id),
+                fatal: false,
+                ..
+            } if !self.awaits(id) => {}
             Event::Error { message, fatal, .. } => self.fail(message, fatal),
             Event::DeviceLost { .. } => self.fall_back(),
             Event::CacheCleared => {
-                self.notice.set(Some("The stored model is deleted. The next visit downloads it again.".to_owned()));
+                self.notice.set(Some(
+                    "The stored model is deleted. The next visit downloads it again.".to_owned(),
+                ));
             }
         }
     }
@@ -343,7 +412,12 @@ impl Client {
     fn greet_model(self, loaded: Loaded) {
         self.loaded.set(Some(loaded));
         self.phase.set(Phase::Ready);
-        for picture in self.pictures.get_untracked().iter().filter(|picture| picture.is_used()) {
+        for picture in self
+            .pictures
+            .get_untracked()
+            .iter()
+            .filter(|picture| picture.is_used())
+        {
             self.set_picture_state(picture.id, PictureState::Waiting);
             spawn_local(self.send_picture(picture.id));
         }
@@ -355,16 +429,24 @@ impl Client {
         if self.text.with_untracked(|now| now != text) {
             return;
         }
-        self.inner.update_value(|inner| inner.asked = Some((text.to_owned(), true)));
-        let found: Vec<Name> = mentions.iter().filter_map(|mention| Name::new(*mention, text)).collect();
+        self.inner
+            .update_value(|inner| inner.asked = Some((text.to_owned(), true)));
+        let found: Vec<Name> = mentions
+            .iter()
+            .filter_map(|mention| Name::new(*mention, text))
+            .collect();
         let old = self.chosen.get_untracked();
         if !old.as_ref().is_some_and(|old| old.by_hand) {
             let kept = old.and_then(|old| {
                 let same = found.iter().find(|name| **name == old.name);
-                same.or_else(|| found.iter().find(|name| name.surface == old.name.surface)).cloned()
+                same.or_else(|| found.iter().find(|name| name.surface == old.name.surface))
+                    .cloned()
             });
             let name = kept.or_else(|| found.first().cloned());
-            self.chosen.set(name.map(|name| Chosen { name, by_hand: false }));
+            self.chosen.set(name.map(|name| Chosen {
+                name,
+                by_hand: false,
+            }));
         }
         self.found.set(found);
         self.advance();
@@ -389,13 +471,18 @@ impl Client {
                     connection.send(&Request::AddPicture { id }, Some(&buffer));
                 }
             }),
-            Err(error) => self.set_picture_state(id, PictureState::Refused(format!("The file cannot be read: {error}."))),
+            Err(error) => self.set_picture_state(
+                id,
+                PictureState::Refused(format!("The file cannot be read: {error}.")),
+            ),
         }
     }
 
     fn push_pictures(self, files: Vec<(String, Blob)>) {
         for (name, blob) in files {
-            let used = self.pictures.with_untracked(|pictures| pictures.iter().filter(|picture| picture.is_used()).count());
+            let used = self.pictures.with_untracked(|pictures| {
+                pictures.iter().filter(|picture| picture.is_used()).count()
+            });
             let state = if blob.size() > MAX_PICTURE_BYTES {
                 PictureState::Refused("This picture is larger than 25 MB.".to_owned())
             } else if !blob.type_().is_empty() && !blob.type_().starts_with("image/") {
@@ -407,8 +494,16 @@ impl Client {
             };
             let id = self.new_id();
             let address = browser::blob_address(&blob);
-            self.pictures.update(|pictures| pictures.push(Picture { id, name, address, state: state.clone() }));
-            self.inner.update_value(|inner| inner.blobs.insert(id, blob));
+            self.pictures.update(|pictures| {
+                pictures.push(Picture {
+                    id,
+                    name,
+                    address,
+                    state: state.clone(),
+                })
+            });
+            self.inner
+                .update_value(|inner| drop(inner.blobs.insert(id, blob)));
             if state == PictureState::Waiting && self.is_loaded() {
                 spawn_local(self.send_picture(id));
             }
@@ -416,14 +511,21 @@ impl Client {
     }
 
     fn forget_pictures(self, is_meant: impl Fn(&Picture) -> bool) {
-        for picture in self.pictures.get_untracked().iter().filter(|picture| is_meant(picture)) {
+        for picture in self
+            .pictures
+            .get_untracked()
+            .iter()
+            .filter(|picture| is_meant(picture))
+        {
             browser::revoke(&picture.address);
-            self.inner.update_value(|inner| inner.blobs.remove(&picture.id));
+            self.inner
+                .update_value(|inner| drop(inner.blobs.remove(&picture.id)));
             if self.is_loaded() {
                 self.send(&Request::DropPicture { id: picture.id });
             }
         }
-        self.pictures.update(|pictures| pictures.retain(|picture| !is_meant(picture)));
+        self.pictures
+            .update(|pictures| pictures.retain(|picture| !is_meant(picture)));
     }
 
     fn fail(self, message: String, fatal: bool) {
@@ -441,16 +543,27 @@ impl Client {
     }
 
     fn crash(self, message: &str) {
-        let on_gpu = match self.loaded.with_untracked(|loaded| loaded.as_ref().map(|loaded| loaded.device)) {
+        let on_gpu = match self
+            .loaded
+            .with_untracked(|loaded| loaded.as_ref().map(|loaded| loaded.device))
+        {
             Some(device) => device == DeviceKind::Webgpu,
-            None => self.is_loading() && self.inner.with_value(|inner| inner.greeted && inner.device != DeviceChoice::Cpu),
+            None => {
+                self.is_loading()
+                    && self
+                        .inner
+                        .with_value(|inner| inner.greeted && inner.device != DeviceChoice::Cpu)
+            }
         };
         if on_gpu {
             self.fall_back();
         } else if self.inner.with_value(|inner| inner.greeted) {
             self.fail(format!("The model stopped unexpectedly. {message}"), true);
         } else {
-            self.fail(format!("The model's program could not be started. {message}"), true);
+            self.fail(
+                format!("The model's program could not be started. {message}"),
+                true,
+            );
         }
     }
 
@@ -461,7 +574,10 @@ impl Client {
             inner.device = DeviceChoice::Cpu;
             inner.wanted |= running;
         });
-        self.notice.set(Some("The graphics processor stopped answering, so the model now runs on the CPU.".to_owned()));
+        self.notice.set(Some(
+            "The graphics processor stopped answering, so the model now runs on the CPU."
+                .to_owned(),
+        ));
         self.disconnect();
         self.phase.set(Phase::Idle);
         self.load();
@@ -471,9 +587,17 @@ impl Client {
         if self.inner.with_value(|inner| inner.connection.is_some()) {
             return;
         }
-        match Connection::open(move |event, buffer| self.fold(event, buffer), move |message| self.crash(&message)) {
-            Ok(connection) => self.inner.update_value(|inner| inner.connection = Some(connection)),
-            Err(error) => self.fail(format!("This browser does not start the model's program. {error}"), true),
+        match Connection::open(
+            move |event, buffer| self.fold(event, buffer),
+            move |message| self.crash(&message),
+        ) {
+            Ok(connection) => self
+                .inner
+                .update_value(|inner| inner.connection = Some(connection)),
+            Err(error) => self.fail(
+                format!("This browser does not start the model's program. {error}"),
+                true,
+            ),
         }
     }
 
@@ -497,11 +621,19 @@ impl Client {
 
     fn send_load(self) {
         let device = self.inner.with_value(|inner| inner.device);
-        self.send(&Request::Load { device, base: self.base.get_value() });
+        self.send(&Request::Load {
+            device,
+            base: self.base.get_value(),
+        });
     }
 
     fn awaits(self, id: u32) -> bool {
-        self.inner.with_value(|inner| inner.link.as_ref().is_some_and(|(awaited, _)| *awaited == id))
+        self.inner.with_value(|inner| {
+            inner
+                .link
+                .as_ref()
+                .is_some_and(|(awaited, _)| *awaited == id)
+        })
     }
 
     fn new_id(self) -> u32 {

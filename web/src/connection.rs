@@ -28,14 +28,17 @@ impl Connection {
     ) -> Result<Self, String> {
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
-        let worker = Worker::new_with_options(SCRIPT, &options).map_err(|error| format!("{error:?}"))?;
+        let worker =
+            Worker::new_with_options(SCRIPT, &options).map_err(|error| format!("{error:?}"))?;
         let on_message = Closure::new(move |message: MessageEvent| match unwrap(&message.data()) {
             Some((event, buffer)) => on_event(event, buffer),
             None => leptos::logging::error!("the worker sent something else than an event"),
         });
         // An event without a message is a script that could not be fetched.
         let on_error = Closure::new(move |error: JsValue| {
-            let message = Reflect::get(&error, &"message".into()).ok().and_then(|message| message.as_string());
+            let message = Reflect::get(&error, &"message".into())
+                .ok()
+                .and_then(|message| message.as_string());
             on_crash(message.unwrap_or_default());
         });
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));

@@ -59,7 +59,10 @@ impl Engine {
         }
         let (engine, self_test) = Self::on(manifest, files, &Device::flex()).await?;
         if !self_test.passed() {
-            notices.push(format!("The self-test differs from the exporting machine by {:.1e}.", self_test.score));
+            notices.push(format!(
+                "The self-test differs from the exporting machine by {:.1e}.",
+                self_test.score
+            ));
         }
         Ok(Opened {
             engine,
@@ -72,7 +75,12 @@ impl Engine {
     }
 
     async fn on(manifest: &Manifest, files: &Files, device: &Device) -> Result<(Self, SelfTest)> {
-        let file = |path: &str| files.get(path).cloned().ok_or_else(|| Error::file(path, "the bundle does not name this file"));
+        let file = |path: &str| {
+            files
+                .get(path)
+                .cloned()
+                .ok_or_else(|| Error::file(path, "the bundle does not name this file"))
+        };
         let bundle = Bundle::open(manifest.clone(), file, device)?;
         let self_test = bundle.golden.test(&bundle.linker).await?;
         let engine = Self {
@@ -86,13 +94,24 @@ impl Engine {
     /// The knowledge base as the page shows it.
     pub(crate) fn cards(&self) -> Vec<EntityCard> {
         let kb = &self.linker.kb.text;
-        let card = |(entity, prototypes): (&shared_model::data::Entity, &shared_model::kb::Prototypes)| EntityCard {
-            id: entity.id.clone(),
-            name: entity.name.clone(),
-            description: entity.description.clone(),
-            thumbs: prototypes.image.iter().flat_map(|chosen| kb.posts[chosen.post].images.clone()).collect(),
-            posts: prototypes.text.iter().map(|chosen| kb.posts[chosen.post].text.clone()).collect(),
-        };
+        let card =
+            |(entity, prototypes): (&shared_model::data::Entity, &shared_model::kb::Prototypes)| {
+                EntityCard {
+                    id: entity.id.clone(),
+                    name: entity.name.clone(),
+                    description: entity.description.clone(),
+                    thumbs: prototypes
+                        .image
+                        .iter()
+                        .flat_map(|chosen| kb.posts[chosen.post].images.clone())
+                        .collect(),
+                    posts: prototypes
+                        .text
+                        .iter()
+                        .map(|chosen| kb.posts[chosen.post].text.clone())
+                        .collect(),
+                }
+            };
         kb.entities.iter().zip(&kb.prototypes).map(card).collect()
     }
 
@@ -102,7 +121,12 @@ impl Engine {
     }
 
     /// Decodes a picture and keeps it; returns its width and height.
-    pub(crate) fn add_picture(&mut self, id: u32, bytes: &[u8], now: impl Fn() -> f64) -> Result<(u32, u32)> {
+    pub(crate) fn add_picture(
+        &mut self,
+        id: u32,
+        bytes: &[u8],
+        now: impl Fn() -> f64,
+    ) -> Result<(u32, u32)> {
         let start = now();
         let pixels = decode(bytes)?;
         let size = pixels.dimensions();
@@ -121,7 +145,12 @@ impl Engine {
     }
 
     /// Ranks a mention's candidates. What was encoded before is used again; its time is then 0.
-    pub(crate) async fn link(&mut self, post: Query, now: impl Fn() -> f64, stage: impl Fn(Stage)) -> Result<(Ranking, StageTimes)> {
+    pub(crate) async fn link(
+        &mut self,
+        post: Query,
+        now: impl Fn() -> f64,
+        stage: impl Fn(Stage),
+    ) -> Result<(Ranking, StageTimes)> {
         let mut ms = StageTimes::default();
         let surface = post.mention.surface(&post.text)?;
         let candidates = if post.by_hand {
@@ -132,11 +161,19 @@ impl Engine {
 
         stage(Stage::Text);
         let start = now();
-        let encoded = self.linker.encoders.tokenizer.encode(&post.text, Some(post.mention))?;
+        let encoded = self
+            .linker
+            .encoders
+            .tokenizer
+            .encode(&post.text, Some(post.mention))?;
         let text = match self.text.take() {
             Some((known, vector)) if known.ids == encoded.ids => vector,
             _ => {
-                let vectors = self.linker.encoders.texts(std::slice::from_ref(&encoded)).await?;
+                let vectors = self
+                    .linker
+                    .encoders
+                    .texts(std::slice::from_ref(&encoded))
+                    .await?;
                 ms.text = now() - start;
                 vectors.into_iter().next().ok_or(Error::EmptyPost)?
             }
@@ -145,7 +182,9 @@ impl Engine {
 
         let mut images = Vec::new();
         for id in post.pictures.iter().take(MAX_IMAGES) {
-            let Some(picture) = self.pictures.get_mut(id) else { continue };
+            let Some(picture) = self.pictures.get_mut(id) else {
+                continue;
+            };
             ms.decode += picture.decode_ms.take();
             let vectors = match picture.vectors.take() {
                 Some(vectors) => vectors,
@@ -163,7 +202,12 @@ impl Engine {
 
         stage(Stage::Rank);
         let start = now();
-        let ranking = self.linker.rank(&Pooled::of(Some(text), &images), &post.text, post.mention, &candidates)?;
+        let ranking = self.linker.rank(
+            &Pooled::of(Some(text), &images),
+            &post.text,
+            post.mention,
+            &candidates,
+        )?;
         ms.rank = now() - start;
         Ok((ranking, ms))
     }
@@ -177,21 +221,34 @@ pub(crate) struct Query {
     pub(crate) pictures: Vec<u32>,
 }
 
-async fn webgpu(manifest: &Manifest, files: &Files, choice: DeviceChoice, on_lost: impl Fn(String) + Send + 'static) -> Result<Opened> {
+async fn webgpu(
+    manifest: &Manifest,
+    files: &Files,
+    choice: DeviceChoice,
+    on_lost: impl Fn(String) + Send + 'static,
+) -> Result<Opened> {
     let refuse = |reason: String| Error::Device(reason);
     let (device, setup) = Device::wgpu_options()
         .init_with_setup_async()
         .await
         .map_err(|error| refuse(format!("this browser offers no adapter ({error})")))?;
-    setup.device.set_device_lost_callback(move |_, message| on_lost(message));
+    setup
+        .device
+        .set_device_lost_callback(move |_, message| on_lost(message));
     let info = setup.adapter.get_info();
     let software = is_software(&info);
     if software && choice == DeviceChoice::Auto {
-        return Err(refuse(format!("{} only simulates a graphics card", name(&info))));
+        return Err(refuse(format!(
+            "{} only simulates a graphics card",
+            name(&info)
+        )));
     }
     let (engine, self_test) = Engine::on(manifest, files, &device).await?;
     if !self_test.passed() {
-        return Err(refuse(format!("its self-test differs from the CPU by {:.1e}", self_test.score.max(self_test.text).max(self_test.image))));
+        return Err(refuse(format!(
+            "its self-test differs from the CPU by {:.1e}",
+            self_test.score.max(self_test.text).max(self_test.image)
+        )));
     }
     Ok(Opened {
         engine,
@@ -210,6 +267,9 @@ fn is_software(info: &AdapterInfo) -> bool {
 }
 
 fn name(info: &AdapterInfo) -> String {
-    if info.name.is_empty() { "an unnamed adapter".to_owned() } else { info.name.clone() }
+    if info.name.is_empty() {
+        "an unnamed adapter".to_owned()
+    } else {
+        info.name.clone()
+    }
 }
-

@@ -150,7 +150,9 @@ impl Name {
 
     /// Whether it still stands where it stood.
     pub(crate) fn stands_in(&self, text: &str) -> bool {
-        self.mention.surface(text).is_ok_and(|surface| surface == self.surface)
+        self.mention
+            .surface(text)
+            .is_ok_and(|surface| surface == self.surface)
     }
 }
 

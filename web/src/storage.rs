@@ -21,7 +21,10 @@ impl Storage {
     /// Opens the cache; without one the bundle is kept for this visit only.
     pub(crate) async fn open(scope: WorkerGlobalScope, base: String) -> Self {
         let cache = match scope.caches() {
-            Ok(caches) => JsFuture::from(caches.open(CACHE)).await.ok().and_then(|cache| cache.dyn_into().ok()),
+            Ok(caches) => JsFuture::from(caches.open(CACHE))
+                .await
+                .ok()
+                .and_then(|cache| cache.dyn_into().ok()),
             Err(_) => None,
         };
         let notice = cache.is_none().then(|| "This browser keeps no files for this page: the model is downloaded anew at each visit.".to_owned());
@@ -40,7 +43,9 @@ impl Storage {
 
     /// Fetches the manifest, past the browser's HTTP cache.
     pub(crate) async fn manifest(&self) -> Result<Manifest, String> {
-        let bytes = self.fetch(MANIFEST, MAX_MANIFEST_BYTES as u64, &mut |_| {}).await?;
+        let bytes = self
+            .fetch(MANIFEST, MAX_MANIFEST_BYTES as u64, &mut |_| {})
+            .await?;
         Manifest::parse(&bytes).map_err(|error| error.to_string())
     }
 
@@ -50,7 +55,12 @@ impl Storage {
     }
 
     /// A file, verified, and whether it came from the network. What the cache holds is verified too, and fetched anew if damaged.
-    pub(crate) async fn file(&mut self, manifest: &Manifest, entry: &FileEntry, progress: &mut dyn FnMut(u64)) -> Result<(Vec<u8>, bool), String> {
+    pub(crate) async fn file(
+        &mut self,
+        manifest: &Manifest,
+        entry: &FileEntry,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(Vec<u8>, bool), String> {
         if let Some(response) = self.cached(entry).await
             && let Ok(bytes) = read(&response, entry.bytes, &mut |_| {}).await
             && manifest.check(&entry.path, &bytes).is_ok()
@@ -59,20 +69,27 @@ impl Storage {
             return Ok((bytes, false));
         }
         let bytes = self.fetch(&entry.path, entry.bytes, progress).await?;
-        manifest.check(&entry.path, &bytes).map_err(|error| error.to_string())?;
+        manifest
+            .check(&entry.path, &bytes)
+            .map_err(|error| error.to_string())?;
         self.keep(entry, &bytes).await;
         Ok((bytes, true))
     }
 
     /// Deletes everything that was kept.
     pub(crate) async fn clear(scope: &WorkerGlobalScope) -> Result<(), String> {
-        let refuse = |error: JsValue| format!("The browser did not delete the model: {}", describe(&error));
-        JsFuture::from(scope.caches().map_err(refuse)?.delete(CACHE)).await.map_err(refuse)?;
+        let refuse =
+            |error: JsValue| format!("The browser did not delete the model: {}", describe(&error));
+        JsFuture::from(scope.caches().map_err(refuse)?.delete(CACHE))
+            .await
+            .map_err(refuse)?;
         Ok(())
     }
 
     async fn cached(&self, entry: &FileEntry) -> Option<Response> {
-        let found = JsFuture::from(self.cache.as_ref()?.match_with_str(&key(entry))).await.ok()?;
+        let found = JsFuture::from(self.cache.as_ref()?.match_with_str(&key(entry)))
+            .await
+            .ok()?;
         found.dyn_into().ok()
     }
 
@@ -92,27 +109,50 @@ impl Storage {
         }
     }
 
-    async fn fetch(&self, path: &str, limit: u64, progress: &mut dyn FnMut(u64)) -> Result<Vec<u8>, String> {
+    async fn fetch(
+        &self,
+        path: &str,
+        limit: u64,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Vec<u8>, String> {
         let address = format!("{}{path}", self.base);
         let answer = JsFuture::from(self.scope.fetch_with_str(&address))
             .await
             .map_err(|error| format!("{path} could not be downloaded: {}", describe(&error)))?;
-        let response: Response = answer.dyn_into().map_err(|_| format!("{path} could not be downloaded"))?;
+        let response: Response = answer
+            .dyn_into()
+            .map_err(|_| format!("{path} could not be downloaded"))?;
         if !response.ok() {
-            return Err(format!("{path} is missing from the bundle: the server answered {}", response.status()));
+            return Err(format!(
+                "{path} is missing from the bundle: the server answered {}",
+                response.status()
+            ));
         }
-        read(&response, limit, progress).await.map_err(|error| format!("{path}: {error}"))
+        read(&response, limit, progress)
+            .await
+            .map_err(|error| format!("{path}: {error}"))
     }
 }
 
 /// Reads a body of at most `limit` bytes, chunk by chunk.
-async fn read(response: &Response, limit: u64, progress: &mut dyn FnMut(u64)) -> Result<Vec<u8>, String> {
+async fn read(
+    response: &Response,
+    limit: u64,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Vec<u8>, String> {
     let body = response.body().ok_or("the answer is empty")?;
-    let reader: ReadableStreamDefaultReader = body.get_reader().dyn_into().map_err(|_| "the answer cannot be read")?;
+    let reader: ReadableStreamDefaultReader = body
+        .get_reader()
+        .dyn_into()
+        .map_err(|_| "the answer cannot be read")?;
     let mut bytes = Vec::new();
     loop {
-        let chunk = JsFuture::from(reader.read()).await.map_err(|error| format!("the download broke off: {}", describe(&error)))?;
-        let field = |name: &str| Reflect::get(&chunk, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED);
+        let chunk = JsFuture::from(reader.read())
+            .await
+            .map_err(|error| format!("the download broke off: {}", describe(&error)))?;
+        let field = |name: &str| {
+            Reflect::get(&chunk, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
+        };
         if field("done").is_truthy() {
             return Ok(bytes);
         }
@@ -133,6 +173,10 @@ fn key(entry: &FileEntry) -> String {
 }
 
 fn describe(error: &JsValue) -> String {
-    let message = Reflect::get(error, &JsValue::from_str("message")).ok().and_then(|message| message.as_string());
-    message.filter(|message| !message.is_empty()).unwrap_or_else(|| "no reason given".to_owned())
+    let message = Reflect::get(error, &JsValue::from_str("message"))
+        .ok()
+        .and_then(|message| message.as_string());
+    message
+        .filter(|message| !message.is_empty())
+        .unwrap_or_else(|| "no reason given".to_owned())
 }

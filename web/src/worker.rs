@@ -5,7 +5,7 @@
 mod engine;
 mod storage;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ use shared_model::bundle::Manifest;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::spawn_local;
-use web::protocol::{DeviceChoice, Event, Loaded, Request};
+use web::protocol::{DeviceChoice, DeviceKind, Event, Loaded, Request};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use crate::engine::{Engine, Files, Opened, Query};
@@ -29,8 +29,24 @@ struct Inbox {
     busy: bool,
 }
 
+thread_local! {
+    static DEVICE: Cell<Option<DeviceKind>> = const { Cell::new(None) };
+}
+
 fn main() {
-    console_error_panic_hook::set_once();
+    std::panic::set_hook(Box::new(|info| {
+        console_error_panic_hook::hook(info);
+        // A panic inside a promise reaches no error handler of the page: say it while there is a voice.
+        match DEVICE.get() {
+            Some(DeviceKind::Webgpu) => send(
+                &Event::DeviceLost {
+                    message: info.to_string(),
+                },
+                None,
+            ),
+            _ => fail(None, format!("The model stopped: {info}"), true),
+        }
+    }));
     let inbox = Queue::default();
     let engine = Rc::new(RefCell::new(None));
     let receive = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
@@ -81,7 +97,9 @@ async fn handle(engine: &mut Option<Engine>, request: Request, buffer: Option<Ar
             send(&Event::Mentions { text, mentions }, None);
         }
         (Request::AddPicture { id }, Some(engine)) => {
-            let bytes = buffer.map(|buffer| Uint8Array::new(&buffer).to_vec()).unwrap_or_default();
+            let bytes = buffer
+                .map(|buffer| Uint8Array::new(&buffer).to_vec())
+                .unwrap_or_default();
             match engine.add_picture(id, &bytes, now) {
                 Ok((width, height)) => send(&Event::PictureReady { id, width, height }, None),
                 Err(error) => {
@@ -107,12 +125,17 @@ async fn handle(engine: &mut Option<Engine>, request: Request, buffer: Option<Ar
                 by_hand,
                 pictures,
             };
-            match engine.link(post, now, |stage| send(&Event::Stage { id, stage }, None)).await {
+            match engine
+                .link(post, now, |stage| send(&Event::Stage { id, stage }, None))
+                .await
+            {
                 Ok((ranking, ms)) => send(&Event::Linked { id, ranking, ms }, None),
                 Err(error) => fail(Some(id), error.to_string(), false),
             }
         }
-        (Request::Link { id, .. }, None) => fail(Some(id), "The model is not loaded yet.".to_owned(), false),
+        (Request::Link { id, .. }, None) => {
+            fail(Some(id), "The model is not loaded yet.".to_owned(), false)
+        }
         (_, None) => fail(None, "The model is not loaded yet.".to_owned(), false),
     }
 }
@@ -148,7 +171,10 @@ async fn load(device: DeviceChoice, base: String) -> Result<Engine, String> {
         software,
         self_test,
         mut notices,
-    } = Engine::open(&manifest, &files, device, lost).await.map_err(|error| error.to_string())?;
+    } = Engine::open(&manifest, &files, device, lost)
+        .await
+        .map_err(|error| error.to_string())?;
+    DEVICE.set(Some(device));
     notices.extend(storage.notice().map(str::to_owned));
 
     for (path, bytes) in files.iter().filter(|(path, _)| path.starts_with("thumbs/")) {
@@ -202,8 +228,11 @@ async fn download(manifest: &Manifest, storage: &mut Storage) -> Result<(Files, 
 }
 
 fn parse(data: &JsValue) -> Result<(Request, Option<ArrayBuffer>), String> {
-    let field = |name: &str| Reflect::get(data, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED);
-    let message = field("message").as_string().ok_or("a message without text")?;
+    let field =
+        |name: &str| Reflect::get(data, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED);
+    let message = field("message")
+        .as_string()
+        .ok_or("a message without text")?;
     let request = serde_json::from_str(&message).map_err(|error| error.to_string())?;
     Ok((request, field("buffer").dyn_into().ok()))
 }
@@ -238,5 +267,7 @@ fn scope() -> DedicatedWorkerGlobalScope {
 
 fn now() -> f64 {
     let scope: web_sys::WorkerGlobalScope = scope().unchecked_into();
-    scope.performance().map_or(0.0, |performance| performance.now())
+    scope
+        .performance()
+        .map_or(0.0, |performance| performance.now())
 }

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::check::{BROWSER, NATIVE};
 use crate::command::{cargo, root, run};
 use crate::{page, setup};
 
@@ -41,8 +42,15 @@ pub(crate) fn bench() -> anyhow::Result<()> {
     let chromium = setup::chromium()?;
     // The profile of the tests: one native build serves both, and what is measured runs in the browser.
     let mut bench = cargo();
-    bench.args(["bench", "--workspace", "--exclude", "web", "--locked", "--profile", "dev", "--bench", "page"]);
+    bench
+        .arg("bench")
+        .args(NATIVE)
+        .args(BROWSER)
+        .args(["--profile", "dev", "--bench", "page"]);
     run(bench.env("IMN_PAGE", &page).env("CHROMIUM", &chromium))?;
     println!();
-    run(Command::new("node").args(["-e", SIZES]).arg(&page).current_dir(root()))
+    run(Command::new("node")
+        .args(["-e", SIZES])
+        .arg(&page)
+        .current_dir(root()))
 }

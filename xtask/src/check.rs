@@ -8,7 +8,9 @@ use crate::command::{Counts, cargo, run, run_tests};
 use crate::{page, setup};
 
 /// One selection for every native build, so that cargo unifies the features of their dependencies once.
-const NATIVE: [&str; 4] = ["--workspace", "--exclude", "web", "--locked"];
+pub(crate) const NATIVE: [&str; 4] = ["--workspace", "--exclude", "web", "--locked"];
+/// What needs the built page is behind this feature.
+pub(crate) const BROWSER: [&str; 2] = ["--features", "tests/browser"];
 const WASM: [&str; 3] = ["--target", "wasm32-unknown-unknown", "--locked"];
 const STEPS: usize = 10;
 
@@ -36,7 +38,11 @@ pub(crate) fn test() -> anyhow::Result<()> {
         if counts.failed > 0 {
             println!("{} passed, {} failed", total.passed, total.failed);
         }
-        ensure!(counts.failed == 0, "{} of the {what} tests failed", counts.failed);
+        ensure!(
+            counts.failed == 0,
+            "{} of the {what} tests failed",
+            counts.failed
+        );
         ensure!(counts.passed > 0, "no {what} test ran");
         Ok(())
     };
@@ -50,27 +56,50 @@ pub(crate) fn test() -> anyhow::Result<()> {
     run(cargo().args(["fmt", "--all", "--check"]))?;
 
     progress.announce("Clippy, native");
-    run(cargo().arg("clippy").args(NATIVE).args(["--all-targets", "--", "-D", "warnings"]))?;
+    run(cargo().arg("clippy").args(NATIVE).args(BROWSER).args([
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
 
     progress.announce("Clippy, wasm32");
     let packages = ["--package", "web", "--package", "shared-model"];
-    run(cargo().arg("clippy").args(packages).args(WASM).args(["--", "-D", "warnings"]))?;
+    run(cargo()
+        .arg("clippy")
+        .args(packages)
+        .args(WASM)
+        .args(["--", "-D", "warnings"]))?;
 
     progress.announce("Build of imn");
     run(cargo().arg("build").args(NATIVE).args(["--bin", "imn"]))?;
 
     progress.announce("Weights, once, into the user's data folder");
-    run(cargo().args(["run", "--quiet"]).args(NATIVE).args(["--bin", "imn", "--", "weights", "fetch"]))?;
+    run(cargo()
+        .args(["run", "--quiet"])
+        .args(NATIVE)
+        .args(["--bin", "imn", "--", "weights", "fetch"]))?;
 
     progress.announce("Native tests: units, parity, pipeline, tidiness, documentation");
-    tests("native", cargo().arg("test").args(NATIVE).arg("--no-fail-fast"))?;
+    tests(
+        "native",
+        cargo().arg("test").args(NATIVE).arg("--no-fail-fast"),
+    )?;
 
     progress.announce("Token ids on wasm32, on Node");
     tests(
         "wasm32",
         tools
             .on_path(cargo().get_program())
-            .args(["test", "--package", "shared-model", "--test", "token_ids", "--profile", "wasm-test"])
+            .args([
+                "test",
+                "--package",
+                "shared-model",
+                "--test",
+                "token_ids",
+                "--profile",
+                "wasm-test",
+            ])
             .args(WASM),
     )?;
 
@@ -79,8 +108,17 @@ pub(crate) fn test() -> anyhow::Result<()> {
 
     progress.announce("The page in Chromium");
     let mut browser = cargo();
-    browser.arg("test").args(NATIVE).args(["--no-fail-fast", "--test", "page", "--test", "page_bad_input"]);
-    tests("browser", browser.env("IMN_PAGE", &page).env("CHROMIUM", &chromium))?;
+    browser.arg("test").args(NATIVE).args(BROWSER).args([
+        "--no-fail-fast",
+        "--test",
+        "browser",
+        "--test",
+        "browser_bad_input",
+    ]);
+    tests(
+        "browser",
+        browser.env("IMN_PAGE", &page).env("CHROMIUM", &chromium),
+    )?;
 
     println!("\n{} passed, 0 failed", total.passed);
     Ok(())

@@ -10,7 +10,9 @@ use anyhow::{Context as _, bail};
 
 /// The repository.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the repository")
 }
 
 /// Cargo's target folder: what is built never lands among the sources.
@@ -31,7 +33,9 @@ pub(crate) fn cargo() -> Command {
 
 /// A program with its arguments, as one would type it.
 fn typed(command: &Command) -> String {
-    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or_default();
     std::iter::once(program)
         .chain(command.get_args())
         .map(|word| word.to_string_lossy())
@@ -45,7 +49,9 @@ fn typed(command: &Command) -> String {
 ///
 /// If it cannot be started or fails.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
-    let status = command.status().with_context(|| format!("`{}` cannot be started", typed(command)))?;
+    let status = command
+        .status()
+        .with_context(|| format!("`{}` cannot be started", typed(command)))?;
     if !status.success() {
         bail!("`{}` failed ({status})", typed(command));
     }
@@ -76,9 +82,15 @@ impl AddAssign for Counts {
 impl Counts {
     /// Reads `test result: ok. 3 passed; 0 failed; ..`, as libtest and wasm-bindgen's runner print it.
     fn parse(line: &str) -> Option<Self> {
-        let (_, counts) = line.trim().strip_prefix("test result: ")?.split_once(". ")?;
+        let (_, counts) = line
+            .trim()
+            .strip_prefix("test result: ")?
+            .split_once(". ")?;
         let count = |what: &str| {
-            let (number, _) = counts.split(';').map(str::trim).find_map(|part| part.split_once(what))?;
+            let (number, _) = counts
+                .split(';')
+                .map(str::trim)
+                .find_map(|part| part.split_once(what))?;
             number.trim().parse().ok()
         };
         Some(Self {
@@ -122,15 +134,30 @@ mod tests {
     #[test]
     fn closing_lines_are_counted() {
         let line = "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s\n";
-        assert_eq!(Counts::parse(line), Some(Counts { passed: 12, failed: 0 }));
+        assert_eq!(
+            Counts::parse(line),
+            Some(Counts {
+                passed: 12,
+                failed: 0
+            })
+        );
         let line = "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 filtered out";
-        assert_eq!(Counts::parse(line), Some(Counts { passed: 1, failed: 2 }));
+        assert_eq!(
+            Counts::parse(line),
+            Some(Counts {
+                passed: 1,
+                failed: 2
+            })
+        );
         assert_eq!(Counts::parse("running 2 tests"), None);
         assert_eq!(Counts::parse("test result: unclear"), None);
     }
 
     #[test]
     fn commands_are_named_without_their_folder() {
-        assert_eq!(typed(Command::new("/usr/bin/cargo").args(["fmt", "--all"])), "cargo fmt --all");
+        assert_eq!(
+            typed(Command::new("/usr/bin/cargo").args(["fmt", "--all"])),
+            "cargo fmt --all"
+        );
     }
 }

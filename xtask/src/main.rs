@@ -71,8 +71,21 @@ fn demo(port: u16, no_serve: bool) -> anyhow::Result<()> {
 
 fn dist() -> anyhow::Result<()> {
     let page = page::build(&setup::page_tools()?)?;
-    command::run(command::cargo().args(["build", "--locked", "--package", "trainer", "--profile", "dist"]))?;
-    let imn = command::target().join("dist").join(format!("imn{}", std::env::consts::EXE_SUFFIX));
-    println!("The program: {}\nThe page's folder: {}", imn.display(), page.display());
+    command::run(command::cargo().args([
+        "build",
+        "--locked",
+        "--package",
+        "trainer",
+        "--profile",
+        "dist",
+    ]))?;
+    let imn = command::target()
+        .join("dist")
+        .join(format!("imn{}", std::env::consts::EXE_SUFFIX));
+    println!(
+        "The program: {}\nThe page's folder: {}",
+        imn.display(),
+        page.display()
+    );
     Ok(())
 }

@@ -14,7 +14,13 @@ use crate::setup::PageTools;
 /// If Trunk fails, or the page lacks the demo bundle.
 pub(crate) fn build(tools: &PageTools) -> anyhow::Result<PathBuf> {
     let page = target().join("page");
-    run(tools.trunk().args(["build", "--release", "--locked", "--dist"]).arg(&page))?;
-    ensure!(page.join("demo/bundle.json").exists(), "the page has no demo bundle: assets/demo is missing");
+    run(tools
+        .trunk()
+        .args(["build", "--release", "--locked", "--dist"])
+        .arg(&page))?;
+    ensure!(
+        page.join("demo/bundle.json").exists(),
+        "the page has no demo bundle: assets/demo is missing"
+    );
     Ok(page)
 }

@@ -90,7 +90,8 @@ fn answer(request: Request, folder: &Path) -> std::io::Result<u64> {
         request.respond(Response::empty(405))?;
         return Ok(0);
     }
-    let file = resolve(folder, request.url()).and_then(|path| Some((File::open(&path).ok()?, path)));
+    let file =
+        resolve(folder, request.url()).and_then(|path| Some((File::open(&path).ok()?, path)));
     let Some((file, path)) = file else {
         request.respond(Response::from_string("not found").with_status_code(404))?;
         return Ok(0);
@@ -166,7 +167,11 @@ mod tests {
     #[track_caller]
     fn check(url: &str, expected: Option<&str>) {
         let folder = Path::new("page");
-        assert_eq!(resolve(folder, url), expected.map(|path| folder.join(path)), "{url}");
+        assert_eq!(
+            resolve(folder, url),
+            expected.map(|path| folder.join(path)),
+            "{url}"
+        );
     }
 
     #[test]
@@ -178,15 +183,34 @@ mod tests {
 
     #[test]
     fn no_address_leaves_the_folder() {
-        for url in ["/../secret", "/a/%2e%2e/b", "/a%2fb", "/..%5csecret", "/c:/secret", "/%00", "/%zz", "/%4", "/%ff"] {
+        for url in [
+            "/../secret",
+            "/a/%2e%2e/b",
+            "/a%2fb",
+            "/..%5csecret",
+            "/c:/secret",
+            "/%00",
+            "/%zz",
+            "/%4",
+            "/%ff",
+        ] {
             check(url, None);
         }
     }
 
     #[test]
     fn wasm_and_scripts_have_the_types_that_browsers_ask_for() {
-        assert_eq!(content_type(Path::new("worker_bg.wasm")), "application/wasm");
-        assert_eq!(content_type(Path::new("worker.js")), "text/javascript; charset=utf-8");
-        assert_eq!(content_type(Path::new("text.bpk")), "application/octet-stream");
+        assert_eq!(
+            content_type(Path::new("worker_bg.wasm")),
+            "application/wasm"
+        );
+        assert_eq!(
+            content_type(Path::new("worker.js")),
+            "text/javascript; charset=utf-8"
+        );
+        assert_eq!(
+            content_type(Path::new("text.bpk")),
+            "application/octet-stream"
+        );
     }
 }

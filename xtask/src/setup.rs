@@ -45,7 +45,12 @@ pub(crate) fn page_tools() -> anyhow::Result<PageTools> {
     wasm_target()?;
     cargo_tool("trunk", "trunk", TRUNK, true)?;
     // Its lock file names a version that was withdrawn.
-    cargo_tool("wasm-bindgen-cli", "wasm-bindgen", &wasm_bindgen_version()?, false)?;
+    cargo_tool(
+        "wasm-bindgen-cli",
+        "wasm-bindgen",
+        &wasm_bindgen_version()?,
+        false,
+    )?;
     let folders = [wasm_opt()?, cargo_bin()?];
     let before = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(folders.into_iter().chain(std::env::split_paths(&before)))?;
@@ -54,11 +59,22 @@ pub(crate) fn page_tools() -> anyhow::Result<PageTools> {
 
 fn wasm_target() -> anyhow::Result<()> {
     const WASM: &str = "wasm32-unknown-unknown";
-    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]).current_dir(root())).context("there is no rustc")?;
-    if Path::new(sysroot.trim()).join("lib/rustlib").join(WASM).exists() {
+    let sysroot = output(
+        Command::new("rustc")
+            .args(["--print", "sysroot"])
+            .current_dir(root()),
+    )
+    .context("there is no rustc")?;
+    if Path::new(sysroot.trim())
+        .join("lib/rustlib")
+        .join(WASM)
+        .exists()
+    {
         return Ok(());
     }
-    run(Command::new("rustup").args(["target", "add", WASM]).current_dir(root()))
+    run(Command::new("rustup")
+        .args(["target", "add", WASM])
+        .current_dir(root()))
 }
 
 /// Installs a program where cargo installs programs, unless this version is there.
@@ -79,7 +95,9 @@ fn cargo_tool(package: &str, program: &str, version: &str, locked: bool) -> anyh
 
 /// Where `cargo install` puts programs.
 fn cargo_bin() -> anyhow::Result<PathBuf> {
-    let home = std::env::var_os("CARGO_INSTALL_ROOT").or_else(|| std::env::var_os("CARGO_HOME")).map(PathBuf::from);
+    let home = std::env::var_os("CARGO_INSTALL_ROOT")
+        .or_else(|| std::env::var_os("CARGO_HOME"))
+        .map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
     Ok(home.context("there is no home folder")?.join("bin"))
 }
@@ -100,7 +118,8 @@ fn locked_version(lock: &str, package: &str) -> Option<String> {
 fn wasm_opt() -> anyhow::Result<PathBuf> {
     let tools = target().join("tools");
     let folder = tools.join("node_modules/.bin");
-    let installed = fs::read_to_string(tools.join("node_modules/binaryen/package.json")).unwrap_or_default();
+    let installed =
+        fs::read_to_string(tools.join("node_modules/binaryen/package.json")).unwrap_or_default();
     if !installed.contains(&format!("\"version\": \"{BINARYEN}\"")) {
         println!("Installing wasm-opt, once.");
         fs::create_dir_all(&tools)?;
@@ -127,7 +146,9 @@ pub(crate) fn chromium() -> anyhow::Result<PathBuf> {
     if let Some(found) = find_chromium() {
         return Ok(found);
     }
-    apt_install("chromium").context("the browser tests need Chromium: install it, or name a Chrome in the variable CHROMIUM")?;
+    apt_install("chromium").context(
+        "the browser tests need Chromium: install it, or name a Chrome in the variable CHROMIUM",
+    )?;
     find_chromium().context("Chromium was installed but is not where Debian puts it")
 }
 
@@ -141,7 +162,10 @@ fn find_chromium() -> Option<PathBuf> {
         "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
         "C:/Program Files/Google/Chrome/Application/chrome.exe",
     ];
-    usual.into_iter().map(PathBuf::from).find(|path| path.exists())
+    usual
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists())
 }
 
 /// Vulkan's loader, for the native WGPU tests; other systems have an interface of their own.
@@ -150,7 +174,13 @@ fn find_chromium() -> Option<PathBuf> {
 ///
 /// One line that says what to install, where this program cannot.
 pub(crate) fn vulkan() -> anyhow::Result<()> {
-    let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib"];
+    let folders = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib64",
+        "/usr/lib",
+        "/usr/local/lib",
+    ];
     let exists = |folder: &str| Path::new(folder).join("libvulkan.so.1").exists();
     if !cfg!(target_os = "linux") || folders.iter().any(|folder| exists(folder)) {
         return Ok(());
@@ -178,7 +208,10 @@ mod tests {
     #[test]
     fn versions_are_read_from_the_lock_file() {
         let lock = "[[package]]\nname = \"wasm-bindgen-futures\"\nversion = \"0.4.80\"\n\n[[package]]\nname = \"wasm-bindgen\"\nversion = \"0.2.130\"\n";
-        assert_eq!(locked_version(lock, "wasm-bindgen").as_deref(), Some("0.2.130"));
+        assert_eq!(
+            locked_version(lock, "wasm-bindgen").as_deref(),
+            Some("0.2.130")
+        );
         assert_eq!(locked_version(lock, "bindgen"), None);
     }
 }

@@ -1,7 +1,13 @@
-use burn::nn::transformer::{TransformerEncoder, TransformerEncoderConfig, TransformerEncoderInput};
+use burn::nn::transformer::{
+    TransformerEncoder, TransformerEncoderConfig, TransformerEncoderInput,
+};
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::pack::Pack;
+use crate::tokenizer::MAX_TOKENS;
 
 /// Hyper-parameters of [`Bert`], under the names of a Hugging Face `config.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +43,51 @@ pub struct Bert {
 }
 
 impl BertConfig {
+    /// The encoder with the weights of `pack`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] if the weights are of other sizes, or read fewer than [`MAX_TOKENS`] tokens.
+    pub fn load(&self, pack: &Pack, device: &Device) -> Result<Bert> {
+        let refuse = |reason: String| Err(Error::file(pack.file(), reason));
+        pack.expect(
+            "word_embeddings.weight",
+            &[self.vocab_size, self.hidden_size],
+        )?;
+        pack.expect(
+            "position_embeddings.weight",
+            &[self.max_position_embeddings, self.hidden_size],
+        )?;
+        pack.expect(
+            "token_type_embeddings.weight",
+            &[self.type_vocab_size, self.hidden_size],
+        )?;
+        let layers = pack.count("encoder.layers", "norm_1.gamma");
+        if layers != self.num_hidden_layers || layers == 0 {
+            return refuse(format!(
+                "{layers} layers instead of {}",
+                self.num_hidden_layers
+            ));
+        }
+        pack.expect(
+            "encoder.layers.0.pwff.linear_inner.weight",
+            &[self.hidden_size, self.intermediate_size],
+        )?;
+        if !heads_fit(self.hidden_size, self.num_attention_heads) {
+            return refuse(format!(
+                "{} attention heads do not divide a width of {}",
+                self.num_attention_heads, self.hidden_size
+            ));
+        }
+        if self.max_position_embeddings < MAX_TOKENS {
+            return refuse(format!(
+                "it reads {} tokens; {MAX_TOKENS} are needed",
+                self.max_position_embeddings
+            ));
+        }
+        pack.load(self.init(device))
+    }
+
     /// Initializes a [`Bert`] with random weights.
     pub fn init(&self, device: &Device) -> Bert {
         let embedding = |n| EmbeddingConfig::new(n, self.hidden_size).init(device);
@@ -82,4 +133,9 @@ impl Bert {
         }
         self.encoder.forward(input)
     }
+}
+
+/// Whether attention of this width can be cut into so many heads.
+pub(crate) fn heads_fit(width: usize, heads: usize) -> bool {
+    heads > 0 && width > 0 && width.is_multiple_of(heads)
 }

@@ -2,4 +2,5 @@
 
 mod bert;
 
+pub(crate) use bert::heads_fit;
 pub use bert::{Bert, BertConfig};

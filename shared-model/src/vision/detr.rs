@@ -8,7 +8,11 @@ use burn::tensor::activation::{relu, sigmoid, softmax};
 use image::RgbImage;
 
 use super::{Pixels, ResNet, ResNetConfig};
-use crate::image::{Filter, normalise, resize};
+use crate::error::{Error, Result};
+use crate::image::normalise;
+use crate::pack::Pack;
+use crate::resize::{Filter, resize};
+use crate::text::heads_fit;
 
 /// The shorter side that DETR was trained at.
 pub(super) const SHORT_SIDE: u32 = 800;
@@ -91,16 +95,53 @@ impl DetrOutput {
 }
 
 impl DetrConfig {
+    /// The encoder with the weights of `pack`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] if the weights are of other sizes.
+    pub fn load(&self, pack: &Pack, device: &Device) -> Result<Detr> {
+        let refuse = |reason: String| Err(Error::file(pack.file(), reason));
+        pack.expect("query_embeddings.weight", &[self.n_queries, self.d_model])?;
+        pack.expect("class_head.weight", &[self.d_model, self.n_logits])?;
+        pack.expect(
+            "encoder.0.feed_forward.inner.weight",
+            &[self.d_model, self.d_ff],
+        )?;
+        pack.expect("backbone.stem.weight", &[self.backbone_width, 3, 7, 7])?;
+        for (side, expected) in [
+            ("encoder", self.n_encoder_layers),
+            ("decoder", self.n_decoder_layers),
+        ] {
+            let layers = pack.count(side, "norm_1.gamma");
+            if layers != expected {
+                return refuse(format!("{layers} {side} layers instead of {expected}"));
+            }
+        }
+        if !heads_fit(self.d_model, self.n_heads) {
+            return refuse(format!(
+                "{} attention heads do not divide a width of {}",
+                self.n_heads, self.d_model
+            ));
+        }
+        pack.load(self.init(device))
+    }
+
     /// Initializes a [`Detr`] with random weights.
     pub fn init(&self, device: &Device) -> Detr {
         let d_model = self.d_model;
         let backbone = ResNetConfig::new().with_width(self.backbone_width);
         let linear = |d_output| LinearConfig::new(d_model, d_output).init(device);
         Detr {
-            input_projection: Conv2dConfig::new([backbone.output_width(), d_model], [1, 1]).init(device),
+            input_projection: Conv2dConfig::new([backbone.output_width(), d_model], [1, 1])
+                .init(device),
             backbone: backbone.init(device),
-            encoder: (0..self.n_encoder_layers).map(|_| EncoderLayer::init(self, device)).collect(),
-            decoder: (0..self.n_decoder_layers).map(|_| DecoderLayer::init(self, device)).collect(),
+            encoder: (0..self.n_encoder_layers)
+                .map(|_| EncoderLayer::init(self, device))
+                .collect(),
+            decoder: (0..self.n_decoder_layers)
+                .map(|_| DecoderLayer::init(self, device))
+                .collect(),
             decoder_norm: LayerNormConfig::new(d_model).init(device),
             query_embeddings: EmbeddingConfig::new(self.n_queries, d_model).init(device),
             class_head: linear(self.n_logits),
@@ -136,17 +177,30 @@ impl Detr {
         for layer in &self.encoder {
             memory = layer.forward(memory, positions.clone(), mask_pad.clone());
         }
-        let queries = self.query_embeddings.weight.val().unsqueeze::<3>().repeat_dim(0, batch);
+        let queries = self
+            .query_embeddings
+            .weight
+            .val()
+            .unsqueeze::<3>()
+            .repeat_dim(0, batch);
         let mut tokens = queries.zeros_like();
         for layer in &self.decoder {
-            tokens = layer.forward(tokens, queries.clone(), memory.clone(), positions.clone(), mask_pad.clone());
+            tokens = layer.forward(
+                tokens,
+                queries.clone(),
+                memory.clone(),
+                positions.clone(),
+                mask_pad.clone(),
+            );
         }
         let tokens = self.decoder_norm.forward(tokens);
 
         let [hidden @ .., last] = &self.box_head[..] else {
             unreachable!("the box head has three layers");
         };
-        let boxes = hidden.iter().fold(tokens.clone(), |x, layer| relu(layer.forward(x)));
+        let boxes = hidden
+            .iter()
+            .fold(tokens.clone(), |x, layer| relu(layer.forward(x)));
         DetrOutput {
             logits: self.class_head.forward(tokens.clone()),
             boxes: sigmoid(last.forward(boxes)),
@@ -176,8 +230,11 @@ impl EncoderLayer {
     fn forward(&self, x: Tensor<3>, positions: Tensor<3>, mask_pad: Tensor<2, Bool>) -> Tensor<3> {
         let placed = x.clone() + positions;
         let attended = MhaInput::new(placed.clone(), placed, x.clone()).mask_pad(mask_pad);
-        let x = self.norm_1.forward(x + self.attention.forward(attended).context);
-        self.norm_2.forward(x.clone() + self.feed_forward.forward(x))
+        let x = self
+            .norm_1
+            .forward(x + self.attention.forward(attended).context);
+        self.norm_2
+            .forward(x.clone() + self.feed_forward.forward(x))
     }
 }
 
@@ -214,11 +271,17 @@ impl DecoderLayer {
     ) -> Tensor<3> {
         let placed = x.clone() + queries.clone();
         let attended = MhaInput::new(placed.clone(), placed, x.clone());
-        let x = self.norm_1.forward(x + self.self_attention.forward(attended).context);
+        let x = self
+            .norm_1
+            .forward(x + self.self_attention.forward(attended).context);
 
-        let attended = MhaInput::new(x.clone() + queries, memory.clone() + positions, memory).mask_pad(mask_pad);
-        let x = self.norm_2.forward(x + self.cross_attention.forward(attended).context);
-        self.norm_3.forward(x.clone() + self.feed_forward.forward(x))
+        let attended = MhaInput::new(x.clone() + queries, memory.clone() + positions, memory)
+            .mask_pad(mask_pad);
+        let x = self
+            .norm_2
+            .forward(x + self.cross_attention.forward(attended).context);
+        self.norm_3
+            .forward(x.clone() + self.feed_forward.forward(x))
     }
 }
 
@@ -253,10 +316,15 @@ pub(super) fn preprocess(picture: &RgbImage, short: u32, long: u32) -> Pixels {
     let (smaller, larger) = (width.min(height), width.max(height));
     let mut target = short;
     if f64::from(larger) / f64::from(smaller) * f64::from(short) > f64::from(long) {
-        target = (f64::from(long) * f64::from(smaller) / f64::from(larger)).round_ties_even() as u32;
+        target =
+            (f64::from(long) * f64::from(smaller) / f64::from(larger)).round_ties_even() as u32;
     }
     let other = (f64::from(target) * f64::from(larger) / f64::from(smaller)) as u32;
-    let (width, height) = if width < height { (target, other) } else { (other, target) };
+    let (width, height) = if width < height {
+        (target, other)
+    } else {
+        (other, target)
+    };
     let picture = resize(picture, width.max(1), height.max(1), Filter::Bilinear);
     Pixels {
         values: normalise(&picture, MEAN, STD),
@@ -267,7 +335,9 @@ pub(super) fn preprocess(picture: &RgbImage, short: u32, long: u32) -> Pixels {
 
 /// Cells of a map's side that a picture of `size` out of `padded` pixels covers, by nearest neighbour.
 fn covered(cells: usize, padded: usize, size: usize) -> usize {
-    (0..cells).filter(|cell| cell * padded / cells < size).count()
+    (0..cells)
+        .filter(|cell| cell * padded / cells < size)
+        .count()
 }
 
 /// Sine positions over the valid part of each map, y first: `[batch, rows * columns, d_model]`.
@@ -276,14 +346,22 @@ fn sine_positions(valid: &[[usize; 2]], rows: usize, columns: usize, d_model: us
     let place = |cell: usize, n: usize, i: usize| {
         let position = (cell + 1).min(n) as f32 / (n as f32 + 1e-6) * TAU;
         let frequency = 10_000f32.powf((i / 2 * 2) as f32 / half as f32);
-        if i % 2 == 0 { (position / frequency).sin() } else { (position / frequency).cos() }
+        if i.is_multiple_of(2) {
+            (position / frequency).sin()
+        } else {
+            (position / frequency).cos()
+        }
     };
     let mut positions = Vec::with_capacity(valid.len() * rows * columns * d_model);
     for &[valid_rows, valid_columns] in valid {
         for row in 0..rows {
             for column in 0..columns {
                 // A cell beyond one side counts no valid cells along the other: its cumulative sum is zero there.
-                let n_rows = if column < valid_columns { valid_rows } else { 0 };
+                let n_rows = if column < valid_columns {
+                    valid_rows
+                } else {
+                    0
+                };
                 let n_columns = if row < valid_rows { valid_columns } else { 0 };
                 positions.extend((0..half).map(|i| place(row, n_rows, i)));
                 positions.extend((0..half).map(|i| place(column, n_columns, i)));
@@ -296,9 +374,14 @@ fn sine_positions(valid: &[[usize; 2]], rows: usize, columns: usize, d_model: us
 fn mask(valid: &[[usize; 2]], rows: usize, columns: usize, device: &Device) -> Tensor<2, Bool> {
     let padding: Vec<bool> = valid
         .iter()
-        .flat_map(|&[h, w]| (0..rows * columns).map(move |cell| cell / columns >= h || cell % columns >= w))
+        .flat_map(|&[h, w]| {
+            (0..rows * columns).map(move |cell| cell / columns >= h || cell % columns >= w)
+        })
         .collect();
-    Tensor::from_data(TensorData::new(padding, [valid.len(), rows * columns]), device)
+    Tensor::from_data(
+        TensorData::new(padding, [valid.len(), rows * columns]),
+        device,
+    )
 }
 
 #[cfg(test)]

@@ -5,14 +5,17 @@ use burn::prelude::*;
 use image::RgbImage;
 
 use super::Pixels;
-use crate::image::{Filter, normalise, resize};
+use crate::image::normalise;
+use crate::resize::{Filter, resize};
 
 /// Classes of ImageNet-1k.
 pub const N_CLASSES: usize = 1000;
 
+/// Width of a token.
+pub const WIDTH: usize = 1280;
+
 const SIDE: u32 = 224;
 const STEM: usize = 32;
-const HEAD: usize = 1280;
 
 /// Repeats, kernel, stride, expansion and output channels of each stage.
 const STAGES: [(usize, usize, usize, usize, usize); 7] = [
@@ -53,15 +56,17 @@ impl EfficientNetLite0 {
         for (repeats, kernel, stride, expansion, out) in STAGES {
             for repeat in 0..repeats {
                 let stride = if repeat == 0 { stride } else { 1 };
-                blocks.push(InvertedResidual::init(channels, out, kernel, stride, expansion, device));
+                blocks.push(InvertedResidual::init(
+                    channels, out, kernel, stride, expansion, device,
+                ));
                 channels = out;
             }
         }
         Self {
             stem: conv([3, STEM], 3, 2, 1, device),
             blocks,
-            head: conv([channels, HEAD], 1, 1, 1, device),
-            classifier: LinearConfig::new(HEAD, N_CLASSES).init(device),
+            head: conv([channels, WIDTH], 1, 1, 1, device),
+            classifier: LinearConfig::new(WIDTH, N_CLASSES).init(device),
         }
     }
 
@@ -75,7 +80,9 @@ impl EfficientNetLite0 {
         }
         let x = relu6(self.head.forward(x));
         let tokens = x.flatten::<3>(2, 3).swap_dims(1, 2); // [batch, height * width, 1280]
-        let logits = self.classifier.forward(tokens.clone().mean_dim(1).squeeze_dim(1));
+        let logits = self
+            .classifier
+            .forward(tokens.clone().mean_dim(1).squeeze_dim(1));
         EfficientNetOutput { tokens, logits }
     }
 }
@@ -90,7 +97,14 @@ struct InvertedResidual {
 }
 
 impl InvertedResidual {
-    fn init(channels: usize, out: usize, kernel: usize, stride: usize, expansion: usize, device: &Device) -> Self {
+    fn init(
+        channels: usize,
+        out: usize,
+        kernel: usize,
+        stride: usize,
+        expansion: usize,
+        device: &Device,
+    ) -> Self {
         let inner = channels * expansion;
         Self {
             expand: (expansion > 1).then(|| conv([channels, inner], 1, 1, 1, device)),
@@ -120,7 +134,13 @@ pub(super) fn preprocess(picture: &RgbImage) -> Pixels {
     }
 }
 
-fn conv(channels: [usize; 2], kernel: usize, stride: usize, groups: usize, device: &Device) -> Conv2d {
+fn conv(
+    channels: [usize; 2],
+    kernel: usize,
+    stride: usize,
+    groups: usize,
+    device: &Device,
+) -> Conv2d {
     Conv2dConfig::new(channels, [kernel, kernel])
         .with_stride([stride, stride])
         .with_groups(groups)

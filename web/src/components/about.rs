@@ -30,20 +30,10 @@ pub(crate) fn Device(client: Client) -> impl IntoView {
     move || client.loaded.get().map(badge)
 }
 
-/// Notices, the model's facts, licences, and the button that deletes it.
+/// What is special on this device, the model's facts, licences, and the button that deletes it.
 #[component]
 pub(crate) fn About(client: Client) -> impl IntoView {
-    let notices = move || {
-        let said = client.loaded.with(|loaded| loaded.as_ref().map(|loaded| loaded.notices.clone()));
-        let notices = client.notice.get().into_iter().chain(said.unwrap_or_default());
-        notices.map(|notice| view! { <p class="notice">{notice}</p> }).collect_view()
-    };
-    view! {
-        <footer>
-            <div role="status">{notices}</div>
-            {move || client.loaded.get().map(|loaded| view! { <Facts client loaded /> })}
-        </footer>
-    }
+    view! { <footer>{move || client.loaded.get().map(|loaded| view! { <Facts client loaded /> })}</footer> }
 }
 
 #[component]
@@ -53,26 +43,32 @@ fn Facts(client: Client, loaded: Loaded) -> impl IntoView {
     } else {
         format!("{} came over the network", megabytes(loaded.fetched_bytes))
     };
-    let test = match loaded.self_test {
-        Some(test) => format!(
-            "Its self-test differs from the machine that exported it by {:.0e} (text), {:.0e} (picture) and {:.0e} (score).",
+    let test = loaded.self_test.map(|test| {
+        format!(
+            "Its self-test here differs from the machine that exported it by {:.0e} (text), {:.0e} (picture) and {:.0e} (score).",
             test.text, test.image, test.score
-        ),
-        None => String::new(),
-    };
+        )
+    });
     let facts = format!(
-        "{} knows {} people, places and things. {origin}, and {} went by until it was ready. {test}",
+        "{}: {} people, places and things. {origin}, and preparing it took {}.",
         loaded.name,
         loaded.entities.len(),
         duration(loaded.prepare_ms)
     );
+    let notices = loaded
+        .notices
+        .into_iter()
+        .map(|notice| view! { <p>{notice}</p> })
+        .collect_view();
     let licence = |licence: shared_model::bundle::Licence| {
         view! { <tr><td>{licence.file}</td><td>{licence.licence}</td><td>{licence.source}</td></tr> }
     };
     view! {
+        {notices}
+        <p>{facts}</p>
         <details data-testid="about">
             <summary>"About this model"</summary>
-            <p>{facts}</p>
+            <p>{test}</p>
             <p>
                 <button type="button" data-testid="clear-cache" on:click=move |_| client.clear_cache()>
                     "Delete the stored model"

@@ -41,23 +41,37 @@ fn Invitation() -> impl IntoView {
 
 #[component]
 fn Ranked(client: Client, answer: state::Answer) -> impl IntoView {
-    let state::Answer { surface, ranking, ms } = answer;
+    let state::Answer {
+        surface,
+        ranking,
+        ms,
+    } = answer;
     let is_empty = ranking.candidates.is_empty();
     let nil = ranking.nil_probability;
-    let calibrated = client.loaded.with_untracked(|loaded| loaded.as_ref().is_none_or(|loaded| loaded.calibrated));
+    let calibrated = client
+        .loaded
+        .with_untracked(|loaded| loaded.as_ref().is_none_or(|loaded| loaded.calibrated));
+    let best = ranking
+        .candidates
+        .first()
+        .map(|candidate| candidate.probability);
+    let heading = if is_empty {
+        format!("Nobody in this knowledge base is called “{surface}”.")
+    } else if nil > best {
+        format!("“{surface}” is probably none of these")
+    } else {
+        format!("“{surface}” most likely means")
+    };
     let candidates = ranking.candidates.into_iter();
-    let cards = candidates.map(|candidate| view! { <CandidateCard client candidate /> }).collect_view();
+    let cards = candidates
+        .map(|candidate| view! { <CandidateCard client candidate /> })
+        .collect_view();
     view! {
-        <h2>
-            {if is_empty {
-                format!("Nobody in this knowledge base is called “{surface}”.")
-            } else {
-                format!("“{surface}” most likely means")
-            }}
-        </h2>
+        <h2>{heading}</h2>
         <ol class="ranking" data-testid="ranking" data-nil-probability=nil.map(|nil| nil.to_string()).unwrap_or_default()>
             {cards}
         </ol>
+        {is_empty.then(|| view! { <p class="quiet">"Pick another name, or select other words of the text."</p> })}
         {nil.filter(|_| !is_empty).map(|nil| view! { <p class="nil">"Somebody or something else: " <b>{percent(nil)}</b></p> })}
         {(!calibrated && !is_empty).then(|| view! {
             <p class="quiet">"The percentages are not calibrated: they order the candidates, they are no chances."</p>
@@ -69,18 +83,37 @@ fn Ranked(client: Client, answer: state::Answer) -> impl IntoView {
 #[component]
 fn CandidateCard(client: Client, candidate: Candidate) -> impl IntoView {
     let id = candidate.entity.clone();
-    let card = client.loaded.with_untracked(|loaded| loaded.as_ref()?.entities.iter().find(|card| card.id == id).cloned());
-    let EntityCard { name, description, thumbs, posts, .. } = card.unwrap_or_else(|| EntityCard {
+    let card = client.loaded.with_untracked(|loaded| {
+        loaded
+            .as_ref()?
+            .entities
+            .iter()
+            .find(|card| card.id == id)
+            .cloned()
+    });
+    let EntityCard {
+        name,
+        description,
+        thumbs,
+        posts,
+        ..
+    } = card.unwrap_or_else(|| EntityCard {
         name: id.clone(),
         id,
         description: String::new(),
         thumbs: Vec::new(),
         posts: Vec::new(),
     });
-    let addresses: Vec<String> = client.thumbs.with_untracked(|all| thumbs.iter().filter_map(|path| all.get(path).cloned()).collect());
+    let addresses: Vec<String> = client.thumbs.with_untracked(|all| {
+        thumbs
+            .iter()
+            .filter_map(|path| all.get(path).cloned())
+            .collect()
+    });
     let portrait = match addresses.first().cloned() {
         Some(address) => view! { <img class="portrait" src=address alt="" /> }.into_any(),
-        None => view! { <span class="portrait" aria-hidden="true">{name.chars().next()}</span> }.into_any(),
+        None => view! { <span class="portrait" aria-hidden="true">{name.chars().next()}</span> }
+            .into_any(),
     };
     let probability = candidate.probability;
     view! {
@@ -112,13 +145,24 @@ fn CandidateCard(client: Client, candidate: Candidate) -> impl IntoView {
 #[component]
 fn CueList(cues: Cues) -> impl IntoView {
     let rows = [
-        ("Words", "How close the post's words are to posts about it", cues.text),
+        (
+            "Words",
+            "How close the post's words are to posts about it",
+            cues.text,
+        ),
         ("Picture", "How alike the pictures look", cues.image),
-        ("Things seen", "How alike the things in the pictures are", cues.classes),
+        (
+            "Objects",
+            "How alike the things in the pictures are",
+            cues.classes,
+        ),
         ("Name", "Names and words in common", cues.lexical),
     ];
     let row = |(label, title, value): (&'static str, &'static str, Option<f32>)| {
-        let shown = value.map_or_else(|| "not given".to_owned(), |value| format!("{value:.2}"));
+        let shown = value.map_or_else(
+            || "not given".to_owned(),
+            |value| format!("{value:.2}").replace('-', "−"),
+        );
         view! {
             <div title=title class:absent=value.is_none()>
                 <dt>{label}</dt>
@@ -137,9 +181,18 @@ fn Bar(share: f32) -> impl IntoView {
 
 #[component]
 fn Times(ms: StageTimes) -> impl IntoView {
-    let stages = [("Open pictures", ms.decode), ("Read text", ms.text), ("Look at pictures", ms.image), ("Compare", ms.rank)];
+    let stages = [
+        ("Decode", ms.decode),
+        ("Text", ms.text),
+        ("Picture", ms.image),
+        ("Compare", ms.rank),
+    ];
     let item = |(label, ms): (&'static str, f64)| {
-        let shown = if ms > 0.0 { duration(ms) } else { "–".to_owned() };
+        let shown = if ms > 0.0 {
+            duration(ms)
+        } else {
+            "–".to_owned()
+        };
         view! { <div><dt>{label}</dt><dd>{shown}</dd></div> }
     };
     view! { <dl class="times" aria-label="Time of each step">{stages.map(item).into_iter().collect_view()}</dl> }

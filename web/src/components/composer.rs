@@ -14,18 +14,32 @@ pub(crate) fn Composer(client: Client) -> impl IntoView {
     let selection = RwSignal::new(None);
     let listener = document_selection_listener(move || {
         let text = client.text.get_untracked();
-        selection.set(field.get_untracked().and_then(|field| selected(&field, &text)));
+        selection.set(
+            field
+                .get_untracked()
+                .and_then(|field| selected(&field, &text)),
+        );
     });
     on_cleanup(move || listener.remove());
     let choose_at_caret = move |_| {
-        let caret = field.get_untracked().and_then(|field| field.selection_start().ok()?.zip(field.selection_end().ok()?));
+        let caret = field.get_untracked().and_then(|field| {
+            field
+                .selection_start()
+                .ok()?
+                .zip(field.selection_end().ok()?)
+        });
         if let Some((start, end)) = caret
             && start == end
         {
-            let caret = client.text.with_untracked(|text| scalar_offset(text, start));
+            let caret = client
+                .text
+                .with_untracked(|text| scalar_offset(text, start));
             let under = |name: &&Name| name.mention.start < caret && caret < name.mention.end;
-            let name = client.found.with_untracked(|found| found.iter().find(under).cloned());
-            name.filter(|name| !is_chosen(client, name)).inspect(|name| client.choose(name.mention, false));
+            let name = client
+                .found
+                .with_untracked(|found| found.iter().find(under).cloned());
+            name.filter(|name| !is_chosen(client, name))
+                .inspect(|name| client.choose(name.mention, false));
         }
     };
     view! {
@@ -96,14 +110,24 @@ fn NameButton(client: Client, name: Name, by_hand: bool) -> impl IntoView {
 }
 
 fn is_chosen(client: Client, name: &Name) -> bool {
-    client.chosen.with(|chosen| chosen.as_ref().is_some_and(|chosen| chosen.name == *name))
+    client
+        .chosen
+        .with(|chosen| chosen.as_ref().is_some_and(|chosen| chosen.name == *name))
 }
 
 fn help(client: Client) -> &'static str {
-    match (client.found.with(Vec::is_empty), client.text.with(|text| text.trim().is_empty())) {
+    let by_hand = client
+        .chosen
+        .with(|chosen| chosen.as_ref().is_some_and(|chosen| chosen.by_hand));
+    match (
+        client.found.with(Vec::is_empty) && !by_hand,
+        client.text.with(|text| text.trim().is_empty()),
+    ) {
         (false, _) => "Who or what is",
         (true, true) => "Names that have several meanings are marked as you type.",
-        (true, false) if client.loaded.with(Option::is_none) => "Names are marked once the model is loaded.",
+        (true, false) if client.loaded.with(Option::is_none) => {
+            "Names are marked once the model is loaded."
+        }
         (true, false) => "No known name yet. You can also select words.",
     }
 }
@@ -112,7 +136,13 @@ fn help(client: Client) -> &'static str {
 fn marked(client: Client) -> Vec<AnyView> {
     let text: Vec<char> = client.text.with(|text| text.chars().collect());
     let mut names = client.found.get();
-    names.extend(client.chosen.get().filter(|chosen| chosen.by_hand).map(|chosen| chosen.name));
+    names.extend(
+        client
+            .chosen
+            .get()
+            .filter(|chosen| chosen.by_hand)
+            .map(|chosen| chosen.name),
+    );
     names.sort_by_key(|name| name.mention.start);
     let mut parts = Vec::new();
     let mut done = 0;
@@ -139,10 +169,17 @@ fn document_selection_listener(on_change: impl Fn() + 'static) -> WindowListener
 
 /// The selected words, without the spaces around them.
 fn selected(field: &web_sys::HtmlTextAreaElement, text: &str) -> Option<Mention> {
-    let (start, end) = field.selection_start().ok()?.zip(field.selection_end().ok()?)?;
+    let (start, end) = field
+        .selection_start()
+        .ok()?
+        .zip(field.selection_end().ok()?)?;
     let (start, end) = (scalar_offset(text, start), scalar_offset(text, end));
     let words: String = text.chars().skip(start).take(end - start).collect();
-    let start = start + words.chars().take_while(|character| character.is_whitespace()).count();
+    let start = start
+        + words
+            .chars()
+            .take_while(|character| character.is_whitespace())
+            .count();
     let end = start + words.trim().chars().count();
     (start < end).then_some(Mention { start, end })
 }

@@ -1,6 +1,7 @@
 //! Ready-made posts.
 
 use leptos::prelude::*;
+use web_sys::{ScrollIntoViewOptions, ScrollLogicalPosition};
 
 use crate::client::Client;
 use crate::state::Example;
@@ -14,7 +15,7 @@ pub(crate) fn Examples(client: Client) -> impl IntoView {
             examples.get().filter(|examples| !examples.is_empty()).map(|examples| {
                 let chips = examples.into_iter().map(|example| view! { <Chip client example /> }).collect_view();
                 view! {
-                    <section aria-labelledby="examples-title">
+                    <section class="gallery" aria-labelledby="examples-title">
                         <h2 id="examples-title">"Or try one of these"</h2>
                         <ul class="examples">{chips}</ul>
                     </section>
@@ -26,23 +27,36 @@ pub(crate) fn Examples(client: Client) -> impl IntoView {
 
 #[component]
 fn Chip(client: Client, example: Example) -> impl IntoView {
-    let picture = example.images.first().map(|image| view! { <img src=client.address(image) alt="" loading="lazy" /> });
+    let Example { title, text, .. } = example.clone();
+    let picture = example
+        .images
+        .first()
+        .map(|image| view! { <img src=client.address(image) alt="" loading="lazy" /> });
     view! {
         <li>
             <button
                 type="button"
                 data-testid="example"
-                on:click={
-                    let example = example.clone();
-                    move |_| client.show_example(example.clone())
+                on:click=move |_| {
+                    client.show_example(example.clone());
+                    scroll_to_post();
                 }
             >
                 {picture}
                 <span>
-                    <strong>{example.title}</strong>
-                    <span class="quiet">{example.text}</span>
+                    <strong>{title}</strong>
+                    <span class="quiet">{text}</span>
                 </span>
             </button>
         </li>
+    }
+}
+
+/// Narrow pages have the post above the examples.
+fn scroll_to_post() {
+    let options = ScrollIntoViewOptions::new();
+    options.set_block(ScrollLogicalPosition::Nearest);
+    if let Some(post) = document().get_element_by_id("post-text") {
+        post.scroll_into_view_with_scroll_into_view_options(&options);
     }
 }

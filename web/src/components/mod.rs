@@ -24,17 +24,13 @@ pub(crate) fn Page() -> impl IntoView {
             <about::Device client />
         </header>
         <main>
-            <div class="column">
-                <form class="card composer" aria-label="Post" on:submit=move |event| event.prevent_default()>
-                    <composer::Composer client />
-                    <pictures::Pictures client />
-                    <progress::Run client />
-                </form>
-                <examples::Examples client />
-            </div>
-            <div class="column">
-                <answer::Answer client />
-            </div>
+            <form class="card composer" aria-label="Post" on:submit=move |event| event.prevent_default()>
+                <composer::Composer client />
+                <pictures::Pictures client />
+                <progress::Run client />
+            </form>
+            <answer::Answer client />
+            <examples::Examples client />
         </main>
         <about::About client />
     }
@@ -58,5 +54,9 @@ fn megabytes(bytes: u64) -> String {
 
 /// A time as a person reads it.
 fn duration(ms: f64) -> String {
-    if ms < 1000.0 { format!("{ms:.0} ms") } else { format!("{:.1} s", ms / 1000.0) }
+    if ms < 1000.0 {
+        format!("{ms:.0} ms")
+    } else {
+        format!("{:.1} s", ms / 1000.0)
+    }
 }

@@ -12,7 +12,10 @@ use crate::state::{Picture, PictureState};
 pub(crate) fn Pictures(client: Client) -> impl IntoView {
     let dragging = RwSignal::new(false);
     let over = window_event_listener(ev::dragover, move |event| {
-        if event.data_transfer().is_some_and(|data| data.types().includes(&"Files".into(), 0)) {
+        if event
+            .data_transfer()
+            .is_some_and(|data| data.types().includes(&"Files".into(), 0))
+        {
             event.prevent_default();
             dragging.set(true);
         }
@@ -24,13 +27,21 @@ pub(crate) fn Pictures(client: Client) -> impl IntoView {
     });
     let drop = window_event_listener(ev::drop, move |event| {
         dragging.set(false);
-        if let Some(files) = event.data_transfer().and_then(|data| data.files()).filter(|files| files.length() > 0) {
+        if let Some(files) = event
+            .data_transfer()
+            .and_then(|data| data.files())
+            .filter(|files| files.length() > 0)
+        {
             event.prevent_default();
             client.add_pictures(list(&files));
         }
     });
     let paste = window_event_listener(ev::paste, move |event| {
-        if let Some(files) = event.clipboard_data().and_then(|data| data.files()).filter(|files| files.length() > 0) {
+        if let Some(files) = event
+            .clipboard_data()
+            .and_then(|data| data.files())
+            .filter(|files| files.length() > 0)
+        {
             event.prevent_default();
             client.add_pictures(list(&files));
         }
@@ -76,11 +87,16 @@ pub(crate) fn Pictures(client: Client) -> impl IntoView {
 
 #[component]
 fn Thumbnail(client: Client, picture: Picture) -> impl IntoView {
-    let Picture { id, name, address, state } = picture;
+    let Picture {
+        id,
+        name,
+        address,
+        state,
+    } = picture;
     let label = format!("Remove {name}");
     let preview = match state {
         PictureState::Refused(reason) => view! {
-            <p class="refused" role="alert" data-testid="error"><strong>{name}</strong> {reason}</p>
+            <p class="refused" role="alert" data-testid="error"><strong>{name}</strong>": "{reason}</p>
         }
         .into_any(),
         _ => view! { <img src=address alt=name /> }.into_any(),
@@ -97,5 +113,7 @@ fn Thumbnail(client: Client, picture: Picture) -> impl IntoView {
 
 fn list(files: &FileList) -> Vec<(String, Blob)> {
     let files = (0..files.length()).filter_map(|index| files.get(index));
-    files.map(|file| (file.name(), file.unchecked_into())).collect()
+    files
+        .map(|file| (file.name(), file.unchecked_into()))
+        .collect()
 }

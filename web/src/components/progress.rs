@@ -13,8 +13,15 @@ use crate::state::Phase;
 pub(crate) fn Run(client: Client) -> impl IntoView {
     view! {
         <div class="run">
-            <button type="button" class="primary" data-testid="run" title="Ctrl + Enter" on:click=move |_| client.run()>
-                {move || if client.loaded.with(Option::is_some) { "Who is meant?" } else { "Load the model and tell me" }}
+            <button
+                type="button"
+                class="primary"
+                data-testid="run"
+                title="Ctrl + Enter"
+                aria-keyshortcuts="Control+Enter"
+                on:click=move |_| client.run()
+            >
+                {move || question(client)}
             </button>
             <p
                 class="status"
@@ -30,13 +37,14 @@ pub(crate) fn Run(client: Client) -> impl IntoView {
         <Show when=move || client.phase.get() == Phase::Idle>
             <p class="quiet">
                 <button type="button" class="link" data-testid="load" on:click=move |_| client.load()>
-                    "Only load the model"
+                    "Only download the model"
                 </button>
             </p>
         </Show>
         <Show when=move || matches!(client.phase.get(), Phase::Downloading | Phase::Preparing)>
             <Download client />
         </Show>
+        <p class="notice quiet" role="status">{client.notice}</p>
         {move || client.error.get().map(|message| view! { <Failure client message /> })}
         <p class="promise">"Your text and pictures stay on this device."</p>
     }
@@ -72,27 +80,44 @@ fn Failure(client: Client, message: String) -> impl IntoView {
     }
 }
 
+fn question(client: Client) -> String {
+    match client.chosen.get() {
+        _ if client.phase.get() == Phase::Idle => "Download and answer".to_owned(),
+        Some(chosen) => format!("Which {}?", chosen.name.surface),
+        None => "Which one is meant?".to_owned(),
+    }
+}
+
 fn status(client: Client) -> String {
     if let Some(hint) = client.hint.get() {
         return hint.to_owned();
     }
-    let price = client.price.get().map_or_else(|| "The model".to_owned(), |bytes| format!("The model is {}. It", megabytes(bytes)));
+    let price = client.price.get().map_or_else(
+        || "The model".to_owned(),
+        |bytes| format!("The model is {}. It", megabytes(bytes)),
+    );
     match client.phase.get() {
         Phase::Idle => format!("{price} is downloaded once and kept in this browser."),
         Phase::Downloading => "Loading the model.".to_owned(),
-        Phase::Preparing => "Preparing the model for this device.".to_owned(),
+        Phase::Preparing => "Preparing the model on this device.".to_owned(),
         Phase::Ready => "Ready.".to_owned(),
         Phase::Running(None) => "One moment.".to_owned(),
         Phase::Running(Some(Stage::Text)) => "Reading the text.".to_owned(),
         Phase::Running(Some(Stage::Image)) => "Looking at the picture.".to_owned(),
         Phase::Running(Some(Stage::Rank)) => "Comparing.".to_owned(),
-        Phase::Done => client.answer.with(|answer| answer.as_ref().map(|answer| took(answer.ms))).unwrap_or_default(),
+        Phase::Done => client
+            .answer
+            .with(|answer| answer.as_ref().map(|answer| took(answer.ms)))
+            .unwrap_or_default(),
         Phase::Error => "That did not work.".to_owned(),
     }
 }
 
 fn took(ms: StageTimes) -> String {
-    format!("Answered in {}.", duration(ms.decode + ms.text + ms.image + ms.rank))
+    format!(
+        "Answered in {}.",
+        duration(ms.decode + ms.text + ms.image + ms.rank)
+    )
 }
 
 /// The answer for those who do not see the cards.
@@ -106,5 +131,11 @@ fn spoken(client: Client) -> Option<String> {
     };
     let loaded = client.loaded.get()?;
     let card = loaded.entities.iter().find(|card| card.id == best.entity)?;
-    Some(format!("{} most likely means {}, {} {}.", answer.surface, card.name, card.description, percent(best.probability)))
+    Some(format!(
+        "{} most likely means {}, {} {}.",
+        answer.surface,
+        card.name,
+        card.description,
+        percent(best.probability)
+    ))
 }
