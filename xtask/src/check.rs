@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
-use crate::command::{Counts, cargo, run, run_tests};
+use crate::command::{Counts, cargo, run, run_tests, target};
 use crate::{page, setup};
 
 /// One selection for every native build, so that cargo unifies the features of their dependencies once.
@@ -75,10 +75,10 @@ pub(crate) fn test() -> anyhow::Result<()> {
     run(cargo().arg("build").args(NATIVE).args(["--bin", "imn"]))?;
 
     progress.announce("Weights, once, into the user's data folder");
-    run(cargo()
-        .args(["run", "--quiet"])
-        .args(NATIVE)
-        .args(["--bin", "imn", "--", "weights", "fetch"]))?;
+    let imn = target()
+        .join("debug")
+        .join(format!("imn{}", std::env::consts::EXE_SUFFIX));
+    run(Command::new(imn).args(["weights", "fetch"]))?;
 
     progress.announce("Native tests: units, parity, pipeline, tidiness, documentation");
     tests(
