@@ -1,11 +1,10 @@
 //! `cargo xtask bench`: the page's first and warm answers on the CPU, a step at a time.
 
-use std::path::Path;
 use std::time::Instant;
 
 use shared_model::data::Post;
 use tests::chromium::Browser;
-use tests::page::{Page, folder};
+use tests::page::{Page, folder, knowledge_base};
 use xtask::serve::Server;
 
 /// Posts with text and picture. What was encoded before is used again: each is asked once.
@@ -21,10 +20,7 @@ const POSTS: [&str; 8] = [
 ];
 
 fn main() {
-    let kb = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../assets/kb")
-        .canonicalize()
-        .expect("the knowledge base");
+    let kb = knowledge_base();
     let rows = std::fs::read_to_string(kb.join("test.jsonl")).expect("its test rows");
     let rows: Vec<Post> = rows
         .lines()
@@ -55,11 +51,9 @@ fn main() {
             .find(|row| row.id == id)
             .unwrap_or_else(|| panic!("there is no row {id}"));
         let pictures: Vec<_> = row.images.iter().map(|image| kb.join(image)).collect();
-        let mention = row.mention.expect("a mention");
         if round == 0 {
             page.write(&row.text);
             page.give_pictures(&pictures);
-            page.choose(mention);
             assert_eq!(page.run(), "done");
             println!("{id:14} first: {}", steps(&page));
             continue;
@@ -68,7 +62,6 @@ fn main() {
         page.give_pictures(&[]);
         page.settle();
         page.write(&row.text);
-        page.choose(mention);
         assert_eq!(page.run(), "done");
         let text = steps(&page);
         page.give_pictures(&pictures);

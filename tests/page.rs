@@ -22,6 +22,13 @@ pub fn folder() -> PathBuf {
     PathBuf::from(folder)
 }
 
+/// The dataset folder of the demo, as cargo says when it runs this: checkouts may share a target folder.
+pub fn knowledge_base() -> PathBuf {
+    let tests = std::env::var_os("CARGO_MANIFEST_DIR");
+    let tests = tests.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    tests.parent().expect("the repository").join("assets/kb")
+}
+
 /// A candidate as the page shows it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Shown {

@@ -130,7 +130,16 @@ fn the_page_links_no_autodiff() {
     let tree = output(
         env!("CARGO"),
         &[
-            "tree", "-p", "web", "--target", WASM, "-e", "normal", "--prefix", "none",
+            "tree",
+            "-p",
+            "web",
+            "--all-features",
+            "--target",
+            WASM,
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
         ],
     );
     let linked: HashSet<&str> = tree

@@ -64,7 +64,14 @@ pub(crate) fn test() -> anyhow::Result<()> {
     ]))?;
 
     progress.announce("Clippy, wasm32");
-    let packages = ["--package", "web", "--package", "shared-model"];
+    let packages = [
+        "--package",
+        "web",
+        "--package",
+        "shared-model",
+        "--features",
+        "web/engine",
+    ];
     run(cargo()
         .arg("clippy")
         .args(packages)

@@ -8,11 +8,14 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
-/// The repository.
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+/// The repository, as cargo says when it runs this: a target folder that checkouts share may hold another one's binary.
+pub(crate) fn root() -> PathBuf {
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR");
+    let xtask = xtask.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    xtask
         .parent()
         .expect("xtask lies in the repository")
+        .to_owned()
 }
 
 /// Cargo's target folder: what is built never lands among the sources.

@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 fn demo(port: u16, no_serve: bool) -> anyhow::Result<()> {
     // A taken port is better known before a build of minutes.
     if !no_serve {
-        Server::start(command::root(), port)?;
+        Server::start(&command::root(), port)?;
     }
     let page = page::build(&setup::page_tools()?)?;
     if no_serve {
