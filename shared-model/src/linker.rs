@@ -64,7 +64,27 @@ impl Encoders {
         mut file: impl FnMut(&str) -> Result<Vec<u8>>,
         device: &Device,
     ) -> Result<Self> {
-        let tokenizer = Tokenizer::from_bytes(&file("tokenizer.json")?)?;
+        let tokenizer = file("tokenizer.json")?;
+        let mut pack = |path: &str| Pack::read(path, file(path)?);
+        let (text, vision) = (pack("text.bpk")?, pack("vision.bpk")?);
+        let words = models.words.then(|| pack("words.bpk")).transpose()?;
+        Self::from_parts(models, &tokenizer, &text, &vision, words.as_ref(), device)
+    }
+
+    /// As [`Self::load`], from parts that are read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn from_parts(
+        models: &Models,
+        tokenizer: &[u8],
+        text: &Pack,
+        vision: &Pack,
+        words: Option<&Pack>,
+        device: &Device,
+    ) -> Result<Self> {
+        let tokenizer = Tokenizer::from_bytes(tokenizer)?;
         if tokenizer.vocabulary() > models.text.vocab_size {
             return Err(Error::Tokenizer(format!(
                 "its {} pieces are more than the text encoder's {}",
@@ -72,15 +92,11 @@ impl Encoders {
                 models.text.vocab_size
             )));
         }
-        let mut pack = |path: &str| Pack::read(path, file(path)?);
         Ok(Self {
             tokenizer,
-            text: models.text.load(&pack("text.bpk")?, device)?,
-            vision: models.vision.load(&pack("vision.bpk")?, device)?,
-            words: models
-                .words
-                .then(|| WordTable::from_pack(&pack("words.bpk")?))
-                .transpose()?,
+            text: models.text.load(text, device)?,
+            vision: models.vision.load(vision, device)?,
+            words: words.map(WordTable::from_pack).transpose()?,
             device: device.clone(),
         })
     }

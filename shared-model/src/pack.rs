@@ -258,6 +258,21 @@ impl Pack {
     ///
     /// [`Error::File`] naming what is missing, unused or of another shape.
     pub fn load<M: Module>(&self, module: M) -> Result<M> {
+        let mut shapes = Shapes::default();
+        module.visit(&mut shapes);
+        for (name, shape) in &shapes.by_name {
+            self.expect(name, shape)?;
+        }
+        if let Some(unused) = self
+            .tensors
+            .keys()
+            .find(|name| !shapes.by_name.contains_key(*name))
+        {
+            return Err(Error::file(
+                &self.file,
+                format!("the tensor {unused} has no place in this model"),
+            ));
+        }
         let tensors = self
             .tensors
             .iter()
@@ -273,7 +288,7 @@ impl Pack {
             ModuleRecord::from_bytes(bytes).map_err(|error| Error::file(&self.file, error))?;
         module
             .try_load_record(record)
-            .map_err(|error| Error::file(&self.file, shortened(&error.to_string())))
+            .map_err(|error| Error::file(&self.file, error))
     }
 
     /// The entries again, to be written in another precision.
@@ -324,7 +339,9 @@ fn quantise(values: &[f32], shape: &[usize], axis: usize) -> (Vec<f32>, Vec<u8>)
 fn widen(data: &TensorData, scale: &TensorData) -> Option<TensorData> {
     let (shape, scale_shape) = (data.shape().to_vec(), scale.shape().to_vec());
     let scales = scale.as_slice::<f32>().ok()?;
-    let axis = scale_shape.iter().position(|&n| n == scales.len())?;
+    // One scale for all, of a tensor with one output, may stand anywhere.
+    let axis = scale_shape.iter().position(|&n| n > 1);
+    let axis = axis.or_else(|| shape.iter().position(|&n| n == 1))?;
     let fits = scale_shape.len() == shape.len()
         && shape[axis] == scales.len()
         && scale_shape.iter().product::<usize>() == scales.len();
@@ -348,15 +365,6 @@ fn row_of(shape: &[usize], axis: usize) -> impl Fn(usize) -> usize + use<> {
     move |i| i / inner % rows
 }
 
-/// The beginning of a message that may list hundreds of tensors.
-fn shortened(message: &str) -> String {
-    const MAX: usize = 240;
-    match message.char_indices().nth(MAX) {
-        Some((end, _)) => format!("{} and so on", &message[..end]),
-        None => message.to_owned(),
-    }
-}
-
 fn scaled(name: &str) -> Option<&str> {
     name.strip_suffix(".scale")
 }
@@ -366,6 +374,28 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
         .iter()
         .flat_map(|value| value.to_le_bytes())
         .collect()
+}
+
+/// The shapes of a module's parameters, without filling those that are not.
+#[derive(Default)]
+struct Shapes {
+    path: Vec<String>,
+    by_name: BTreeMap<String, Vec<usize>>,
+}
+
+impl ModuleVisitor for Shapes {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.by_name
+            .insert(self.path.join("."), param.lazy_shape().to_vec());
+    }
 }
 
 #[derive(Default)]

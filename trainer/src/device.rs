@@ -18,61 +18,68 @@ pub(crate) enum DeviceArg {
 }
 
 impl DeviceArg {
-    /// Opens the device.
+    /// Opens the device; says on standard error which it is, where the argument alone does not.
     pub(crate) fn open(self) -> anyhow::Result<Device> {
-        match self {
-            Self::Auto => Ok(auto()),
-            Self::Flex => Ok(Device::flex()),
-            Self::Wgpu => wgpu().map(|(device, _)| device),
-            Self::Cuda => cuda(),
-        }
+        let (device, name) = match self {
+            Self::Auto => auto(),
+            Self::Flex => return Ok(Device::flex()),
+            Self::Wgpu => wgpu().map(|gpu| (gpu.device, gpu.name))?,
+            Self::Cuda => cuda()?,
+        };
+        eprintln!("device: {name}");
+        Ok(device)
     }
 }
 
 /// A real GPU, else Flex. No answer from wgpu is the usual case on a server, and no error.
-fn auto() -> Device {
-    if cfg!(feature = "cuda")
-        && let Ok(device) = cuda()
-    {
-        return device;
+fn auto() -> (Device, String) {
+    if let Ok(found) = cuda() {
+        return found;
     }
     match wgpu() {
-        Ok((device, true)) => device,
-        _ => Device::flex(),
+        Ok(gpu) if gpu.hardware => (gpu.device, gpu.name),
+        _ => (Device::flex(), "the CPU, as no GPU was found".to_owned()),
     }
 }
 
-/// The device, and whether it is hardware.
+struct Gpu {
+    device: Device,
+    name: String,
+    /// Not simulated by a CPU.
+    hardware: bool,
+}
+
 #[cfg(feature = "wgpu")]
-fn wgpu() -> anyhow::Result<(Device, bool)> {
+fn wgpu() -> anyhow::Result<Gpu> {
     use burn::tensor::wgpu::wgpu::DeviceType;
     let (device, setup) = Device::wgpu_options()
         .init_with_setup()
         .context("no GPU answered; try --device flex")?;
-    let hardware = !matches!(
-        setup.adapter.get_info().device_type,
-        DeviceType::Cpu | DeviceType::Other
-    );
-    Ok((device, hardware))
+    let adapter = setup.adapter.get_info();
+    Ok(Gpu {
+        device,
+        name: format!("{} ({:?}, wgpu)", adapter.name, adapter.backend),
+        hardware: !matches!(adapter.device_type, DeviceType::Cpu | DeviceType::Other),
+    })
 }
 
 #[cfg(not(feature = "wgpu"))]
-fn wgpu() -> anyhow::Result<(Device, bool)> {
+fn wgpu() -> anyhow::Result<Gpu> {
     anyhow::bail!("this `imn` was built without wgpu; build it with --features wgpu")
 }
 
 #[cfg(feature = "cuda")]
-fn cuda() -> anyhow::Result<Device> {
+fn cuda() -> anyhow::Result<(Device, String)> {
     anyhow::ensure!(
         !Device::enumerate(burn::tensor::DeviceType::Cuda)
             .into_vec()
             .is_empty(),
         "no CUDA device was found; try --device flex"
     );
-    Ok(Device::cuda(0))
+    Ok((Device::cuda(0), "CUDA device 0".to_owned()))
 }
 
 #[cfg(not(feature = "cuda"))]
-fn cuda() -> anyhow::Result<Device> {
+fn cuda() -> anyhow::Result<(Device, String)> {
     anyhow::bail!("this `imn` was built without CUDA; build it with --features cuda")
 }

@@ -8,17 +8,14 @@ use serde_json::json;
 use shared_model::data::{Candidate, Post, Ranking};
 use shared_model::kb::Pooled;
 use shared_model::linker::Linker;
-use shared_model::prototype::Selection;
 
 use crate::dataset::{CandidatePolicy, Dataset, pictures};
 use crate::device::DeviceArg;
 use crate::files::progress;
 use crate::prototypes::build;
-use crate::run::{EncoderOrigin, open_run};
+use crate::run::{EncoderOrigin, Prototyping, open_run};
 use crate::{EvalArgs, run};
 
-/// Prototypes a modality where a bundle does not say.
-const K: usize = 10;
 /// Bins of the calibration error.
 const BINS: usize = 10;
 /// How ties count, as printed.
@@ -55,8 +52,12 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
     let policy = args.candidates.unwrap_or(dataset.info.candidate_policy);
     let device = device.open()?;
 
-    let (origin, trained) = match (&args.model.run, &args.model.bundle) {
-        (Some(folder), _) => (open_run(folder)?.encoders, HashSet::new()),
+    let (origin, trained, prototyping) = match (&args.model.run, &args.model.bundle) {
+        (Some(folder), _) => (
+            open_run(folder)?.encoders,
+            HashSet::new(),
+            Prototyping::of(folder)?,
+        ),
         (None, Some(folder)) => {
             let training = run::manifest(folder)?.training;
             let trained = training
@@ -67,12 +68,18 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
                     folder: folder.clone(),
                 },
                 trained.into_iter().collect(),
+                Prototyping::of(folder)?,
             )
         }
         (None, None) => unreachable!("clap requires one of them"),
     };
     let model = origin.load(&device)?;
-    let kb = build(&dataset, &model.encoders, K, Selection::Pagerank)?;
+    let kb = build(
+        &dataset,
+        &model.encoders,
+        prototyping.k,
+        prototyping.selection,
+    )?;
     let linker = Linker::new(model.encoders, kb, model.scorer, model.calibration);
 
     let golds: Vec<&Post> = posts.iter().filter(|post| post.entity.is_some()).collect();

@@ -1,14 +1,16 @@
 //! The run folder, and opening whatever holds a model: a run or a bundle.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use burn::prelude::Device;
 use serde::{Deserialize, Serialize};
-use shared_model::bundle::{Bundle, Licence, MANIFEST, Manifest};
+use shared_model::bundle::{Bundle, FileEntry, Licence, MANIFEST, Manifest};
 use shared_model::data::Mention;
 use shared_model::error::{Error, Result};
 use shared_model::linker::Encoders;
+use shared_model::prototype::Selection;
 use shared_model::scorer::{Calibration, ScorerConfig};
 
 use crate::files::{read, read_json};
@@ -131,18 +133,42 @@ pub(crate) fn open_run(folder: &Path) -> anyhow::Result<Run> {
 
 /// Opens a bundle folder, every file verified.
 pub(crate) fn open_bundle(folder: &Path, device: &Device) -> anyhow::Result<Bundle> {
+    let named = || folder.display().to_string();
     let manifest = manifest(folder)?;
-    for file in &manifest.files {
-        manifest
-            .check(&file.path, &part(folder, &manifest, &file.path)?)
-            .with_context(|| folder.display().to_string())?;
-    }
-    Bundle::open(
+    let mut opened = HashSet::new();
+    let bundle = Bundle::open(
         manifest.clone(),
-        |path| part(folder, &manifest, path),
+        |path| {
+            opened.insert(path.to_owned());
+            part(folder, &manifest, path)
+        },
         device,
     )
-    .with_context(|| folder.display().to_string())
+    .with_context(named)?;
+    for FileEntry { path, .. } in &manifest.files {
+        if !opened.contains(path) {
+            manifest
+                .check(path, &part(folder, &manifest, path)?)
+                .with_context(named)?;
+        }
+    }
+    Ok(bundle)
+}
+
+/// How the prototypes of a run or a bundle were chosen, from its `kb.json`.
+#[derive(Deserialize)]
+pub(crate) struct Prototyping {
+    /// A modality.
+    pub(crate) k: usize,
+    /// PageRank or random.
+    pub(crate) selection: Selection,
+}
+
+impl Prototyping {
+    /// Reads it from the folder of a run or a bundle.
+    pub(crate) fn of(folder: &Path) -> anyhow::Result<Self> {
+        read_json(&folder.join("kb.json"))
+    }
 }
 
 /// Reads and verifies `bundle.json`.

@@ -12,8 +12,6 @@ use clap::ValueEnum;
 use shared_model::bundle::Licence;
 use shared_model::linker::{Encoders, Models};
 use shared_model::pack::Pack;
-use shared_model::tokenizer::Tokenizer;
-use shared_model::words::WordTable;
 
 pub(crate) use fetch::fetch;
 pub(crate) use import::import;
@@ -95,13 +93,8 @@ pub(crate) fn load(folder: &Path, vision: VisionKind, device: &Device) -> anyhow
         vision: config(&vision)?,
         words: words.is_some(),
     };
-    let encoders = Encoders {
-        tokenizer: Tokenizer::from_bytes(&tokenizer)?,
-        text: models.text.load(&text, device)?,
-        vision: models.vision.load(&vision, device)?,
-        words: words.as_ref().map(WordTable::from_pack).transpose()?,
-        device: device.clone(),
-    };
+    let encoders =
+        Encoders::from_parts(&models, &tokenizer, &text, &vision, words.as_ref(), device)?;
     let packs: Vec<_> = [("text.bpk", text), ("vision.bpk", vision)]
         .into_iter()
         .chain(words.map(|words| ("words.bpk", words)))
