@@ -296,7 +296,7 @@ impl Golden {
         let encoders = &linker.encoders;
         let encoded = encoders.tokenizer.encode(&self.text, Some(self.mention))?;
         let (text_tokens, _) = encoders.text_tokens(std::slice::from_ref(&encoded));
-        let vision = encoders.image_tokens(&self.picture);
+        let vision = encoders.image_tokens(std::slice::from_ref(&self.picture));
         let [_, n_tokens, width] = text_tokens.dims();
         let text_tokens = read(text_tokens).await?;
         let text = (0..width)

@@ -143,10 +143,13 @@ impl Encoders {
             .collect())
     }
 
-    /// One picture's tokens.
-    pub fn image_tokens(&self, picture: &RgbImage) -> VisionTokens {
-        self.vision
-            .forward(&self.vision.preprocess(picture), &self.device)
+    /// Tokens of pictures.
+    pub fn image_tokens(&self, pictures: &[RgbImage]) -> VisionTokens {
+        let pixels: Vec<_> = pictures
+            .iter()
+            .map(|picture| self.vision.preprocess(picture))
+            .collect();
+        self.vision.forward(&pixels, &self.device)
     }
 
     /// One picture's pooled vector and classes.
@@ -155,7 +158,7 @@ impl Encoders {
     ///
     /// [`Error::Device`] if the device fails.
     pub async fn image(&self, picture: &RgbImage) -> Result<ImageVectors> {
-        let tokens = self.image_tokens(picture);
+        let tokens = self.image_tokens(std::slice::from_ref(picture));
         Ok(ImageVectors {
             pooled: read(tokens.pooled).await?,
             classes: read(tokens.classes).await?,

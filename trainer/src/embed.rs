@@ -41,7 +41,7 @@ pub(crate) fn embed(args: EmbedArgs, device: DeviceArg) -> anyhow::Result<()> {
     if !pictures.is_empty() {
         let tokens = pictures
             .iter()
-            .map(|picture| encoders.image_tokens(picture).tokens)
+            .map(|picture| encoders.image_tokens(std::slice::from_ref(picture)).tokens)
             .collect();
         matrices.push(matrix("image", Tensor::cat(tokens, 1))?);
     }

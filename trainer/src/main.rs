@@ -8,6 +8,7 @@ mod device;
 mod embed;
 mod evaluate;
 mod export;
+mod features;
 mod files;
 mod link;
 mod prototypes;
@@ -22,6 +23,7 @@ use shared_model::data::Mention;
 use shared_model::pack::Precision;
 
 use crate::device::DeviceArg;
+use crate::run::EncoderOrigin;
 
 /// Multimodal named-entity disambiguation: which entity does a post with a picture mean?
 #[derive(Parser)]
@@ -45,6 +47,8 @@ enum Command {
     /// Look at datasets.
     #[command(subcommand)]
     Data(DataCommand),
+    /// Encode a dataset's texts and pictures once, for training and evaluation.
+    Features(FeaturesArgs),
     /// Encode a dataset's timelines and choose each entity's prototypes.
     Prototypes(PrototypesArgs),
     /// Write the encoders' tokens of a post to a safetensors file.
@@ -85,6 +89,24 @@ enum DataCommand {
         /// A dataset folder.
         dataset: PathBuf,
     },
+}
+
+#[derive(Args)]
+struct FeaturesArgs {
+    /// A dataset folder; the cache is written into it.
+    dataset: PathBuf,
+    /// The weight folder [default: the user's data folder].
+    #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
+    weights: Option<PathBuf>,
+    /// Take the encoders of this bundle instead.
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+    /// The image encoder of a weight folder.
+    #[arg(long, value_enum, default_value = "efficientnet")]
+    vision: VisionArg,
+    /// Make only every n-th shard, beginning with the i-th: one machine's part of i/n.
+    #[arg(long, value_name = "I/N", value_parser = parse_share)]
+    shard: Option<features::Share>,
 }
 
 #[derive(Args)]
@@ -247,6 +269,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
             weights::import(kind, &source, &to)
         }
         Command::Data(DataCommand::Check { dataset }) => dataset::check(&dataset, cli.json),
+        Command::Features(args) => {
+            let origin = EncoderOrigin::of(args.weights, args.bundle, args.vision)?;
+            let share = args.shard.unwrap_or(features::Share::ALL);
+            features::features(&args.dataset, &origin, share, device)
+        }
         Command::Prototypes(args) => prototypes::prototypes(args, device),
         Command::Embed(args) => embed::embed(args, device),
         Command::Link(args) => {
@@ -264,5 +291,18 @@ fn parse_span(span: &str) -> Result<Mention, String> {
     match parsed {
         Some((start, end)) if start < end => Ok(Mention { start, end }),
         _ => Err("expected START..END with START below END".to_owned()),
+    }
+}
+
+fn parse_share(share: &str) -> Result<features::Share, String> {
+    let parsed = share
+        .split_once('/')
+        .and_then(|(index, count)| Some((index.parse::<usize>().ok()?, count.parse().ok()?)));
+    match parsed {
+        Some((index, count)) if (1..=count).contains(&index) => Ok(features::Share {
+            index: index - 1,
+            count,
+        }),
+        _ => Err("expected I/N with I from 1 to N".to_owned()),
     }
 }

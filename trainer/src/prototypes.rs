@@ -21,7 +21,7 @@ use crate::dataset::{Dataset, picture, pictures};
 use crate::device::DeviceArg;
 use crate::files::{self, progress, read_jsonl};
 use crate::run::{EncoderOrigin, Example, FORMAT, Run};
-use crate::{PrototypesArgs, SelectArg, VisionArg, weights};
+use crate::{PrototypesArgs, SelectArg};
 
 /// The longer side of a thumbnail.
 const THUMB: u32 = 192;
@@ -31,25 +31,7 @@ const BATCH: usize = 16;
 /// Writes the run folder.
 pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Result<()> {
     let dataset = Dataset::open(&args.dataset)?;
-    let origin = match args.bundle {
-        Some(bundle) => EncoderOrigin::Bundle {
-            folder: bundle
-                .canonicalize()
-                .with_context(|| bundle.display().to_string())?,
-        },
-        None => {
-            let folder = weights::folder(args.weights)?;
-            EncoderOrigin::Weights {
-                folder: folder.canonicalize().with_context(|| {
-                    format!(
-                        "{} does not exist; `imn weights fetch` makes it",
-                        folder.display()
-                    )
-                })?,
-                detr: matches!(args.vision, VisionArg::Detr),
-            }
-        }
-    };
+    let origin = EncoderOrigin::of(args.weights, args.bundle, args.vision)?;
     let model = origin.load(&device.open()?)?;
     let selection = match args.select {
         SelectArg::Pagerank => Selection::Pagerank,

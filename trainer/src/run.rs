@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use burn::prelude::Device;
 use serde::{Deserialize, Serialize};
-use shared_model::bundle::{Bundle, FileEntry, Licence, MANIFEST, Manifest};
+use shared_model::bundle::{Bundle, FileEntry, Licence, MANIFEST, Manifest, sha256};
 use shared_model::data::Mention;
 use shared_model::error::{Error, Result};
 use shared_model::linker::Encoders;
 use shared_model::prototype::Selection;
 use shared_model::scorer::{Calibration, ScorerConfig};
 
+use crate::VisionArg;
 use crate::files::{read, read_json};
 use crate::weights::{self, VisionKind};
 
@@ -85,6 +86,44 @@ pub(crate) struct Model {
 }
 
 impl EncoderOrigin {
+    /// A bundle's encoders if one is given, else those of a weight folder, else of the default one.
+    pub(crate) fn of(
+        weights: Option<PathBuf>,
+        bundle: Option<PathBuf>,
+        vision: VisionArg,
+    ) -> anyhow::Result<Self> {
+        if let Some(bundle) = bundle {
+            let folder = bundle.canonicalize();
+            return Ok(Self::Bundle {
+                folder: folder.with_context(|| bundle.display().to_string())?,
+            });
+        }
+        let folder = weights::folder(weights)?;
+        Ok(Self::Weights {
+            folder: folder.canonicalize().with_context(|| {
+                format!(
+                    "{} does not exist; `imn weights fetch` makes it",
+                    folder.display()
+                )
+            })?,
+            detr: matches!(vision, VisionArg::Detr),
+        })
+    }
+
+    /// What the encoders compute is a function of this: a hash over their files.
+    pub(crate) fn fingerprint(&self) -> anyhow::Result<String> {
+        let (folder, vision) = match self {
+            Self::Weights { folder, detr: true } => (folder, "detr.bpk"),
+            Self::Weights { folder, .. } => (folder, "efficientnet.bpk"),
+            Self::Bundle { folder } => (folder, "vision.bpk"),
+        };
+        let mut hashes = String::new();
+        for file in ["tokenizer.json", "text.bpk", vision] {
+            hashes += &sha256(&read(&folder.join(file))?);
+        }
+        Ok(sha256(hashes.as_bytes())[..16].to_owned())
+    }
+
     /// Loads the encoders and the scorer's weights.
     pub(crate) fn load(&self, device: &Device) -> anyhow::Result<Model> {
         match self {

@@ -69,14 +69,14 @@ pub struct Pixels {
     pub width: usize,
 }
 
-/// What an encoder sees in one picture.
+/// What an encoder sees in a batch of pictures.
 #[derive(Debug, Clone)]
 pub struct VisionTokens {
-    /// `[1, tokens, width]`
+    /// `[batch, tokens, width]`
     pub tokens: Tensor<3>,
-    /// Mean over the tokens, those of DETR weighted by 1 - p(no object): `[1, width]`
+    /// Mean over the tokens, those of DETR weighted by 1 - p(no object): `[batch, width]`
     pub pooled: Tensor<2>,
-    /// Class probabilities, for DETR the mean over its queries: `[1, classes]`
+    /// Class probabilities, for DETR the mean over its queries: `[batch, classes]`
     pub classes: Tensor<2>,
 }
 
@@ -89,10 +89,10 @@ impl Vision {
         }
     }
 
-    /// Encodes one picture.
-    pub fn forward(&self, pixels: &Pixels, device: &Device) -> VisionTokens {
-        let size = [1, 3, pixels.height, pixels.width];
-        let input = Tensor::<4>::from_data(TensorData::new(pixels.values.clone(), size), device);
+    /// Encodes pictures; smaller ones are padded at the right and the bottom.
+    pub fn forward(&self, batch: &[Pixels], device: &Device) -> VisionTokens {
+        let sizes: Vec<[usize; 2]> = batch.iter().map(|p| [p.height, p.width]).collect();
+        let input = stack(batch, device);
         match self {
             Self::Efficientnet(model) => {
                 let output = model.forward(input);
@@ -103,7 +103,7 @@ impl Vision {
                 }
             }
             Self::Detr(model) => {
-                let output = model.forward(input, &[[pixels.height, pixels.width]]);
+                let output = model.forward(input, &sizes);
                 let probabilities = output.probabilities();
                 let object = output.no_object().neg().add_scalar(1.0).unsqueeze_dim(2); // [1, queries, 1]
                 let weighted = output.tokens.clone() * object.clone();
@@ -116,4 +116,25 @@ impl Vision {
             }
         }
     }
+}
+
+/// `[batch, 3, height, width]` of the largest picture, zero beyond the smaller ones.
+fn stack(batch: &[Pixels], device: &Device) -> Tensor<4> {
+    let height = batch.iter().map(|pixels| pixels.height).max().unwrap_or(0);
+    let width = batch.iter().map(|pixels| pixels.width).max().unwrap_or(0);
+    let mut values = vec![0.0; batch.len() * 3 * height * width];
+    for (pixels, plane) in batch
+        .iter()
+        .zip(values.chunks_mut((3 * height * width).max(1)))
+    {
+        for (row, source) in pixels.values.chunks(pixels.width).enumerate() {
+            let (channel, y) = (row / pixels.height, row % pixels.height);
+            let start = (channel * height + y) * width;
+            plane[start..start + pixels.width].copy_from_slice(source);
+        }
+    }
+    Tensor::from_data(
+        TensorData::new(values, [batch.len(), 3, height, width]),
+        device,
+    )
 }

@@ -84,7 +84,8 @@ pub(crate) enum Split {
 }
 
 impl Split {
-    const ALL: [Self; 3] = [Self::Train, Self::Dev, Self::Test];
+    /// In this order.
+    pub(crate) const ALL: [Self; 3] = [Self::Train, Self::Dev, Self::Test];
 
     fn file(self) -> &'static str {
         match self {
@@ -149,6 +150,15 @@ impl Dataset {
         Ok(posts)
     }
 
+    /// As [`Self::posts`]; none if the file is absent.
+    pub(crate) fn posts_if_any(&self, split: Split) -> anyhow::Result<Vec<Post>> {
+        if self.folder.join(split.file()).exists() {
+            self.posts(split)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
     /// Each entity's position by its id.
     pub(crate) fn positions(&self) -> HashMap<&str, usize> {
         self.entities
@@ -197,7 +207,12 @@ pub(crate) fn pictures(folder: &Path, paths: &[String]) -> anyhow::Result<Vec<Rg
 
 /// Decodes one picture.
 pub(crate) fn picture(path: &Path) -> anyhow::Result<RgbImage> {
-    shared_model::image::decode(&read(path)?).with_context(|| path.display().to_string())
+    picture_of(&read(path)?, &path.display().to_string())
+}
+
+/// Decodes the bytes of one picture.
+pub(crate) fn picture_of(bytes: &[u8], path: &str) -> anyhow::Result<RgbImage> {
+    shared_model::image::decode(bytes).with_context(|| path.to_owned())
 }
 
 fn inside(path: &str) -> anyhow::Result<()> {

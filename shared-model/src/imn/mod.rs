@@ -1,0 +1,425 @@
+//! The IMN, an interactive multimodal learning network (paper §3.4): posts and entities meet in three auxiliary spaces.
+
+mod co_attention;
+mod hierarchy;
+
+use burn::module::Param;
+use burn::nn::{Linear, LinearConfig};
+use burn::prelude::*;
+use serde::{Deserialize, Serialize};
+
+pub use co_attention::Prepared;
+use co_attention::{CoAttention, CoAttentionConfig};
+pub use hierarchy::Norm;
+use hierarchy::{HierarchicalEncoder, LevelNorms};
+
+/// Auxiliary spaces.
+pub const LEVELS: usize = 3;
+
+/// What a sequence's vectors stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Modality {
+    /// Tokens of the text encoder.
+    Text,
+    /// Tokens of the image encoder.
+    Image,
+    /// Tokens of the joint encoder.
+    Joint,
+}
+
+/// A modality that the network reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Which.
+    pub modality: Modality,
+    /// Width of its vectors.
+    pub width: usize,
+}
+
+/// Hyper-parameters of [`Imn`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImnConfig {
+    /// The modalities, in the order of every [`Side`].
+    pub inputs: Vec<Input>,
+    /// Width inside the encoder.
+    pub hidden: usize,
+    /// Width of an auxiliary space.
+    pub aux: usize,
+    /// Attention heads of the second level.
+    pub heads: usize,
+    /// Dilations of the first level's convolutions.
+    pub dilations: Vec<usize>,
+    /// Kernels of the third level's convolutions; each has `hidden / kernels` channels.
+    pub kernels: Vec<usize>,
+    /// Of the encoder, in training.
+    pub dropout: f64,
+    /// Normalisation of the auxiliary spaces.
+    pub norm: Norm,
+    /// One encoder for posts and entities.
+    pub share_sides: bool,
+    /// One set of attention weights for both directions.
+    pub share_directions: bool,
+    /// Ours: `aux = R · pool + gate · encoder`, the gates starting at 0. Without it, the paper's form.
+    pub readout: bool,
+}
+
+impl ImnConfig {
+    /// Our form: shared sides, a read-out, gates at 0.
+    pub fn ours(inputs: Vec<Input>) -> Self {
+        Self {
+            inputs,
+            hidden: 112,
+            aux: 112,
+            heads: 4,
+            dilations: vec![1, 2, 4],
+            kernels: vec![2, 3, 4, 5],
+            dropout: 0.2,
+            norm: Norm::Batch,
+            share_sides: true,
+            share_directions: false,
+            readout: true,
+        }
+    }
+
+    /// The paper's literal form.
+    pub fn paper(inputs: Vec<Input>) -> Self {
+        Self {
+            readout: false,
+            ..Self::ours(inputs)
+        }
+    }
+
+    /// The network with random weights; the gates are 0.
+    ///
+    /// # Panics
+    ///
+    /// If there is no input, or heads or kernels do not divide `hidden`.
+    pub fn init(&self, device: &Device) -> Imn {
+        assert!(
+            !self.inputs.is_empty()
+                && self.hidden.is_multiple_of(self.heads)
+                && self.hidden.is_multiple_of(self.kernels.len()),
+            "{self:?}"
+        );
+        let readout = |input: &Input| {
+            LinearConfig::new(input.width, self.aux)
+                .with_bias(false)
+                .init(device)
+        };
+        Imn {
+            mention: HierarchicalEncoder::new(self, device),
+            entity: (!self.share_sides).then(|| HierarchicalEncoder::new(self, device)),
+            mention_norms: LevelNorms::new(self, device),
+            entity_norms: LevelNorms::new(self, device),
+            readout: self
+                .readout
+                .then(|| self.inputs.iter().map(readout).collect()),
+            gates: self
+                .readout
+                .then(|| Param::from_tensor(Tensor::zeros([LEVELS], device))),
+            co_attention: CoAttentionConfig {
+                width: self.aux,
+                share_directions: self.share_directions,
+            }
+            .init(device),
+        }
+    }
+}
+
+/// Encodes posts and entities into the auxiliary spaces and compares them there.
+///
+/// Should be created with [`ImnConfig`].
+#[derive(Module, Debug)]
+pub struct Imn {
+    mention: HierarchicalEncoder,
+    entity: Option<HierarchicalEncoder>,
+    mention_norms: LevelNorms,
+    entity_norms: LevelNorms,
+    readout: Option<Vec<Linear>>,
+    gates: Option<Param<Tensor<1>>>,
+    co_attention: CoAttention,
+}
+
+/// One side of a batch: a sequence for each of [`ImnConfig::inputs`].
+#[derive(Debug, Clone)]
+pub struct Side {
+    /// In the order of the config.
+    pub sequences: Vec<Sequence>,
+}
+
+/// A modality of a batch of posts (their tokens) or entities (their prototypes).
+#[derive(Debug, Clone)]
+pub struct Sequence {
+    /// `[n, length, width]`, at least one position.
+    pub vectors: Tensor<3>,
+    /// `[n, length]`, true = padding; a row of padding alone lacks the modality.
+    pub mask: Tensor<2, Bool>,
+    /// `[n, width]`: what the read-out reads; of rows that lack the modality, anything finite.
+    pub pooled: Tensor<2>,
+    /// `[n, length]`: the picture that a token belongs to, from 1; 0 for none.
+    pub picture: Option<Tensor<2, Int>>,
+}
+
+impl Sequence {
+    /// Which rows have the modality: 1 or 0, `[n, 1]`.
+    fn present(&self) -> Tensor<2> {
+        self.mask.clone().bool_not().float().max_dim(1)
+    }
+}
+
+/// Cosines between posts and their candidates, all `[batch, candidates]`.
+#[derive(Debug, Clone)]
+pub struct Similarities {
+    /// In each auxiliary space.
+    pub levels: [Tensor<2>; LEVELS],
+    /// Of u_m and u_e, the paper's score.
+    pub fusion: Tensor<2>,
+}
+
+impl Imn {
+    /// Encodes posts.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[batch, 3, aux]`
+    pub fn encode_mentions(&self, side: &Side) -> Tensor<3> {
+        self.encode(&self.mention, &self.mention_norms, side)
+    }
+
+    /// Encodes entities, each once: padding entities would enter the batch statistics.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[n_entities, 3, aux]`
+    pub fn encode_entities(&self, side: &Side) -> Tensor<3> {
+        let encoder = self.entity.as_ref().unwrap_or(&self.mention);
+        self.encode(encoder, &self.entity_norms, side)
+    }
+
+    fn encode(&self, encoder: &HierarchicalEncoder, norms: &LevelNorms, side: &Side) -> Tensor<3> {
+        let encoded = norms.forward(encoder.forward(side)); // [n, 3, aux]
+        let (Some(readout), Some(gates)) = (&self.readout, &self.gates) else {
+            return encoded;
+        };
+        let read = side
+            .sequences
+            .iter()
+            .zip(readout)
+            .map(|(sequence, linear)| linear.forward(sequence.pooled.clone() * sequence.present()))
+            .reduce(|sum, read| sum + read)
+            .expect("a network has an input");
+        read.unsqueeze_dim(1) + gates.val().reshape([1, LEVELS, 1]) * encoded
+    }
+
+    /// What the attention needs of posts, computed once a post.
+    pub fn prepare_mentions(&self, aux: Tensor<3>) -> Prepared {
+        self.co_attention.prepare_mentions(aux)
+    }
+
+    /// What the attention needs of entities, computed once an entity: nine vectors of width `aux`.
+    pub fn prepare_entities(&self, aux: Tensor<3>) -> Prepared {
+        self.co_attention.prepare_entities(aux)
+    }
+
+    /// u_m and u_e of every pair (eq. 9-12).
+    ///
+    /// # Shapes
+    ///
+    /// - mentions: `[batch, 3, aux]`
+    /// - entities: of `[n_entities, 3, aux]`
+    /// - candidates: `[batch, n_candidates]`, rows of `entities`
+    /// - output: twice `[batch, n_candidates, aux]`
+    pub fn fuse(
+        &self,
+        mentions: &Prepared,
+        entities: &Prepared,
+        candidates: Tensor<2, Int>,
+    ) -> [Tensor<3>; 2] {
+        self.co_attention.forward(mentions, entities, candidates)
+    }
+
+    /// The cosines of every pair; shapes as in [`Self::fuse`].
+    pub fn compare(
+        &self,
+        mentions: &Prepared,
+        entities: &Prepared,
+        candidates: Tensor<2, Int>,
+    ) -> Similarities {
+        let [batch, n_candidates] = candidates.dims();
+        let flat = candidates.clone().reshape([batch * n_candidates]);
+        let level = |level: usize| {
+            let of = |aux: &Tensor<3>| aux.clone().narrow(1, level, 1).squeeze_dim::<2>(1);
+            let entity = of(&entities.aux).select(0, flat.clone()).reshape([
+                batch as i32,
+                n_candidates as i32,
+                -1,
+            ]);
+            cosine(of(&mentions.aux).unsqueeze_dim(1), entity)
+        };
+        let levels = [level(0), level(1), level(2)];
+        let [u_m, u_e] = self.fuse(mentions, entities, candidates);
+        Similarities {
+            levels,
+            fusion: cosine(u_m, u_e),
+        }
+    }
+
+    /// Sets the share of the newest batch in the normalisation's running statistics.
+    pub fn set_momentum(&mut self, momentum: f64) {
+        self.mention_norms.set_momentum(momentum);
+        self.entity_norms.set_momentum(momentum);
+    }
+}
+
+/// Cosine over the last dimension; products of norms below 1e-8 count as that.
+///
+/// # Shapes
+///
+/// - a, b: `[batch, n, width]`, broadcast
+/// - output: `[batch, n]`
+fn cosine(a: Tensor<3>, b: Tensor<3>) -> Tensor<2> {
+    let square = |x: Tensor<3>| (x.clone() * x).sum_dim(2);
+    // The gradient of a root at 0 is infinite.
+    let norms = (square(a.clone()) * square(b.clone()))
+        .clamp_min(1e-16)
+        .sqrt();
+    ((a * b).sum_dim(2) / norms).squeeze_dim(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Distribution;
+
+    const WIDTHS: [usize; 2] = [6, 5];
+
+    fn config() -> ImnConfig {
+        let inputs = vec![
+            Input {
+                modality: Modality::Text,
+                width: WIDTHS[0],
+            },
+            Input {
+                modality: Modality::Image,
+                width: WIDTHS[1],
+            },
+        ];
+        ImnConfig {
+            hidden: 8,
+            aux: 4,
+            heads: 2,
+            norm: Norm::Layer,
+            ..ImnConfig::paper(inputs)
+        }
+    }
+
+    /// `lengths[row][modality]` of `length` positions are real.
+    fn side(lengths: &[[usize; 2]], length: usize) -> Side {
+        let device = Device::flex();
+        let n = lengths.len();
+        let sequence = |modality: usize| {
+            let mask: Vec<bool> = lengths
+                .iter()
+                .flat_map(|row| (0..length).map(move |t| t >= row[modality]))
+                .collect();
+            let width = WIDTHS[modality];
+            let random = Distribution::Normal(0.0, 1.0);
+            Sequence {
+                vectors: Tensor::random([n, length, width], random, &device),
+                mask: Tensor::from_data(TensorData::new(mask, [n, length]), &device),
+                pooled: Tensor::random([n, width], random, &device),
+                picture: None,
+            }
+        };
+        Side {
+            sequences: vec![sequence(0), sequence(1)],
+        }
+    }
+
+    fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().try_into_vec().unwrap()
+    }
+
+    #[track_caller]
+    fn close(a: &[f32], b: &[f32]) {
+        assert_eq!(a.len(), b.len());
+        for (a, b) in a.iter().zip(b) {
+            assert!((a - b).abs() < 1e-5, "{a} {b}");
+        }
+    }
+
+    fn row(side: &Side, row: usize, length: usize) -> Side {
+        let cut = |sequence: &Sequence| Sequence {
+            vectors: sequence.vectors.clone().slice([row..row + 1, 0..length]),
+            mask: sequence.mask.clone().slice([row..row + 1, 0..length]),
+            pooled: sequence.pooled.clone().narrow(0, row, 1),
+            picture: None,
+        };
+        Side {
+            sequences: side.sequences.iter().map(cut).collect(),
+        }
+    }
+
+    #[test]
+    fn a_batch_equals_its_rows_without_their_padding() {
+        let model = config().init(&Device::flex());
+        let batch = side(&[[4, 2], [1, 0], [3, 4]], 7);
+        let encoded = model.encode_mentions(&batch);
+        for (i, length) in [4, 1, 4].into_iter().enumerate() {
+            close(
+                &values(encoded.clone().narrow(0, i, 1)),
+                &values(model.encode_mentions(&row(&batch, i, length))),
+            );
+        }
+    }
+
+    #[test]
+    fn permuted_candidates_permute_the_scores() {
+        let device = Device::flex();
+        let model = config().init(&device);
+        let mentions = model.prepare_mentions(model.encode_mentions(&side(&[[3, 2]], 3)));
+        let entities =
+            model.prepare_entities(model.encode_entities(&side(&[[2, 1], [3, 0], [1, 3]], 3)));
+        let scores = |candidates: [[i32; 3]; 1]| {
+            let candidates = Tensor::from_data(candidates, &device);
+            values(model.compare(&mentions, &entities, candidates).fusion)
+        };
+        let straight = scores([[0, 1, 2]]);
+        let permuted = scores([[2, 0, 1]]);
+        close(&permuted, &[straight[2], straight[0], straight[1]]);
+    }
+
+    #[test]
+    fn each_side_is_a_mixture_of_the_other() {
+        let device = Device::flex();
+        let model = config().init(&device);
+        let mentions = model.prepare_mentions(Tensor::ones([1, LEVELS, 4], &device));
+        let entities = model.prepare_entities(Tensor::ones([1, LEVELS, 4], &device) * 2.0);
+        let [u_m, u_e] = model.fuse(&mentions, &entities, Tensor::from_data([[0]], &device));
+        close(&values(u_m), &[2.0; 4]);
+        close(&values(u_e), &[1.0; 4]);
+    }
+
+    #[test]
+    fn with_closed_gates_only_the_read_out_counts() {
+        let config = ImnConfig {
+            readout: true,
+            ..config()
+        };
+        let model = config.init(&Device::flex());
+        let batch = side(&[[3, 2], [1, 0]], 3);
+        let encoded = model.encode_mentions(&batch);
+        let other = Side {
+            sequences: batch
+                .sequences
+                .iter()
+                .map(|sequence| Sequence {
+                    vectors: sequence.vectors.clone() * 3.0,
+                    ..sequence.clone()
+                })
+                .collect(),
+        };
+        close(&values(encoded), &values(model.encode_mentions(&other)));
+    }
+}
