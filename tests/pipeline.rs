@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 use shared_model::data::Mention;
+use shared_model::pack::Pack;
 use tests::{Dir, Run, close, picture, run, weights};
 
 const DATASET: &str = r#"{"format":1,"name":"Mercuries","licence":"CC0-1.0","source":"made by a test","candidate_policy":"given"}"#;
@@ -206,6 +207,48 @@ fn the_same_input_gives_the_same_bytes() {
         dir.imn(&format!("export ../run {again}")).ok();
         check_same(&shared().join("bundle"), &dir.path(again));
     }
+}
+
+#[test]
+fn features_resume_share_out_and_agree_with_the_prototypes() {
+    let (whole, shared_out) = (Dir::new(), Dir::new());
+    let weights = weights();
+    let features = |dir: &Dir, more: &[&str]| {
+        let arguments = ["features", ".", "--weights", weights.to_str().unwrap()];
+        run(dir.root(), &[&arguments, more].concat()).ok();
+    };
+    dataset(whole.root());
+    features(&whole, &[]);
+    dataset(shared_out.root());
+    features(&shared_out, &["--shard", "1/2"]);
+    features(&shared_out, &["--shard", "2/2"]);
+    let (a, b) = (whole.path("features"), shared_out.path("features"));
+    check_same(&a, &b);
+
+    let cache = fs::read_dir(&a).unwrap().next().unwrap().unwrap().path();
+    let shard = fs::read_dir(&cache)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            name.starts_with("image-") && name.ends_with(".bpk")
+        })
+        .unwrap();
+    // A batch of four pictures: the mention's, then those of the timelines, which `prototypes` encodes one by one.
+    let floats = |path: &Path, name| {
+        let pack = Pack::read("pack", fs::read(path).unwrap()).unwrap();
+        pack.floats(name).unwrap()
+    };
+    for (cached, pooled) in [("pooled", "image"), ("classes", "classes")] {
+        let (shape, batched) = floats(&shard, cached);
+        let (_, single) = floats(&shared().join("run/kb.bpk"), pooled);
+        assert_eq!(shape[0], 4);
+        close(cached, &batched[shape[1]..], &single, 5e-3);
+    }
+
+    fs::remove_file(&shard).unwrap();
+    features(&whole, &[]);
+    check_same(&a, &b);
 }
 
 #[test]

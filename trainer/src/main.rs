@@ -92,18 +92,24 @@ enum DataCommand {
 }
 
 #[derive(Args)]
-struct FeaturesArgs {
-    /// A dataset folder; the cache is written into it.
-    dataset: PathBuf,
+struct EncoderArgs {
     /// The weight folder [default: the user's data folder].
     #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
     weights: Option<PathBuf>,
-    /// Take the encoders of this bundle instead.
+    /// Take this bundle's model instead.
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
     /// The image encoder of a weight folder.
     #[arg(long, value_enum, default_value = "efficientnet")]
     vision: VisionArg,
+}
+
+#[derive(Args)]
+struct FeaturesArgs {
+    /// A dataset folder; the cache is written into it.
+    dataset: PathBuf,
+    #[command(flatten)]
+    encoders: EncoderArgs,
     /// Make only every n-th shard, beginning with the i-th: one machine's part of i/n.
     #[arg(long, value_name = "I/N", value_parser = parse_share)]
     shard: Option<features::Share>,
@@ -116,15 +122,8 @@ struct PrototypesArgs {
     /// The run folder to write.
     #[arg(long)]
     run: PathBuf,
-    /// The weight folder [default: the user's data folder].
-    #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
-    weights: Option<PathBuf>,
-    /// Keep this bundle's model and replace its knowledge base.
-    #[arg(long, value_name = "DIR")]
-    bundle: Option<PathBuf>,
-    /// The image encoder.
-    #[arg(long, value_enum, default_value = "efficientnet")]
-    vision: VisionArg,
+    #[command(flatten)]
+    encoders: EncoderArgs,
     /// Prototypes a modality.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     k: u32,
@@ -270,7 +269,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Data(DataCommand::Check { dataset }) => dataset::check(&dataset, cli.json),
         Command::Features(args) => {
-            let origin = EncoderOrigin::of(args.weights, args.bundle, args.vision)?;
+            let origin = EncoderOrigin::of(args.encoders)?;
             let share = args.shard.unwrap_or(features::Share::ALL);
             features::features(&args.dataset, &origin, share, device)
         }

@@ -31,7 +31,7 @@ const BATCH: usize = 16;
 /// Writes the run folder.
 pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Result<()> {
     let dataset = Dataset::open(&args.dataset)?;
-    let origin = EncoderOrigin::of(args.weights, args.bundle, args.vision)?;
+    let origin = EncoderOrigin::of(args.encoders)?;
     let model = origin.load(&device.open()?)?;
     let selection = match args.select {
         SelectArg::Pagerank => Selection::Pagerank,

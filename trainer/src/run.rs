@@ -13,9 +13,9 @@ use shared_model::linker::Encoders;
 use shared_model::prototype::Selection;
 use shared_model::scorer::{Calibration, ScorerConfig};
 
-use crate::VisionArg;
 use crate::files::{read, read_json};
 use crate::weights::{self, VisionKind};
+use crate::{EncoderArgs, VisionArg};
 
 /// The version that this code writes and reads.
 pub(crate) const FORMAT: u32 = 1;
@@ -87,18 +87,14 @@ pub(crate) struct Model {
 
 impl EncoderOrigin {
     /// A bundle's encoders if one is given, else those of a weight folder, else of the default one.
-    pub(crate) fn of(
-        weights: Option<PathBuf>,
-        bundle: Option<PathBuf>,
-        vision: VisionArg,
-    ) -> anyhow::Result<Self> {
-        if let Some(bundle) = bundle {
+    pub(crate) fn of(args: EncoderArgs) -> anyhow::Result<Self> {
+        if let Some(bundle) = args.bundle {
             let folder = bundle.canonicalize();
             return Ok(Self::Bundle {
                 folder: folder.with_context(|| bundle.display().to_string())?,
             });
         }
-        let folder = weights::folder(weights)?;
+        let folder = weights::folder(args.weights)?;
         Ok(Self::Weights {
             folder: folder.canonicalize().with_context(|| {
                 format!(
@@ -106,7 +102,7 @@ impl EncoderOrigin {
                     folder.display()
                 )
             })?,
-            detr: matches!(vision, VisionArg::Detr),
+            detr: matches!(args.vision, VisionArg::Detr),
         })
     }
 

@@ -1,19 +1,14 @@
-//! `imn features`: the frozen encoders over a dataset, into a cache that training and evaluation read.
+//! `imn features`: the frozen encoders over a dataset, into a cache in its folder.
 //!
 //! The cache lies in the dataset folder, below a name that is the hash of the encoders.
 //! A shard holds [`CHUNK`] texts or pictures and is named by the hash of their content: work that was interrupted goes on with the shards that are missing, and a changed picture changes one shard.
 
-#[expect(
-    dead_code,
-    reason = "training will read the cache; until then only its writing is in use"
-)]
-mod cache;
-
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use half::f16;
 use sha2::{Digest as _, Sha256};
+use shared_model::bundle::sha256;
 use shared_model::data::{MAX_IMAGES, Post};
 use shared_model::linker::{Encoders, read as read_tensor};
 use shared_model::pack::{Entry, Precision, write};
@@ -45,7 +40,7 @@ impl Share {
     pub(crate) const ALL: Self = Self { index: 0, count: 1 };
 }
 
-/// Fills the cache of a dataset.
+/// Encodes what is not in the cache yet. Texts and pictures of mentions keep their tokens, those of timelines their pooled vectors alone.
 pub(crate) fn features(
     dataset: &Path,
     origin: &EncoderOrigin,
@@ -54,38 +49,15 @@ pub(crate) fn features(
 ) -> anyhow::Result<()> {
     let dataset = Dataset::open(dataset)?;
     let encoders = origin.load(&device.open()?)?.encoders;
-    let made = fill(&dataset, &encoders, &origin.fingerprint()?, share)?;
-    eprintln!(
-        "{} texts and {} pictures -> {}",
-        made.texts,
-        made.pictures,
-        folder(&dataset, &origin.fingerprint()?).display()
-    );
-    Ok(())
-}
-
-/// What a fill looked after.
-pub(crate) struct Made {
-    texts: usize,
-    pictures: usize,
-}
-
-/// Encodes what is not in the cache yet. Texts and pictures of mentions keep their tokens, those of timelines their pooled vectors alone.
-pub(crate) fn fill(
-    dataset: &Dataset,
-    encoders: &Encoders,
-    fingerprint: &str,
-    share: Share,
-) -> anyhow::Result<Made> {
-    let folder = folder(dataset, fingerprint);
-    let work = Work::of(dataset, encoders)?;
+    let folder = dataset.folder.join("features").join(origin.fingerprint()?);
+    let work = Work::of(&dataset, &encoders)?;
 
     let bar = files::progress(work.texts.len(), "texts");
     for (number, chunk) in work.texts.chunks(CHUNK).enumerate() {
         let keys: Vec<Key> = chunk.iter().map(TextItem::key).collect();
         let shard = folder.join(shard_name("text", &keys));
         if number % share.count == share.index && !shard.exists() {
-            let rows = encode_texts(chunk, encoders)?;
+            let rows = encode_texts(chunk, &encoders)?;
             write_shard(&shard, &keys, &rows)?;
         }
         bar.inc(chunk.len() as u64);
@@ -95,7 +67,7 @@ pub(crate) fn fill(
     let bar = files::progress(work.pictures.len(), "pictures");
     for (number, chunk) in work.pictures.chunks(CHUNK).enumerate() {
         if number % share.count == share.index {
-            let contents = contents(dataset, chunk)?;
+            let contents = contents(&dataset, chunk)?;
             let keys: Vec<Key> = contents
                 .iter()
                 .zip(chunk)
@@ -103,21 +75,20 @@ pub(crate) fn fill(
                 .collect();
             let shard = folder.join(shard_name("image", &keys));
             if !shard.exists() {
-                let rows = encode_pictures(&contents, chunk, encoders)?;
+                let rows = encode_pictures(&contents, chunk, &encoders)?;
                 write_shard(&shard, &keys, &rows)?;
             }
         }
         bar.inc(chunk.len() as u64);
     }
     bar.finish_and_clear();
-    Ok(Made {
-        texts: work.texts.len(),
-        pictures: work.pictures.len(),
-    })
-}
-
-fn folder(dataset: &Dataset, fingerprint: &str) -> PathBuf {
-    dataset.folder.join("features").join(fingerprint)
+    eprintln!(
+        "{} texts and {} pictures -> {}",
+        work.texts.len(),
+        work.pictures.len(),
+        folder.display()
+    );
+    Ok(())
 }
 
 /// Everything of a dataset that is encoded, each once, in the order of its files.
@@ -205,14 +176,7 @@ fn picture_key(bytes: &[u8], with_tokens: bool) -> Key {
 }
 
 fn shard_name(kind: &str, keys: &[Key]) -> String {
-    let mut hash = Sha256::new();
-    keys.iter().for_each(|key| hash.update(key));
-    let name = hex(&hash.finalize());
-    format!("{kind}-{}.bpk", &name[..24])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{kind}-{}.bpk", &sha256(&keys.concat())[..24])
 }
 
 fn contents(dataset: &Dataset, chunk: &[PictureItem]) -> anyhow::Result<Vec<Vec<u8>>> {
