@@ -83,6 +83,9 @@ pub struct TimelinePost {
     /// Paths relative to the file that names them; may be empty.
     #[serde(default)]
     pub images: Vec<String>,
+    /// The id of the row of `train.jsonl` that this post repeats: it never helps to link that row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
 }
 
 /// A post to link: a line of `train.jsonl`, `dev.jsonl`, `test.jsonl`, or of the input of `imn link`.

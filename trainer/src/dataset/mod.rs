@@ -1,6 +1,7 @@
 //! The canonical dataset folder.
 
 mod check;
+mod staging;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
