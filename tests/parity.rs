@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod detr;
+mod network;
 
 use std::ops::Range;
 use std::path::Path;

@@ -97,10 +97,17 @@ impl Targets {
 pub fn adaptive(losses: Vec<Tensor<1>>) -> (Tensor<1>, Tensor<1>) {
     let n = losses.len();
     let losses = Tensor::cat(losses, 0);
-    let squares = softmax(losses.clone(), 0).powi_scalar(2);
-    let rest = -squares + n as f64;
-    // The product over the others is the product over all divided by one's own.
-    let weights = rest.recip();
+    let rest = -softmax(losses.clone(), 0).powi_scalar(2) + n as f64;
+    // A quotient of the product over all would be 0/0 for one loss.
+    let product = |left_out: usize| {
+        (0..n)
+            .filter(|&i| i != left_out)
+            .map(|i| rest.clone().narrow(0, i, 1))
+            .fold(losses.ones_like().narrow(0, 0, 1), |product, rest| {
+                product * rest
+            })
+    };
+    let weights = Tensor::cat((0..n).map(product).collect(), 0);
     let weights = weights.clone() / weights.sum();
     ((losses * weights.clone()).sum(), weights)
 }
