@@ -366,6 +366,69 @@ fn eval_prints_the_agreed_keys() {
     );
 }
 
+/// Mentions from which only the texts tell; one of them stands in its entity's timeline.
+const TRAIN: &str = r#"{"id":"t1","text":"The probe photographed craters on Mercury.","mention":{"start":34,"end":41},"candidates":["planet","element","singer"],"entity":"planet"}
+{"id":"t2","text":"A thermometer broke and Mercury ran over the floor.","mention":{"start":24,"end":31},"candidates":["planet","element","singer"],"entity":"element"}
+{"id":"t3","text":"Mercury and his band filled the stadium.","mention":{"start":0,"end":7},"candidates":["planet","element","singer"],"entity":"singer"}
+{"id":"t4","text":"Mercury orbits the Sun in 88 days.","mention":{"start":0,"end":7},"candidates":["planet","element","singer"],"entity":"planet"}
+{"id":"t5","text":"Mercury is the only shop in town.","mention":{"start":0,"end":7},"candidates":["planet","element","singer"],"entity":null}
+{"id":"t6","text":"Mercury is not among these.","mention":{"start":0,"end":7},"candidates":["planet","element"],"entity":"singer"}
+"#;
+
+#[test]
+fn train_fits_a_scorer_that_eval_and_export_take() {
+    let dir = Dir::new_in(shared());
+    dataset(&dir.path("data"));
+    dir.create("data/train.jsonl", TRAIN);
+    let posts = format!(
+        "{TIMELINE}{}\n",
+        r#"{"entity":"planet","text":"The probe photographed craters on Mercury.","id":"t1"}"#
+    );
+    dir.create("data/timeline.jsonl", posts);
+    let weights = weights();
+    let train = format!(
+        "train data --run run --json --weights {}",
+        weights.display()
+    );
+    let report: serde_json::Value = serde_json::from_str(&dir.imn(&train).ok()).unwrap();
+
+    assert_eq!(report["left_out"], 1, "t6: {report}");
+    assert_eq!(report["nil_mentions"], 1);
+    let n = |key: &str| report[key].as_u64().unwrap();
+    assert_eq!(n("fitted_on") + n("validated_on"), 4);
+    assert_eq!(report["p_at_1"], 1.0);
+    let scorer = &report["scorer"];
+    assert!(scorer["text"].as_f64().unwrap() > 0.0, "{report}");
+    assert_eq!(scorer["image"], 0.0, "no train mention has a picture");
+    assert!(report["calibration"]["temperature"].as_f64().unwrap() > 0.0);
+
+    let again = train.replace("--run run", "--run again");
+    dir.imn(&again).ok();
+    check_same(&dir.path("run"), &dir.path("again"));
+    let eval = dir.imn("eval data --run run --json").ok();
+    let eval: serde_json::Value = serde_json::from_str(&eval).unwrap();
+    assert_eq!(eval["n"], 3);
+    dir.imn("export run bundle").ok();
+    let manifest = dir.path("bundle/bundle.json");
+    let manifest: serde_json::Value = serde_json::from_slice(&fs::read(manifest).unwrap()).unwrap();
+    assert_eq!(&manifest["scorer"], scorer);
+    assert_eq!(manifest["calibration"], report["calibration"]);
+}
+
+#[test]
+fn train_without_anything_to_learn_from_leaves_no_run() {
+    let dir = Dir::new_in(shared());
+    dataset(&dir.path("data"));
+    let weights = weights();
+    let train = format!("train data --run run --weights {}", weights.display());
+    dir.imn(&train).refused(&["train.jsonl"]);
+    let only_nil: String = TRAIN.lines().filter(|row| row.contains("null")).collect();
+    dir.create("data/train.jsonl", only_nil);
+    dir.imn(&train)
+        .refused(&["train.jsonl", "no mention", "imn prototypes"]);
+    assert!(!dir.path("run").exists());
+}
+
 #[test]
 fn a_bundle_takes_another_knowledge_base() {
     let dir = Dir::new_in(shared());

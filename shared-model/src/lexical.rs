@@ -5,6 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::aliases::fold;
 use crate::kb::KbText;
 
+/// How a post's names and words agree with an entity's, each between 0 and 1.
+///
+/// Of the name: fuzzy ratio, exact match, token overlap, surname match. Of the context: overlap of idf-weighted words, tf-idf cosine of character 3-5-grams.
+pub type LexicalCues = [f32; 6];
+
 /// What the post's words are compared with: each entity's profile and timeline as one document.
 #[derive(Debug, Clone)]
 pub struct LexicalIndex {
@@ -14,8 +19,9 @@ pub struct LexicalIndex {
     gram_idf: HashMap<u32, f32>,
 }
 
+/// The words and n-grams of an entity's profile and timeline.
 #[derive(Debug, Clone)]
-struct Document {
+pub struct Document {
     words: BTreeSet<String>,
     /// L2-normalised tf-idf.
     grams: BTreeMap<u32, f32>,
@@ -32,16 +38,16 @@ pub struct LexicalQuery {
 impl LexicalIndex {
     /// Indexes all entities.
     pub fn new(kb: &KbText) -> Self {
-        let mut texts: Vec<String> = kb
+        let mut timelines = vec![Vec::new(); kb.entities.len()];
+        for post in &kb.posts {
+            timelines[post.entity].push(post.text.as_str());
+        }
+        let texts: Vec<String> = kb
             .entities
             .iter()
-            .map(|entity| fold(&entity.profile()))
+            .zip(timelines)
+            .map(|(entity, timeline)| joined(&entity.profile(), timeline))
             .collect();
-        for post in &kb.posts {
-            let text = &mut texts[post.entity];
-            text.push(' ');
-            text.push_str(&fold(&post.text));
-        }
         let words: Vec<BTreeSet<String>> = texts.iter().map(|text| words(text)).collect();
         let counts: Vec<BTreeMap<u32, f32>> = texts.iter().map(|text| gram_counts(text)).collect();
         let word_idf = idf(words.iter().map(|words| words.iter().cloned()), texts.len());
@@ -84,15 +90,37 @@ impl LexicalIndex {
         }
     }
 
-    /// Between 0 and 1: the mean of four name cues (fuzzy ratio, exact match, token overlap, surname match) and two of context (idf word overlap, tf-idf cosine of character 3-5-grams).
-    pub fn score(&self, query: &LexicalQuery, entity: usize) -> f32 {
-        let name = self.names[entity]
+    /// The document of a profile and a timeline: an entity's without one of its posts, say.
+    pub fn document<'a>(
+        &self,
+        profile: &str,
+        timeline: impl IntoIterator<Item = &'a str>,
+    ) -> Document {
+        let text = joined(profile, timeline);
+        Document {
+            words: words(&text),
+            grams: weighted(gram_counts(&text), &self.gram_idf),
+        }
+    }
+
+    /// Compares a post with an entity.
+    pub fn cues(&self, query: &LexicalQuery, entity: usize) -> LexicalCues {
+        self.cues_with(query, entity, &self.documents[entity])
+    }
+
+    /// As [`Self::cues`], with another document in the place of the entity's own.
+    pub fn cues_with(
+        &self,
+        query: &LexicalQuery,
+        entity: usize,
+        document: &Document,
+    ) -> LexicalCues {
+        let [ratio, exact, tokens, surname] = self.names[entity]
             .iter()
             .map(|name| name_cues(&query.mention, name))
             .max_by(|a, b| a.iter().sum::<f32>().total_cmp(&b.iter().sum()))
             .unwrap_or_default();
 
-        let document = &self.documents[entity];
         let idf = |word: &String| self.word_idf.get(word).copied().unwrap_or_default();
         let total: f32 = query.words.iter().map(idf).sum();
         let shared: f32 = query.words.intersection(&document.words).map(idf).sum();
@@ -102,8 +130,17 @@ impl LexicalIndex {
             .iter()
             .filter_map(|(gram, weight)| Some(weight * document.grams.get(gram)?))
             .sum();
-        (name.iter().sum::<f32>() + overlap + cosine) / 6.0
+        [ratio, exact, tokens, surname, overlap, cosine]
     }
+}
+
+fn joined<'a>(profile: &str, timeline: impl IntoIterator<Item = &'a str>) -> String {
+    let mut text = fold(profile);
+    for post in timeline {
+        text.push(' ');
+        text.push_str(&fold(post));
+    }
+    text
 }
 
 /// Fuzzy ratio, exact match, token overlap and surname match of two folded names.
@@ -210,10 +247,14 @@ mod tests {
         })
     }
 
+    fn mean(cues: LexicalCues) -> f32 {
+        cues.iter().sum::<f32>() / cues.len() as f32
+    }
+
     #[test]
     fn words_of_the_timeline_and_profile_count() {
         let index = index();
-        let score = |text: &str, entity| index.score(&index.query(text, "jaguar"), entity);
+        let score = |text: &str, entity| mean(index.cues(&index.query(text, "jaguar"), entity));
         assert!(score("a jaguar engine", 1) > score("a jaguar engine", 0));
         assert!(
             score("a jaguar in the forests", 0) > score("a jaguar in the forests", 1),
@@ -222,11 +263,21 @@ mod tests {
     }
 
     #[test]
-    fn a_score_lies_between_0_and_1_and_an_exact_name_without_context_is_two_thirds() {
+    fn cues_lie_between_0_and_1_and_an_exact_name_without_context_has_all_of_the_name() {
         let index = index();
-        let score = |text: &str, mention: &str| index.score(&index.query(text, mention), 0);
-        assert!((score("jaguar", "JAGUAR") - 4.0 / 6.0).abs() < 1e-6);
-        assert!((0.0..0.3).contains(&score("", "zebra")));
-        assert!(score("spotted cat of the rain forest jaguar", "jaguar") <= 1.0);
+        let cues = |text: &str, mention: &str| index.cues(&index.query(text, mention), 0);
+        assert_eq!(cues("jaguar", "JAGUAR"), [1.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
+        assert!((0.0..0.3).contains(&mean(cues("", "zebra"))));
+        let all = cues("spotted cat of the rain forest jaguar", "jaguar");
+        assert!(all.iter().all(|cue| (0.0..=1.0).contains(cue)), "{all:?}");
+    }
+
+    #[test]
+    fn without_its_post_an_entity_knows_nothing_of_its_words() {
+        let index = index();
+        let query = index.query("jaguar engine", "jaguar");
+        let without = index.document("Jaguar. a maker of luxury cars", []);
+        let [.., overlap, grams] = index.cues_with(&query, 1, &without);
+        assert_eq!((overlap, grams), (0.0, 0.0));
     }
 }

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Candidate, Cues};
 use crate::kb::{KnowledgeBase, Pooled};
-use crate::lexical::{LexicalIndex, LexicalQuery};
-use crate::prototype::{cosine, mean, normalised};
+use crate::lexical::{LexicalCues, LexicalIndex, LexicalQuery};
+use crate::prototype::{Chosen, cosine, mean, normalised};
 
-/// Weights of the cues. A cue that the post lacks is left out for all candidates; one that a candidate lacks counts as a stranger's would on average, so that having no picture is neither an advantage nor a fault. Adding a candidate changes no other score.
+/// Weights of the cues. A cue that the post lacks counts nothing for any candidate; one that a candidate lacks counts as a stranger's would on average, so that having no picture is neither an advantage nor a fault. Adding a candidate changes no other score.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ScorerConfig {
     /// Of the texts' cosine.
@@ -18,6 +18,13 @@ pub struct ScorerConfig {
     pub classes: f32,
     /// Of the shared names and words.
     pub lexical: f32,
+    /// What each of them weighs in `lexical`; they sum to 1.
+    #[serde(default = "equal_parts")]
+    pub lexical_parts: LexicalCues,
+}
+
+fn equal_parts() -> LexicalCues {
+    [1.0 / 6.0; 6]
 }
 
 impl Default for ScorerConfig {
@@ -27,7 +34,50 @@ impl Default for ScorerConfig {
             image: 1.0,
             classes: 0.5,
             lexical: 0.5,
+            lexical_parts: equal_parts(),
         }
+    }
+}
+
+/// Every cue that the scorer weighs: text, image, classes, then [`LexicalCues`].
+pub type AllCues = [f32; 9];
+
+impl ScorerConfig {
+    /// The config whose score ranks as the sum of `weights` times cues does.
+    pub fn of_weights([text, image, classes, parts @ ..]: AllCues) -> Self {
+        let lexical: f32 = parts.iter().sum();
+        Self {
+            text,
+            image,
+            classes,
+            lexical,
+            lexical_parts: if lexical > 0.0 {
+                parts.map(|part| part / lexical)
+            } else {
+                equal_parts()
+            },
+        }
+    }
+
+    /// The weighted mean of all cues; the weight of a cue that the post lacks stays in the divisor, so that less evidence gives smaller differences.
+    pub fn score(&self, [text, image, classes, lexical @ ..]: &AllCues) -> f32 {
+        let total = self.text + self.image + self.classes + self.lexical;
+        if total > 0.0 {
+            let sum = self.text * text
+                + self.image * image
+                + self.classes * classes
+                + self.lexical * self.lexical(lexical);
+            sum / total
+        } else {
+            0.0
+        }
+    }
+
+    fn lexical(&self, cues: &LexicalCues) -> f32 {
+        cues.iter()
+            .zip(self.lexical_parts)
+            .map(|(cue, part)| cue * part)
+            .sum()
     }
 }
 
@@ -67,36 +117,8 @@ struct EntityVectors {
 impl PrototypeScorer {
     /// Averages the prototypes of all entities.
     pub fn new(config: ScorerConfig, kb: &KnowledgeBase) -> Self {
-        let average = |vectors: Vec<Vec<f32>>| mean(vectors.iter().map(Vec::as_slice));
         let entities: Vec<EntityVectors> = (0..kb.text.entities.len())
-            .map(|entity| {
-                let chosen = &kb.text.prototypes[entity];
-                let posts = chosen
-                    .text
-                    .iter()
-                    .filter_map(|chosen| kb.pooled[chosen.post].text.as_ref());
-                let texts = posts.chain([&kb.profiles[entity]]);
-                let images = || chosen.image.iter().map(|chosen| &kb.pooled[chosen.post]);
-                EntityVectors {
-                    text: average(
-                        texts
-                            .map(|text| normalised(&kb.statistics.centre_text(text)))
-                            .collect(),
-                    ),
-                    image: average(
-                        images()
-                            .filter_map(|pooled| pooled.image.as_ref())
-                            .map(|image| normalised(&kb.statistics.centre_image(image)))
-                            .collect(),
-                    ),
-                    classes: average(
-                        images()
-                            .filter_map(|pooled| pooled.classes.as_deref())
-                            .map(root)
-                            .collect(),
-                    ),
-                }
-            })
+            .map(|entity| EntityVectors::of(kb, entity, None))
             .collect();
         Self {
             config,
@@ -121,32 +143,22 @@ impl PrototypeScorer {
         candidates: &[usize],
         calibration: Option<&Calibration>,
     ) -> (Vec<Candidate>, Option<f32>) {
-        let stranger = Cues {
-            image: post.image.as_ref().and(self.stranger.image),
-            classes: post.classes.as_ref().and(self.stranger.classes),
-            ..Cues::default()
-        };
-        let query = Query {
-            text: post
-                .text
-                .as_ref()
-                .map(|text| kb.statistics.centre_text(text)),
-            image: post
-                .image
-                .as_ref()
-                .map(|image| kb.statistics.centre_image(image)),
-            classes: post.classes.as_deref().map(root),
-            lexical: (!text.is_empty()).then(|| self.lexical.query(text, mention)),
-        };
+        let query = self.query(kb, post, text, mention);
+        let stranger = self.stranger_of(&query);
         let mut ranked: Vec<Candidate> = candidates
             .iter()
             .map(|&entity| {
-                let cues = self.cues(&query, entity);
+                let evidence = self.evidence(&query, entity);
                 Candidate {
                     entity: kb.text.entities[entity].id.clone(),
-                    score: self.config.combine(&cues, &stranger),
+                    score: self.config.score(&evidence.complete(&stranger)),
                     probability: 0.0,
-                    cues,
+                    cues: Cues {
+                        text: evidence.text,
+                        image: evidence.image,
+                        classes: evidence.classes,
+                        lexical: evidence.lexical.map(|cues| self.config.lexical(&cues)),
+                    },
                 }
             })
             .collect();
@@ -155,36 +167,154 @@ impl PrototypeScorer {
         (ranked, nil)
     }
 
-    fn cues(&self, query: &Query, entity: usize) -> Cues {
-        let vectors = &self.entities[entity];
-        Cues {
-            text: compare(&query.text, &vectors.text),
-            image: compare(&query.image, &vectors.image),
-            classes: compare(&query.classes, &vectors.classes),
-            lexical: query
-                .lexical
+    /// Every cue of every candidate, for fitting the weights: what the post lacks is 0 for all, what a candidate lacks is a stranger's.
+    ///
+    /// # Arguments
+    ///
+    /// - without: the post of the knowledge base that the mention's own row stands in; its owner is compared without it.
+    pub fn all_cues(
+        &self,
+        kb: &KnowledgeBase,
+        post: &Pooled,
+        text: &str,
+        mention: &str,
+        candidates: &[usize],
+        without: Option<usize>,
+    ) -> Vec<AllCues> {
+        let query = self.query(kb, post, text, mention);
+        let stranger = self.stranger_of(&query);
+        let owner = without.map(|post| kb.text.posts[post].entity);
+        candidates
+            .iter()
+            .map(|&entity| {
+                let evidence = if Some(entity) == owner {
+                    self.evidence_without(kb, &query, entity, without)
+                } else {
+                    self.evidence(&query, entity)
+                };
+                evidence.complete(&stranger)
+            })
+            .collect()
+    }
+
+    fn query(&self, kb: &KnowledgeBase, post: &Pooled, text: &str, mention: &str) -> Query {
+        let statistics = &kb.statistics;
+        Query {
+            text: post.text.as_ref().map(|text| statistics.centre_text(text)),
+            image: post
+                .image
                 .as_ref()
-                .map(|query| self.lexical.score(query, entity)),
+                .map(|image| statistics.centre_image(image)),
+            classes: post.classes.as_deref().map(root),
+            lexical: (!text.is_empty()).then(|| self.lexical.query(text, mention)),
+        }
+    }
+
+    /// What stands for a cue that a candidate lacks; nothing, where the post lacks it.
+    fn stranger_of(&self, query: &Query) -> Cues {
+        Cues {
+            image: query.image.as_ref().and(self.stranger.image),
+            classes: query.classes.as_ref().and(self.stranger.classes),
+            ..Cues::default()
+        }
+    }
+
+    fn evidence(&self, query: &Query, entity: usize) -> Evidence {
+        let lexical = query.lexical.as_ref();
+        Evidence::of(
+            query,
+            &self.entities[entity],
+            lexical.map(|query| self.lexical.cues(query, entity)),
+        )
+    }
+
+    /// As [`Self::evidence`], as if the entity had never written the post `without`.
+    fn evidence_without(
+        &self,
+        kb: &KnowledgeBase,
+        query: &Query,
+        entity: usize,
+        without: Option<usize>,
+    ) -> Evidence {
+        let timeline = kb.text.posts.iter().enumerate();
+        let others = timeline
+            .filter(|(position, post)| post.entity == entity && Some(*position) != without)
+            .map(|(_, post)| post.text.as_str());
+        let document = self
+            .lexical
+            .document(&kb.text.entities[entity].profile(), others);
+        let lexical = query.lexical.as_ref();
+        Evidence::of(
+            query,
+            &EntityVectors::of(kb, entity, without),
+            lexical.map(|query| self.lexical.cues_with(query, entity, &document)),
+        )
+    }
+}
+
+impl EntityVectors {
+    /// Averages the prototypes of an entity, leaving out one post.
+    fn of(kb: &KnowledgeBase, entity: usize, without: Option<usize>) -> Self {
+        let average = |vectors: Vec<Vec<f32>>| mean(vectors.iter().map(Vec::as_slice));
+        let pooled =
+            |chosen: &'_ Chosen| (Some(chosen.post) != without).then(|| &kb.pooled[chosen.post]);
+        let chosen = &kb.text.prototypes[entity];
+        let posts = chosen
+            .text
+            .iter()
+            .filter_map(|chosen| pooled(chosen)?.text.as_ref());
+        let texts = posts.chain([&kb.profiles[entity]]);
+        let images = || chosen.image.iter().filter_map(pooled);
+        Self {
+            text: average(
+                texts
+                    .map(|text| normalised(&kb.statistics.centre_text(text)))
+                    .collect(),
+            ),
+            image: average(
+                images()
+                    .filter_map(|pooled| pooled.image.as_ref())
+                    .map(|image| normalised(&kb.statistics.centre_image(image)))
+                    .collect(),
+            ),
+            classes: average(
+                images()
+                    .filter_map(|pooled| pooled.classes.as_deref())
+                    .map(root)
+                    .collect(),
+            ),
         }
     }
 }
 
-impl ScorerConfig {
-    /// `stranger` stands in for what the candidate lacks, and lacks what the post lacks.
-    fn combine(&self, cues: &Cues, stranger: &Cues) -> f32 {
-        let weighted = [
-            (self.text, cues.text),
-            (self.image, cues.image.or(stranger.image)),
-            (self.classes, cues.classes.or(stranger.classes)),
-            (self.lexical, cues.lexical),
-        ];
-        let present = weighted
-            .iter()
-            .filter_map(|&(weight, cue)| Some((weight, cue?)));
-        let (sum, weights) = present.fold((0.0, 0.0), |(sum, weights), (weight, cue)| {
-            (sum + weight * cue, weights + weight)
-        });
-        if weights > 0.0 { sum / weights } else { 0.0 }
+/// What speaks for a candidate before it is weighed; `None` where post or candidate lacks the modality.
+struct Evidence {
+    text: Option<f32>,
+    image: Option<f32>,
+    classes: Option<f32>,
+    lexical: Option<LexicalCues>,
+}
+
+impl Evidence {
+    fn of(query: &Query, entity: &EntityVectors, lexical: Option<LexicalCues>) -> Self {
+        Self {
+            text: compare(&query.text, &entity.text),
+            image: compare(&query.image, &entity.image),
+            classes: compare(&query.classes, &entity.classes),
+            lexical,
+        }
+    }
+
+    /// What the candidate lacks is a stranger's; what the post lacks is 0 for all candidates.
+    fn complete(&self, stranger: &Cues) -> AllCues {
+        let [text, image, classes] = [
+            self.text,
+            self.image.or(stranger.image),
+            self.classes.or(stranger.classes),
+        ]
+        .map(Option::unwrap_or_default);
+        let [a, b, c, d, e, f] = self.lexical.unwrap_or_default();
+        [text, image, classes, a, b, c, d, e, f]
     }
 }
 
@@ -358,12 +488,12 @@ mod tests {
             "{stranger:?}"
         );
         let (ranked, _) = scorer.rank(&kb, &about_the_language(), "swift", "swift", &[2], None);
-        let mut cues = ranked[0].cues;
-        (cues.image, cues.classes) = (stranger.image, stranger.classes);
-        assert_eq!(
-            ranked[0].score,
-            scorer.config.combine(&cues, &Cues::default())
-        );
+        let Cues { text, lexical, .. } = ranked[0].cues;
+        let expected = text.unwrap()
+            + stranger.image.unwrap()
+            + 0.5 * stranger.classes.unwrap()
+            + 0.5 * lexical.unwrap();
+        assert!((ranked[0].score - expected / 3.0).abs() < 1e-6);
         assert_eq!(ranked[0].cues.image, None);
     }
 
@@ -381,6 +511,37 @@ mod tests {
         for id in ["bird", "language"] {
             assert_eq!(score(&all, id), score(&fewer, id));
         }
+    }
+
+    #[test]
+    fn weights_of_all_cues_rank_as_their_sum() {
+        let kb = kb();
+        let weights = [0.5, 1.0, 0.25, 0.0, 2.0, 0.0, 0.0, 1.0, 3.0];
+        let scorer = PrototypeScorer::new(ScorerConfig::of_weights(weights), &kb);
+        let post = about_the_language();
+        let text = "a post of swift 1";
+        let total: f32 = weights.iter().sum();
+        let all = scorer.all_cues(&kb, &post, text, "swift", &[0, 1, 2], None);
+        let (ranked, _) = scorer.rank(&kb, &post, text, "swift", &[0, 1, 2], None);
+        for (cues, id) in all.iter().zip(["bird", "language", "singer"]) {
+            let sum: f32 = cues.iter().zip(weights).map(|(cue, w)| cue * w).sum();
+            let score = ranked.iter().find(|c| c.entity == id).unwrap().score;
+            assert!((sum / total - score).abs() < 1e-6, "{id}: {sum} {score}");
+        }
+    }
+
+    #[test]
+    fn an_owner_without_its_only_post_is_left_with_its_profile() {
+        let kb = kb();
+        let scorer = PrototypeScorer::new(ScorerConfig::default(), &kb);
+        let cues = |without| {
+            let post = about_the_language();
+            scorer.all_cues(&kb, &post, "post of 1", "swift", &[0, 1], without)
+        };
+        let (with, without) = (cues(None), cues(Some(1)));
+        assert_eq!(with[0], without[0], "the others keep all their posts");
+        assert_eq!(without[1][1], scorer.stranger.image.unwrap());
+        assert!(without[1][7] < with[1][7], "{without:?} {with:?}");
     }
 
     #[test]

@@ -6,12 +6,11 @@ use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use serde_json::json;
 use shared_model::data::{Candidate, Post, Ranking};
-use shared_model::kb::Pooled;
 use shared_model::linker::Linker;
 
-use crate::dataset::{CandidatePolicy, Dataset, pictures};
+use crate::dataset::Dataset;
 use crate::device::DeviceArg;
-use crate::files::progress;
+use crate::mentions::{self, EncodedMention};
 use crate::prototypes::build;
 use crate::run::{EncoderOrigin, Prototyping, open_run};
 use crate::{EvalArgs, run};
@@ -74,12 +73,7 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
         (None, None) => unreachable!("clap requires one of them"),
     };
     let model = origin.load(&device)?;
-    let kb = build(
-        &dataset,
-        &model.encoders,
-        prototyping.k,
-        prototyping.selection,
-    )?;
+    let kb = build(&dataset, &model.encoders, prototyping)?;
     let linker = Linker::new(model.encoders, kb, model.scorer, model.calibration);
 
     let golds: Vec<&Post> = posts.iter().filter(|post| post.entity.is_some()).collect();
@@ -88,16 +82,13 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
         "{}: no mention of this split has an entity",
         dataset.folder.display()
     );
-    let bar = progress(golds.len(), "mentions");
-    let mut outcomes = Vec::with_capacity(golds.len());
-    for post in &golds {
-        outcomes.push(
-            outcome(&linker, &dataset, post, policy, &trained)
-                .with_context(|| format!("{:?}", post.id))?,
-        );
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
+    let mentions = mentions::encode(&dataset, &golds, policy, &linker.kb, &linker.encoders)?;
+    let outcomes = mentions
+        .iter()
+        .map(|mention| {
+            outcome(&linker, mention, &trained).with_context(|| format!("{:?}", mention.post.id))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
 
     let part = |seen: bool| {
         Metrics::of(
@@ -131,40 +122,17 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
 
 fn outcome(
     linker: &Linker,
-    dataset: &Dataset,
-    post: &Post,
-    policy: CandidatePolicy,
+    mention: &EncodedMention,
     trained: &HashSet<String>,
 ) -> anyhow::Result<Outcome> {
-    let mention = post.mention.context("the row has no mention")?;
+    let post = mention.post;
     let gold = post.entity.as_deref().context("the row has no entity")?;
-    let surface = mention.surface(&post.text)?;
-    let candidates: Vec<usize> = match (policy, &post.candidates) {
-        (CandidatePolicy::Given, Some(ids)) => ids
-            .iter()
-            .map(|id| {
-                linker
-                    .kb
-                    .position(id)
-                    .with_context(|| format!("no entity {id:?}"))
-            })
-            .collect::<anyhow::Result<_>>()?,
-        (CandidatePolicy::Given, None) => linker.aliases.candidates(surface),
-        (CandidatePolicy::Fuzzy100, _) => linker.aliases.nearest(surface, 100),
-        (CandidatePolicy::FullKb, _) => (0..linker.kb.text.entities.len()).collect(),
-    };
-    let images = pictures(&dataset.folder, &post.images)?
-        .iter()
-        .map(|picture| pollster::block_on(linker.encoders.image(picture)))
-        .collect::<Result<Vec<_>, _>>()?;
-    let encoded = linker
-        .encoders
-        .tokenizer
-        .encode(&post.text, Some(mention))?;
-    let text = pollster::block_on(linker.encoders.texts(&[encoded]))?
-        .into_iter()
-        .next();
-    let ranking = linker.rank(&Pooled::of(text, &images), &post.text, mention, &candidates)?;
+    let ranking = linker.rank(
+        &mention.pooled,
+        &post.text,
+        mention.mention,
+        &mention.candidates,
+    )?;
     let listed = ranking
         .candidates
         .iter()

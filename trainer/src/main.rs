@@ -10,9 +10,12 @@ mod evaluate;
 mod export;
 mod features;
 mod files;
+mod fit;
 mod link;
+mod mentions;
 mod prototypes;
 mod run;
+mod train;
 mod weights;
 
 use std::path::PathBuf;
@@ -21,6 +24,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shared_model::data::Mention;
 use shared_model::pack::Precision;
+use shared_model::prototype::Selection;
 
 use crate::device::DeviceArg;
 use crate::run::EncoderOrigin;
@@ -51,6 +55,8 @@ enum Command {
     Features(FeaturesArgs),
     /// Encode a dataset's timelines and choose each entity's prototypes.
     Prototypes(PrototypesArgs),
+    /// Fit the scorer on datasets' train mentions.
+    Train(TrainArgs),
     /// Write the encoders' tokens of a post to a safetensors file.
     Embed(EmbedArgs),
     /// Link the mentions of posts.
@@ -124,12 +130,44 @@ struct PrototypesArgs {
     run: PathBuf,
     #[command(flatten)]
     encoders: EncoderArgs,
+    #[command(flatten)]
+    choice: ChoiceArgs,
+}
+
+#[derive(Args)]
+struct TrainArgs {
+    /// Dataset folders with train mentions; each weighs the same, and the run keeps the first one's knowledge base.
+    #[arg(required = true)]
+    datasets: Vec<PathBuf>,
+    /// The run folder to write.
+    #[arg(long)]
+    run: PathBuf,
+    #[command(flatten)]
+    encoders: EncoderArgs,
+    #[command(flatten)]
+    choice: ChoiceArgs,
+}
+
+#[derive(Args)]
+struct ChoiceArgs {
     /// Prototypes a modality.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     k: u32,
     /// How they are chosen.
     #[arg(long, value_enum, default_value = "pagerank")]
     select: SelectArg,
+}
+
+impl ChoiceArgs {
+    fn prototyping(&self) -> run::Prototyping {
+        run::Prototyping {
+            k: self.k as usize,
+            selection: match self.select {
+                SelectArg::Pagerank => Selection::Pagerank,
+                SelectArg::Random => Selection::Random { seed: 0 },
+            },
+        }
+    }
 }
 
 #[derive(Args)]
@@ -274,6 +312,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
             features::features(&args.dataset, &origin, share, device)
         }
         Command::Prototypes(args) => prototypes::prototypes(args, device),
+        Command::Train(args) => train::train(args, device, cli.json),
         Command::Embed(args) => embed::embed(args, device),
         Command::Link(args) => {
             link::link(&args.bundle, &args.input, args.output.as_deref(), device)

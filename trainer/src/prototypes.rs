@@ -10,18 +10,18 @@ use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use serde::Deserialize;
 use shared_model::bundle::Licence;
-use shared_model::data::MAX_IMAGES;
+use shared_model::data::{MAX_IMAGES, TimelinePost};
 use shared_model::kb::{KbPost, KbText, KnowledgeBase, Pooled};
 use shared_model::linker::Encoders;
 use shared_model::pack::{Precision, write};
-use shared_model::prototype::Selection;
 use shared_model::resize::{Filter, resize};
+use shared_model::scorer::{Calibration, ScorerConfig};
 
+use crate::PrototypesArgs;
 use crate::dataset::{Dataset, picture, pictures};
 use crate::device::DeviceArg;
 use crate::files::{self, progress, read_jsonl};
-use crate::run::{EncoderOrigin, Example, FORMAT, Run};
-use crate::{PrototypesArgs, SelectArg};
+use crate::run::{EncoderOrigin, Example, FORMAT, Prototyping, Run};
 
 /// The longer side of a thumbnail.
 const THUMB: u32 = 192;
@@ -33,28 +33,48 @@ pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Res
     let dataset = Dataset::open(&args.dataset)?;
     let origin = EncoderOrigin::of(args.encoders)?;
     let model = origin.load(&device.open()?)?;
-    let selection = match args.select {
-        SelectArg::Pagerank => Selection::Pagerank,
-        SelectArg::Random => Selection::Random { seed: 0 },
+    let kb = build(&dataset, &model.encoders, args.choice.prototyping())?;
+    let run = Fitted {
+        encoders: origin,
+        scorer: model.scorer,
+        calibration: model.calibration,
     };
-    let mut kb = build(&dataset, &model.encoders, args.k as usize, selection)?;
+    write_run(dataset, kb, run, &args.run)
+}
 
+/// What a run says of its model.
+pub(crate) struct Fitted {
+    /// Where the encoders are.
+    pub(crate) encoders: EncoderOrigin,
+    /// Weights of the cues.
+    pub(crate) scorer: ScorerConfig,
+    /// Fitted temperature and NIL logit.
+    pub(crate) calibration: Option<Calibration>,
+}
+
+/// Writes the run folder of a dataset's knowledge base.
+pub(crate) fn write_run(
+    dataset: Dataset,
+    mut kb: KnowledgeBase,
+    fitted: Fitted,
+    folder: &Path,
+) -> anyhow::Result<()> {
     let examples = examples(&dataset)?;
-    let mut pictures = thumbnails(&dataset.folder, &mut kb.text.posts, &args.run)?;
+    let mut pictures = thumbnails(&dataset.folder, &mut kb.text.posts, folder)?;
     let n_thumbs = pictures.len();
     for path in examples.iter().flat_map(|example| &example.images) {
         let copy = format!("examples/{}", file_name(path));
         files::write(
-            &args.run.join(&copy),
+            &folder.join(&copy),
             &files::read(&dataset.folder.join(path))?,
         )?;
         pictures.insert(copy, path.clone());
     }
     let credits = credits(&dataset, &pictures)?;
 
-    files::write_json(&args.run.join("kb.json"), &kb.text)?;
+    files::write_json(&folder.join("kb.json"), &kb.text)?;
     files::write(
-        &args.run.join("kb.bpk"),
+        &folder.join("kb.bpk"),
         &write(kb.entries(), &[], Precision::F16)?,
     )?;
     let run = Run {
@@ -62,9 +82,9 @@ pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Res
         name: dataset.info.name,
         licence: dataset.info.licence,
         source: dataset.info.source,
-        encoders: origin,
-        scorer: model.scorer,
-        calibration: model.calibration,
+        encoders: fitted.encoders,
+        scorer: fitted.scorer,
+        calibration: fitted.calibration,
         examples: examples
             .into_iter()
             .map(|mut example| {
@@ -77,12 +97,12 @@ pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Res
             .collect(),
         credits,
     };
-    files::write_json(&args.run.join("run.json"), &run)?;
+    files::write_json(&folder.join("run.json"), &run)?;
     eprintln!(
         "{} entities, {} posts, {n_thumbs} pictures -> {}",
         kb.text.entities.len(),
         kb.text.posts.len(),
-        args.run.display()
+        folder.display()
     );
     Ok(())
 }
@@ -91,8 +111,7 @@ pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Res
 pub(crate) fn build(
     dataset: &Dataset,
     encoders: &Encoders,
-    k: usize,
-    selection: Selection,
+    Prototyping { k, selection }: Prototyping,
 ) -> anyhow::Result<KnowledgeBase> {
     ensure!(
         !dataset.entities.is_empty(),
@@ -100,17 +119,14 @@ pub(crate) fn build(
         dataset.folder.display()
     );
     let positions = dataset.positions();
-    let mut posts: Vec<KbPost> = dataset
-        .timeline
-        .iter()
+    let mut posts: Vec<KbPost> = timeline(dataset)
+        .into_iter()
         .map(|post| KbPost {
             entity: positions[post.entity.as_str()],
             text: post.text.clone(),
             images: post.images.clone(),
         })
         .collect();
-    // One entity's posts stand together, in the order of the file.
-    posts.sort_by_key(|post| post.entity);
 
     let profiles: Vec<String> = dataset
         .entities
@@ -158,6 +174,14 @@ pub(crate) fn build(
         selection,
     };
     Ok(KnowledgeBase::new(text, pooled, texts))
+}
+
+/// The timelines as a knowledge base has them: one entity's posts together, in the order of the file.
+pub(crate) fn timeline(dataset: &Dataset) -> Vec<&TimelinePost> {
+    let positions = dataset.positions();
+    let mut posts: Vec<&TimelinePost> = dataset.timeline.iter().collect();
+    posts.sort_by_key(|post| positions[post.entity.as_str()]);
+    posts
 }
 
 fn texts(encoders: &Encoders, texts: Vec<&str>) -> anyhow::Result<Vec<Vec<f32>>> {

@@ -1,0 +1,115 @@
+//! A dataset's mentions as the scorer takes them: encoded, with their candidates.
+
+use std::collections::HashMap;
+
+use anyhow::Context as _;
+use shared_model::aliases::AliasIndex;
+use shared_model::data::{Mention, Post};
+use shared_model::kb::{KnowledgeBase, Pooled};
+use shared_model::linker::Encoders;
+
+use crate::dataset::{CandidatePolicy, Dataset, pictures};
+use crate::files::progress;
+
+/// Texts encoded at once.
+const BATCH: usize = 16;
+
+/// A row with a mention.
+pub(crate) struct EncodedMention<'a> {
+    /// The row.
+    pub(crate) post: &'a Post,
+    /// Its mention.
+    pub(crate) mention: Mention,
+    /// The mention's characters.
+    pub(crate) surface: &'a str,
+    /// The post's vectors.
+    pub(crate) pooled: Pooled,
+    /// Positions in the knowledge base.
+    pub(crate) candidates: Vec<usize>,
+}
+
+/// Finds the candidates of rows, then encodes the rows.
+///
+/// # Errors
+///
+/// Of a row without a mention, with an unknown candidate or an unreadable picture: its id.
+pub(crate) fn encode<'a>(
+    dataset: &Dataset,
+    posts: &[&'a Post],
+    policy: CandidatePolicy,
+    kb: &KnowledgeBase,
+    encoders: &Encoders,
+) -> anyhow::Result<Vec<EncodedMention<'a>>> {
+    let aliases = AliasIndex::new(&kb.text.entities);
+    let positions = dataset.positions();
+    let mut mentions = Vec::with_capacity(posts.len());
+    for post in posts {
+        let mention = || {
+            let mention = post.mention.context("the row has no mention")?;
+            Ok(EncodedMention {
+                post,
+                mention,
+                surface: mention.surface(&post.text)?,
+                pooled: Pooled::default(),
+                candidates: Vec::new(),
+            })
+        };
+        let mention: anyhow::Result<EncodedMention<'a>> = mention();
+        mentions.push(mention.with_context(|| format!("{:?}", post.id))?);
+    }
+
+    let bar = progress(mentions.len(), "candidates");
+    for mention in &mut mentions {
+        mention.candidates = candidates(mention, policy, &aliases, &positions)
+            .with_context(|| format!("{:?}", mention.post.id))?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+
+    // Texts of like length together: less padding.
+    let mut order: Vec<usize> = (0..mentions.len()).collect();
+    order.sort_by_key(|&i| mentions[i].post.text.len());
+    let bar = progress(mentions.len(), "mentions");
+    for batch in order.chunks(BATCH) {
+        let encoded = batch
+            .iter()
+            .map(|&i| {
+                let EncodedMention { post, mention, .. } = &mentions[i];
+                encoders.tokenizer.encode(&post.text, Some(*mention))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let texts = pollster::block_on(encoders.texts(&encoded))?;
+        for (&i, text) in batch.iter().zip(texts) {
+            let post = mentions[i].post;
+            let images = pictures(&dataset.folder, &post.images)
+                .with_context(|| format!("{:?}", post.id))?
+                .iter()
+                .map(|picture| pollster::block_on(encoders.image(picture)))
+                .collect::<Result<Vec<_>, _>>()?;
+            mentions[i].pooled = Pooled::of(Some(text), &images);
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(mentions)
+}
+
+fn candidates(
+    mention: &EncodedMention,
+    policy: CandidatePolicy,
+    aliases: &AliasIndex,
+    positions: &HashMap<&str, usize>,
+) -> anyhow::Result<Vec<usize>> {
+    Ok(match (policy, &mention.post.candidates) {
+        (CandidatePolicy::Given, Some(ids)) => ids
+            .iter()
+            .map(|id| {
+                let position = positions.get(id.as_str()).copied();
+                position.with_context(|| format!("no entity {id:?}"))
+            })
+            .collect::<anyhow::Result<_>>()?,
+        (CandidatePolicy::Given, None) => aliases.candidates(mention.surface),
+        (CandidatePolicy::Fuzzy100, _) => aliases.nearest(mention.surface, 100),
+        (CandidatePolicy::FullKb, _) => (0..positions.len()).collect(),
+    })
+}
