@@ -251,6 +251,36 @@ fn features_resume_share_out_and_agree_with_the_prototypes() {
     check_same(&a, &b);
 }
 
+/// A cached vector differs from a fresh one by the batch that it was encoded in, not by its storage.
+#[test]
+fn a_cache_changes_no_figure_and_damage_to_it_is_named() {
+    let dir = Dir::new_in(shared());
+    dataset(&dir.path("data"));
+    let eval = || dir.imn("eval data --run ../run --json");
+    let metrics = || -> serde_json::Value { serde_json::from_str(&eval().ok()).unwrap() };
+    let fresh = metrics();
+    let weights = weights();
+    let features = format!("features data --weights {}", weights.display());
+    dir.imn(&features).ok();
+    let cached = metrics();
+    for key in ["n", "p@1", "r@3", "mrr"] {
+        assert_eq!(fresh[key], cached[key], "{key}");
+    }
+    let ece = |metrics: &serde_json::Value| metrics["ece"].as_f64().unwrap();
+    assert!((ece(&fresh) - ece(&cached)).abs() < 1e-2);
+
+    let folder = fs::read_dir(dir.path("data/features")).unwrap().next();
+    for entry in fs::read_dir(folder.unwrap().unwrap().path()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.starts_with("text-") && name.ends_with(".bpk") {
+            let bytes = fs::read(&path).unwrap();
+            fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        }
+    }
+    eval().refused(&["text-", ".bpk"]);
+}
+
 #[test]
 fn a_mention_is_linked_by_its_text() {
     let answers = link(TEST);

@@ -10,6 +10,7 @@ use shared_model::linker::Linker;
 
 use crate::dataset::Dataset;
 use crate::device::DeviceArg;
+use crate::features::Features;
 use crate::mentions::{self, EncodedMention};
 use crate::prototypes::build;
 use crate::run::{EncoderOrigin, Prototyping, open_run};
@@ -73,8 +74,8 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
         (None, None) => unreachable!("clap requires one of them"),
     };
     let model = origin.load(&device)?;
-    let kb = build(&dataset, &model.encoders, prototyping)?;
-    let linker = Linker::new(model.encoders, kb, model.scorer, model.calibration);
+    let features = Features::open(&dataset, &model.encoders, &origin.fingerprint()?)?;
+    let kb = build(&dataset, &model.encoders, &features, prototyping)?;
 
     let golds: Vec<&Post> = posts.iter().filter(|post| post.entity.is_some()).collect();
     ensure!(
@@ -82,7 +83,9 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
         "{}: no mention of this split has an entity",
         dataset.folder.display()
     );
-    let mentions = mentions::encode(&dataset, &golds, policy, &linker.kb, &linker.encoders)?;
+    let mentions = mentions::encode(&dataset, &golds, policy, &kb, &model.encoders, &features)?;
+    drop(features);
+    let linker = Linker::new(model.encoders, kb, model.scorer, model.calibration);
     let outcomes = mentions
         .iter()
         .map(|mention| {

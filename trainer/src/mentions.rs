@@ -8,11 +8,9 @@ use shared_model::data::{Mention, Post};
 use shared_model::kb::{KnowledgeBase, Pooled};
 use shared_model::linker::Encoders;
 
-use crate::dataset::{CandidatePolicy, Dataset, pictures};
+use crate::dataset::{CandidatePolicy, Dataset};
+use crate::features::{Features, Source};
 use crate::files::progress;
-
-/// Texts encoded at once.
-const BATCH: usize = 16;
 
 /// A row with a mention.
 pub(crate) struct EncodedMention<'a> {
@@ -39,6 +37,7 @@ pub(crate) fn encode<'a>(
     policy: CandidatePolicy,
     kb: &KnowledgeBase,
     encoders: &Encoders,
+    features: &Features,
 ) -> anyhow::Result<Vec<EncodedMention<'a>>> {
     let aliases = AliasIndex::new(&kb.text.entities);
     let positions = dataset.positions();
@@ -66,31 +65,18 @@ pub(crate) fn encode<'a>(
     }
     bar.finish_and_clear();
 
-    // Texts of like length together: less padding.
-    let mut order: Vec<usize> = (0..mentions.len()).collect();
-    order.sort_by_key(|&i| mentions[i].post.text.len());
-    let bar = progress(mentions.len(), "mentions");
-    for batch in order.chunks(BATCH) {
-        let encoded = batch
-            .iter()
-            .map(|&i| {
-                let EncodedMention { post, mention, .. } = &mentions[i];
-                encoders.tokenizer.encode(&post.text, Some(*mention))
+    let sources = mentions
+        .iter()
+        .map(|EncodedMention { post, mention, .. }| {
+            Ok(Source {
+                text: Some(encoders.tokenizer.encode(&post.text, Some(*mention))?),
+                images: &post.images,
             })
-            .collect::<Result<Vec<_>, _>>()?;
-        let texts = pollster::block_on(encoders.texts(&encoded))?;
-        for (&i, text) in batch.iter().zip(texts) {
-            let post = mentions[i].post;
-            let images = pictures(&dataset.folder, &post.images)
-                .with_context(|| format!("{:?}", post.id))?
-                .iter()
-                .map(|picture| pollster::block_on(encoders.image(picture)))
-                .collect::<Result<Vec<_>, _>>()?;
-            mentions[i].pooled = Pooled::of(Some(text), &images);
-            bar.inc(1);
-        }
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    for (mention, pooled) in mentions.iter_mut().zip(features.pooled(&sources)?) {
+        mention.pooled = pooled;
     }
-    bar.finish_and_clear();
     Ok(mentions)
 }
 

@@ -11,29 +11,34 @@ use image::codecs::jpeg::JpegEncoder;
 use serde::Deserialize;
 use shared_model::bundle::Licence;
 use shared_model::data::{MAX_IMAGES, TimelinePost};
-use shared_model::kb::{KbPost, KbText, KnowledgeBase, Pooled};
+use shared_model::kb::{KbPost, KbText, KnowledgeBase};
 use shared_model::linker::Encoders;
 use shared_model::pack::{Precision, write};
 use shared_model::resize::{Filter, resize};
 use shared_model::scorer::{Calibration, ScorerConfig};
 
 use crate::PrototypesArgs;
-use crate::dataset::{Dataset, picture, pictures};
+use crate::dataset::{Dataset, picture};
 use crate::device::DeviceArg;
-use crate::files::{self, progress, read_jsonl};
+use crate::features::{Features, Source};
+use crate::files::{self, read_jsonl};
 use crate::run::{EncoderOrigin, Example, FORMAT, Prototyping, Run};
 
 /// The longer side of a thumbnail.
 const THUMB: u32 = 192;
-/// Texts encoded at once.
-const BATCH: usize = 16;
 
 /// Writes the run folder.
 pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Result<()> {
     let dataset = Dataset::open(&args.dataset)?;
     let origin = EncoderOrigin::of(args.encoders)?;
     let model = origin.load(&device.open()?)?;
-    let kb = build(&dataset, &model.encoders, args.choice.prototyping())?;
+    let features = Features::open(&dataset, &model.encoders, &origin.fingerprint()?)?;
+    let kb = build(
+        &dataset,
+        &model.encoders,
+        &features,
+        args.choice.prototyping(),
+    )?;
     let run = Fitted {
         encoders: origin,
         scorer: model.scorer,
@@ -111,6 +116,7 @@ pub(crate) fn write_run(
 pub(crate) fn build(
     dataset: &Dataset,
     encoders: &Encoders,
+    features: &Features,
     Prototyping { k, selection }: Prototyping,
 ) -> anyhow::Result<KnowledgeBase> {
     ensure!(
@@ -133,38 +139,30 @@ pub(crate) fn build(
         .iter()
         .map(shared_model::data::Entity::profile)
         .collect();
-    let written = posts
-        .iter()
-        .map(|post| post.text.as_str())
-        .filter(|text| !text.is_empty());
-    let mut texts = texts(
-        encoders,
-        profiles.iter().map(String::as_str).chain(written).collect(),
-    )?;
-    let mut written = texts.split_off(profiles.len()).into_iter();
-
-    let bar = progress(
-        posts.iter().filter(|post| !post.images.is_empty()).count(),
-        "pictures",
-    );
-    let mut pooled = Vec::with_capacity(posts.len());
+    let encode = |text: &str| encoders.tokenizer.encode(text, None);
+    let profiles = profiles.iter().map(|profile| {
+        Ok(Source {
+            text: Some(encode(profile)?),
+            images: &[],
+        })
+    });
+    let timeline = posts.iter().map(|post| {
+        let text = (!post.text.is_empty()).then(|| encode(&post.text));
+        Ok(Source {
+            text: text.transpose()?,
+            images: &post.images,
+        })
+    });
+    let sources: Vec<Source> = profiles.chain(timeline).collect::<anyhow::Result<_>>()?;
+    let mut pooled = features.pooled(&sources)?;
+    let timeline = pooled.split_off(dataset.entities.len());
+    let profiles = pooled
+        .into_iter()
+        .filter_map(|profile| profile.text)
+        .collect();
     for post in &mut posts {
-        let mut images = Vec::new();
-        if !post.images.is_empty() {
-            for picture in pictures(&dataset.folder, &post.images)? {
-                images.push(pollster::block_on(encoders.image(&picture))?);
-            }
-            post.images.truncate(MAX_IMAGES);
-            bar.inc(1);
-        }
-        let text = if post.text.is_empty() {
-            None
-        } else {
-            written.next()
-        };
-        pooled.push(Pooled::of(text, &images));
+        post.images.truncate(MAX_IMAGES);
     }
-    bar.finish_and_clear();
 
     let text = KbText {
         entities: dataset.entities.clone(),
@@ -173,7 +171,7 @@ pub(crate) fn build(
         k,
         selection,
     };
-    Ok(KnowledgeBase::new(text, pooled, texts))
+    Ok(KnowledgeBase::new(text, timeline, profiles))
 }
 
 /// The timelines as a knowledge base has them: one entity's posts together, in the order of the file.
@@ -182,21 +180,6 @@ pub(crate) fn timeline(dataset: &Dataset) -> Vec<&TimelinePost> {
     let mut posts: Vec<&TimelinePost> = dataset.timeline.iter().collect();
     posts.sort_by_key(|post| positions[post.entity.as_str()]);
     posts
-}
-
-fn texts(encoders: &Encoders, texts: Vec<&str>) -> anyhow::Result<Vec<Vec<f32>>> {
-    let bar = progress(texts.len(), "texts");
-    let mut vectors = Vec::with_capacity(texts.len());
-    for batch in texts.chunks(BATCH) {
-        let encoded = batch
-            .iter()
-            .map(|text| encoders.tokenizer.encode(text, None))
-            .collect::<Result<Vec<_>, _>>()?;
-        vectors.extend(pollster::block_on(encoders.texts(&encoded))?);
-        bar.inc(batch.len() as u64);
-    }
-    bar.finish_and_clear();
-    Ok(vectors)
 }
 
 /// Writes `thumbs/` anew and points the posts to it; a picture that stands twice is written once. Returns each thumbnail's original.

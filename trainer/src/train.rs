@@ -12,6 +12,7 @@ use shared_model::scorer::{Calibration, PrototypeScorer, ScorerConfig};
 use crate::TrainArgs;
 use crate::dataset::{Dataset, Split};
 use crate::device::DeviceArg;
+use crate::features::Features;
 use crate::fit::{self, Row, Scored};
 use crate::mentions::{self, EncodedMention};
 use crate::prototypes::{Fitted, build, timeline, write_run};
@@ -57,12 +58,19 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     let origin = EncoderOrigin::of(args.encoders)?;
     let model = origin.load(&device.open()?)?;
 
+    let fingerprint = origin.fingerprint()?;
     let mut worlds = Vec::new();
     let mut left_out = 0;
     for dataset in &datasets {
         let posts = dataset.posts(Split::Train)?;
-        let kb = build(dataset, &model.encoders, args.choice.prototyping())?;
-        let rows = rows(dataset, &posts, &kb, &model.encoders)?;
+        let features = Features::open(dataset, &model.encoders, &fingerprint)?;
+        let kb = build(
+            dataset,
+            &model.encoders,
+            &features,
+            args.choice.prototyping(),
+        )?;
+        let rows = rows(dataset, &posts, &kb, &model.encoders, &features)?;
         left_out += posts.len() - rows.len();
         ensure!(
             rows.iter().any(|row| !row.is_nil && !row.validation),
@@ -167,6 +175,7 @@ fn rows(
     posts: &[Post],
     kb: &KnowledgeBase,
     encoders: &Encoders,
+    features: &Features,
 ) -> anyhow::Result<Vec<TrainRow>> {
     let own: HashMap<&str, usize> = timeline(dataset)
         .into_iter()
@@ -177,7 +186,7 @@ fn rows(
     let policy = dataset.info.candidate_policy;
     let scorer = PrototypeScorer::new(ScorerConfig::default(), kb);
     let posts: Vec<&Post> = posts.iter().collect();
-    let mentions = mentions::encode(dataset, &posts, policy, kb, encoders)?;
+    let mentions = mentions::encode(dataset, &posts, policy, kb, encoders, features)?;
     let row = |mention: EncodedMention| {
         let post = mention.post;
         let gold = match &post.entity {

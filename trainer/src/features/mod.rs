@@ -3,8 +3,10 @@
 //! The cache lies in the dataset folder, below a name that is the hash of the encoders.
 //! A shard holds [`CHUNK`] texts or pictures and is named by the hash of their content: work that was interrupted goes on with the shards that are missing, and a changed picture changes one shard.
 
+mod cache;
+
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use half::f16;
 use sha2::{Digest as _, Sha256};
@@ -13,6 +15,8 @@ use shared_model::data::{MAX_IMAGES, Post};
 use shared_model::linker::{Encoders, read as read_tensor};
 use shared_model::pack::{Entry, Precision, write};
 use shared_model::tokenizer::Encoded;
+
+pub(crate) use cache::{Features, Source};
 
 use crate::dataset::{Dataset, Split, picture_of};
 use crate::device::DeviceArg;
@@ -49,7 +53,7 @@ pub(crate) fn features(
 ) -> anyhow::Result<()> {
     let dataset = Dataset::open(dataset)?;
     let encoders = origin.load(&device.open()?)?.encoders;
-    let folder = dataset.folder.join("features").join(origin.fingerprint()?);
+    let folder = folder(&dataset, &origin.fingerprint()?);
     let work = Work::of(&dataset, &encoders)?;
 
     let bar = files::progress(work.texts.len(), "texts");
@@ -89,6 +93,10 @@ pub(crate) fn features(
         folder.display()
     );
     Ok(())
+}
+
+fn folder(dataset: &Dataset, fingerprint: &str) -> PathBuf {
+    dataset.folder.join("features").join(fingerprint)
 }
 
 /// Everything of a dataset that is encoded, each once, in the order of its files.
