@@ -48,7 +48,7 @@ enum Command {
     /// Get the encoders' weights.
     #[command(subcommand)]
     Weights(WeightsCommand),
-    /// Look at datasets.
+    /// Import datasets and look at them.
     #[command(subcommand)]
     Data(DataCommand),
     /// Encode a dataset's texts and pictures once, for training and evaluation.
@@ -90,11 +90,30 @@ enum WeightsCommand {
 
 #[derive(Subcommand)]
 enum DataCommand {
+    /// Read a foreign dataset into a dataset folder; say what was repaired and dropped.
+    Import(ImportArgs),
     /// Count what is there, and name missing or corrupt pictures, dangling ids and bad spans.
     Check {
         /// A dataset folder.
         dataset: PathBuf,
     },
+}
+
+#[derive(Args)]
+struct ImportArgs {
+    /// The layout of the source.
+    #[arg(value_enum)]
+    format: dataset::Format,
+    /// The folder to read.
+    source: PathBuf,
+    /// The dataset folder to write.
+    destination: PathBuf,
+    /// Where pictures lie, if not below the source; they are never downloaded.
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// Keep all mentions of a text, not only the first.
+    #[arg(long)]
+    all_mentions: bool,
 }
 
 #[derive(Args)]
@@ -305,6 +324,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Weights(WeightsCommand::Import { kind, source, to }) => {
             weights::import(kind, &source, &to)
         }
+        Command::Data(DataCommand::Import(args)) => dataset::import(&args, cli.json),
         Command::Data(DataCommand::Check { dataset }) => dataset::check(&dataset, cli.json),
         Command::Features(args) => {
             let origin = EncoderOrigin::of(args.encoders)?;

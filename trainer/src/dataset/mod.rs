@@ -1,6 +1,7 @@
 //! The canonical dataset folder.
 
 mod check;
+mod import;
 mod staging;
 
 use std::collections::{HashMap, HashSet};
@@ -16,6 +17,7 @@ use shared_model::error::Error;
 use shared_model::tokenizer::MAX_CHARACTERS;
 
 pub(crate) use check::check;
+pub(crate) use import::{Format, import};
 
 use crate::files::{read, read_json, read_jsonl};
 
@@ -48,6 +50,19 @@ pub(crate) struct Info {
     pub(crate) candidate_policy: CandidatePolicy,
 }
 
+impl Info {
+    /// Of the format that this code writes.
+    fn new(name: &str, licence: &str, source: &str, candidate_policy: CandidatePolicy) -> Self {
+        Self {
+            format: FORMAT,
+            name: name.to_owned(),
+            licence: licence.to_owned(),
+            source: source.to_owned(),
+            candidate_policy,
+        }
+    }
+}
+
 /// Where a mention's candidates come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -74,7 +89,7 @@ impl CandidatePolicy {
 }
 
 /// A part of the mentions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Split {
     /// `train.jsonl`
     Train,

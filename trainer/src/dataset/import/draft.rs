@@ -1,0 +1,488 @@
+//! What all formats come to: entities, rows and timelines, with an account of what was repaired and dropped.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::path::Path;
+
+use anyhow::ensure;
+use serde::Serialize;
+use shared_model::bundle::is_inside;
+use shared_model::data::{Entity, Mention, Post, TimelinePost};
+
+use crate::dataset::staging::Staging;
+use crate::dataset::{CandidatePolicy, Info, Split, validate};
+use crate::files::{progress, read};
+
+/// An entity with this many train mentions has them as its timeline, where the format has no timelines.
+const TIMELINE: usize = 3;
+/// Examples that the report gives of each matter.
+const EXAMPLES: usize = 3;
+/// One in this many entities goes to dev, and one to test, where the format has no parts.
+const HELD_OUT: u32 = 10;
+
+/// A dataset in the making.
+pub(super) struct Draft {
+    info: Info,
+    entities: Vec<Entity>,
+    positions: HashMap<String, usize>,
+    timeline: Vec<TimelinePost>,
+    rows: Vec<(Split, Row)>,
+    matters: BTreeMap<&'static str, Matter>,
+}
+
+/// A text of the foreign dataset with one of its mentions.
+pub(super) struct Row {
+    /// Unique within its part.
+    pub(super) id: String,
+    /// Which mention of its text, from 0.
+    pub(super) number: usize,
+    /// The text.
+    pub(super) text: String,
+    /// The mention as it is written.
+    pub(super) surface: String,
+    /// Where the format says that it begins.
+    pub(super) start: Option<usize>,
+    /// Looked up under the source folder.
+    pub(super) images: Vec<String>,
+    /// The format's own list.
+    pub(super) candidates: Option<Vec<String>>,
+    /// `None` is NIL.
+    pub(super) entity: Option<String>,
+}
+
+/// Something that happened to rows, entities or pictures.
+#[derive(Debug, Default, Serialize)]
+struct Matter {
+    n: usize,
+    examples: Vec<String>,
+}
+
+/// What an import came to.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    entities: usize,
+    timeline_posts: usize,
+    mentions: BTreeMap<&'static str, usize>,
+    nil_mentions: usize,
+    pictures: usize,
+    matters: BTreeMap<&'static str, Matter>,
+}
+
+impl Draft {
+    pub(super) fn new(
+        name: &str,
+        licence: &str,
+        source: &str,
+        candidate_policy: CandidatePolicy,
+    ) -> Self {
+        Self {
+            info: Info::new(name, licence, source, candidate_policy),
+            entities: Vec::new(),
+            positions: HashMap::new(),
+            timeline: Vec::new(),
+            rows: Vec::new(),
+            matters: BTreeMap::new(),
+        }
+    }
+
+    /// Adds an entity unless it is there; one without a name is dropped. A name in front of a parenthesis is an alias.
+    pub(super) fn entity(&mut self, id: &str, name: &str, description: &str) {
+        if self.positions.contains_key(id) {
+            return;
+        }
+        let name = name.trim();
+        if name.is_empty() {
+            self.matter("entity without a name, dropped", id);
+            return;
+        }
+        let plain = name.split(" (").next().unwrap_or_default();
+        let aliases = if plain.is_empty() || plain == name {
+            Vec::new()
+        } else {
+            vec![plain.to_owned()]
+        };
+        self.positions.insert(id.to_owned(), self.entities.len());
+        self.entities.push(Entity {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            aliases,
+            description: description.trim().to_owned(),
+        });
+    }
+
+    /// Adds a name to an entity that is there.
+    pub(super) fn alias(&mut self, id: &str, alias: &str) {
+        if let Some(&position) = self.positions.get(id) {
+            let entity = &mut self.entities[position];
+            if entity.names().all(|name| name != alias) {
+                entity.aliases.push(alias.to_owned());
+            }
+        }
+    }
+
+    /// Whether the entity is there.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.positions.contains_key(id)
+    }
+
+    /// Adds a post to an entity's timeline.
+    pub(super) fn timeline_post(&mut self, entity: &str, text: &str, images: Vec<String>) {
+        if !self.knows(entity) {
+            self.matter("timeline post of no entity, dropped", entity);
+        } else if text.trim().is_empty() && images.is_empty() {
+            self.matter("empty timeline post, dropped", entity);
+        } else {
+            self.timeline.push(TimelinePost {
+                entity: entity.to_owned(),
+                text: text.to_owned(),
+                images,
+                id: None,
+            });
+        }
+    }
+
+    /// Adds a row.
+    pub(super) fn row(&mut self, split: Split, row: Row) {
+        self.rows.push((split, row));
+    }
+
+    /// Adds a row to the part that its entity falls into, for formats without parts: all rows of an entity together.
+    pub(super) fn row_of_no_part(&mut self, row: Row) {
+        let id = row.entity.as_deref().unwrap_or(&row.id);
+        // FNV-1a: the same on every platform.
+        let hash = id.bytes().fold(0x811C_9DC5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        let split = match (hash >> 8) % HELD_OUT {
+            0 => Split::Test,
+            1 => Split::Dev,
+            _ => Split::Train,
+        };
+        self.matter(
+            "row of no part, put into one by its entity",
+            &row.id.clone(),
+        );
+        self.row(split, row);
+    }
+
+    /// Gives every row the candidates of its mention.
+    pub(super) fn give_candidates(&mut self, by_mention: &HashMap<String, Vec<String>>) {
+        for (_, row) in &mut self.rows {
+            row.candidates = by_mention.get(&row.surface).cloned();
+        }
+    }
+
+    /// Counts something that the report names.
+    pub(super) fn matter(&mut self, what: &'static str, example: &str) {
+        let matter = self.matters.entry(what).or_default();
+        matter.n += 1;
+        if matter.examples.len() < EXAMPLES {
+            matter.examples.push(example.to_owned());
+        }
+    }
+
+    /// Leaves out all but the first mention of each text.
+    pub(super) fn keep_first_mentions(&mut self) {
+        let (first, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.rows)
+            .into_iter()
+            .partition(|(_, row)| row.number == 0);
+        self.rows = first;
+        for (_, row) in &others {
+            self.matter(
+                "further mention of its text, left out (--all-mentions keeps it)",
+                &row.id,
+            );
+        }
+    }
+
+    /// Writes the canonical folder. Nothing is written if there is an error.
+    pub(super) fn write(
+        mut self,
+        source: &Path,
+        images: Option<&Path>,
+        destination: &Path,
+    ) -> anyhow::Result<Report> {
+        let staging = Staging::new(destination)?;
+        let posts = self.posts();
+        ensure!(
+            posts.iter().any(|(_, posts)| !posts.is_empty()),
+            "{}: no row of it can be used{}",
+            source.display(),
+            self.matters
+                .iter()
+                .map(|(what, matter)| format!("; {what}: {}", matter.n))
+                .collect::<String>()
+        );
+        if self.timeline.is_empty() {
+            self.timeline = timelines(&posts);
+        }
+        let mut posts = posts;
+        let folders: Vec<&Path> = images.into_iter().chain([source]).collect();
+        let pictures = self.copy_pictures(&staging, &folders, &mut posts)?;
+        staging.info(&self.info)?;
+        staging.entities(&self.entities)?;
+        staging.timeline(&self.timeline)?;
+        for (split, posts) in &posts {
+            if !posts.is_empty() {
+                staging.posts(*split, posts)?;
+            }
+        }
+        staging.finish()?;
+        Ok(Report {
+            entities: self.entities.len(),
+            timeline_posts: self.timeline.len(),
+            nil_mentions: posts
+                .iter()
+                .flat_map(|(_, posts)| posts)
+                .filter(|post| post.entity.is_none())
+                .count(),
+            mentions: posts
+                .iter()
+                .map(|(split, posts)| (split.file(), posts.len()))
+                .collect(),
+            pictures,
+            matters: self.matters,
+        })
+    }
+
+    /// The rows as posts, part by part.
+    fn posts(&mut self) -> Vec<(Split, Vec<Post>)> {
+        let mut parts: Vec<(Split, Vec<Post>)> = Split::ALL.map(|split| (split, Vec::new())).into();
+        let mut ids = HashSet::new();
+        for (split, row) in std::mem::take(&mut self.rows) {
+            let id = row.id.clone();
+            if !ids.insert((split.file(), id.clone(), row.number)) {
+                self.matter("the id stands twice, second row dropped", &id);
+                continue;
+            }
+            let Some(mut post) = self.post(row) else {
+                continue;
+            };
+            let (_, posts) = parts
+                .iter_mut()
+                .find(|(part, _)| *part == split)
+                .expect("all parts are there");
+            if Some(&post.id) == post.entity.as_ref() {
+                self.matter("the id was the answer, given another", &id);
+                let name = split.file().trim_end_matches(".jsonl");
+                post.id = format!("{name}-{}", posts.len() + 1);
+            }
+            posts.push(post);
+        }
+        parts
+    }
+
+    /// A row as a post; `None` if it is of no use, which is counted.
+    fn post(&mut self, row: Row) -> Option<Post> {
+        let id = &row.id;
+        if let Some(entity) = row.entity.as_deref().filter(|entity| !self.knows(entity)) {
+            self.matter(
+                "its answer is no entity, dropped",
+                &format!("{id} ({entity})"),
+            );
+            return None;
+        }
+        let Some((mention, repaired)) = span(&row.text, &row.surface, row.start) else {
+            self.matter("its text does not hold the mention, dropped", id);
+            return None;
+        };
+        if repaired {
+            self.matter("the mention stood elsewhere than said, found", id);
+        }
+        let candidates = row.candidates.map(|candidates| {
+            let mut known: Vec<String> = Vec::new();
+            for candidate in candidates {
+                if !self.knows(&candidate) {
+                    self.matter("candidate is no entity, left out", &candidate);
+                } else if !known.contains(&candidate) {
+                    known.push(candidate);
+                }
+            }
+            known
+        });
+        let post = Post {
+            id: if row.number == 0 {
+                row.id.clone()
+            } else {
+                format!("{id}-{}", row.number)
+            },
+            text: row.text,
+            mention: Some(mention),
+            images: row.images,
+            candidates,
+            entity: row.entity,
+        };
+        let text_only = Post {
+            images: Vec::new(),
+            ..post.clone()
+        };
+        if validate(&text_only).is_err() {
+            self.matter("its text is too long, dropped", &row.id);
+            return None;
+        }
+        Some(post)
+    }
+
+    /// Copies the pictures that are there and points posts and timelines to the copies.
+    fn copy_pictures(
+        &mut self,
+        staging: &Staging,
+        folders: &[&Path],
+        posts: &mut [(Split, Vec<Post>)],
+    ) -> anyhow::Result<usize> {
+        let mut copies: HashMap<String, Option<String>> = HashMap::new();
+        let mut timeline = std::mem::take(&mut self.timeline);
+        let lists = posts
+            .iter_mut()
+            .flat_map(|(_, posts)| posts.iter_mut().map(|post| &mut post.images))
+            .chain(timeline.iter_mut().map(|post| &mut post.images))
+            .filter(|images| !images.is_empty())
+            .collect::<Vec<_>>();
+        let bar = progress(lists.len(), "pictures");
+        for images in lists {
+            for path in std::mem::take(images) {
+                if !copies.contains_key(&path) {
+                    let copy = self.copy_picture(staging, folders, &path)?;
+                    copies.insert(path.clone(), copy);
+                }
+                images.extend(copies[&path].clone());
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        timeline.retain(|post| !post.text.trim().is_empty() || !post.images.is_empty());
+        self.timeline = timeline;
+        Ok(copies.values().flatten().count())
+    }
+
+    fn copy_picture(
+        &mut self,
+        staging: &Staging,
+        folders: &[&Path],
+        path: &str,
+    ) -> anyhow::Result<Option<String>> {
+        if !is_inside(path) {
+            self.matter("picture path leaves the folder, left out", path);
+            return Ok(None);
+        }
+        let Some(file) = folders
+            .iter()
+            .map(|folder| folder.join(path))
+            .find(|file| file.is_file())
+        else {
+            self.matter("picture is not there, left out", path);
+            return Ok(None);
+        };
+        let copy = format!("images/{}", path.replace('/', "_"));
+        staging.picture(&copy, &read(&file)?)?;
+        Ok(Some(copy))
+    }
+}
+
+/// The train rows of entities that have several, as their timelines.
+fn timelines(posts: &[(Split, Vec<Post>)]) -> Vec<TimelinePost> {
+    let train = || {
+        let train = posts.iter().filter(|(split, _)| *split == Split::Train);
+        let posts = train.flat_map(|(_, posts)| posts);
+        posts.filter_map(|post| Some((post.entity.as_ref()?, post)))
+    };
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for (entity, _) in train() {
+        *counts.entry(entity).or_default() += 1;
+    }
+    train()
+        .filter(|(entity, _)| counts[entity.as_str()] >= TIMELINE)
+        .map(|(entity, post)| TimelinePost {
+            entity: entity.clone(),
+            text: post.text.clone(),
+            images: post.images.clone(),
+            id: Some(post.id.clone()),
+        })
+        .collect()
+}
+
+/// Where `surface` stands: at `start`, else as whole words, else anywhere, else without regard to case. Whether that is elsewhere than `start` says.
+fn span(text: &str, surface: &str, start: Option<usize>) -> Option<(Mention, bool)> {
+    let characters: Vec<char> = text.chars().collect();
+    let wanted: Vec<char> = surface.trim().chars().collect();
+    if wanted.is_empty() {
+        return None;
+    }
+    let folded = |c: &char| c.to_lowercase().next().unwrap_or(*c);
+    let at = |start: usize, same_case: bool| {
+        let end = start + wanted.len();
+        end <= characters.len()
+            && characters[start..end]
+                .iter()
+                .zip(&wanted)
+                .all(|(a, b)| a == b || (!same_case && folded(a) == folded(b)))
+    };
+    let whole = |start: &usize| {
+        let outside = |i: Option<usize>| {
+            i.and_then(|i| characters.get(i))
+                .is_none_or(|c| !c.is_alphanumeric())
+        };
+        outside(start.checked_sub(1)) && outside(Some(start + wanted.len()))
+    };
+    let places = |same_case| (0..characters.len()).filter(move |&i| at(i, same_case));
+    let mention = |start| Mention {
+        start,
+        end: start + wanted.len(),
+    };
+    if let Some(start) = start.filter(|&start| at(start, true)) {
+        return Some((mention(start), false));
+    }
+    let found = places(true)
+        .find(whole)
+        .or_else(|| places(true).next())
+        .or_else(|| places(false).find(whole))
+        .or_else(|| places(false).next())?;
+    Some((mention(found), start.is_some()))
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} entities, {} timeline posts",
+            self.entities, self.timeline_posts
+        )?;
+        for (file, n) in &self.mentions {
+            writeln!(f, "{n} mentions in {file}")?;
+        }
+        writeln!(
+            f,
+            "{} mentions without an entity (NIL), {} pictures",
+            self.nil_mentions, self.pictures
+        )?;
+        for (what, matter) in &self.matters {
+            writeln!(
+                f,
+                "{} x {what}: {}{}",
+                matter.n,
+                matter.examples.join(", "),
+                if matter.n > EXAMPLES { ", ..." } else { "" }
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mention_is_found_as_a_whole_word_first() {
+        let found = |text: &str, surface: &str, start| {
+            span(text, surface, start).map(|(mention, repaired)| (mention.start, repaired))
+        };
+        assert_eq!(found("Parisian Paris", "Paris", None), Some((9, false)));
+        assert_eq!(found("Parisians", "Paris", None), Some((0, false)));
+        assert_eq!(found("über paris", "Paris", None), Some((5, false)));
+        assert_eq!(found("Rust or Rust", "Rust", Some(8)), Some((8, false)));
+        assert_eq!(found("Rust or Rust", "Rust", Some(3)), Some((0, true)));
+        assert_eq!(found("Rust", "Go", None), None);
+        assert_eq!(found("Rust", " ", None), None);
+    }
+}

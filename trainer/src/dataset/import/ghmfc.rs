@@ -1,0 +1,64 @@
+//! MEL-GHMFC: MELBench's records in `train.json`, `dev.json` and `test.json`, or in `nel_121.json` with `splits.json`.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::ensure;
+
+use super::draft::Draft;
+use super::melbench::{Record, knowledge, records, rows};
+use super::{Pairs, split_of};
+use crate::dataset::CandidatePolicy;
+use crate::files::read_json;
+
+/// Reads the folder.
+pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
+    let top = folder.join("search_top100.json");
+    let candidates: HashMap<String, Vec<String>> = if top.exists() {
+        read_json(&top)?
+    } else {
+        HashMap::new()
+    };
+    let policy = if candidates.is_empty() {
+        CandidatePolicy::Fuzzy100
+    } else {
+        CandidatePolicy::Given
+    };
+    let mut draft = Draft::new(
+        "MEL-GHMFC",
+        "not stated (texts are Wikipedia's, CC BY-SA)",
+        "MEL-GHMFC, https://github.com/seukgcode/MEL-GHMFC",
+        policy,
+    );
+    knowledge(&mut draft, folder)?;
+    let parts: Vec<&str> = ["train", "dev", "val", "valid", "test"]
+        .into_iter()
+        .filter(|part| folder.join(format!("{part}.json")).exists())
+        .collect();
+    match parts[..] {
+        [] => {
+            let name = "nel_121.json";
+            ensure!(
+                folder.join(name).exists(),
+                "{} has neither train.json nor {name}",
+                folder.display()
+            );
+            records(&mut draft, folder, name)?;
+        }
+        // One file alone is cut by entity.
+        [only] => records(&mut draft, folder, &format!("{only}.json"))?,
+        _ => {
+            for part in parts {
+                let split = split_of(part).expect("the names above are known");
+                let records: Pairs<Record> = read_json(&folder.join(format!("{part}.json")))?;
+                for (id, record) in records.0 {
+                    for row in rows(&mut draft, &id, record) {
+                        draft.row(split, row);
+                    }
+                }
+            }
+        }
+    }
+    draft.give_candidates(&candidates);
+    Ok(draft)
+}

@@ -1,0 +1,165 @@
+//! `imn data import`: foreign datasets to the canonical folder.
+
+mod draft;
+mod ghmfc;
+mod kgmel;
+mod melbench;
+mod mimic;
+mod tweets_mel;
+mod wikidiverse;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use clap::ValueEnum;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+
+use super::Split;
+use crate::ImportArgs;
+
+/// A foreign layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Tweets-MEL: timelineKB.txt, Train.txt, Dev.txt, Test.txt, mapSreenNameToMention.txt.
+    TweetsMel,
+    /// Weibo-MEL in MELBench's layout, names standing for ids; written from its description, no sample can be had.
+    WeiboMel,
+    /// MELBench: Wikidata-MEL.json or Richpedia-MEL.json, with qid2ne.json, qid2abs.json and splits.json if there.
+    Melbench,
+    /// MEL-GHMFC: train.json, dev.json, test.json, or nel_121.json with splits.json; search_top100.json if there.
+    Ghmfc,
+    /// MIMIC and its kin: kb_entity.json, qid2id.json, NAME_train.json, NAME_dev.json, NAME_test.json.
+    Mimic,
+    /// WikiDiverse: train.json, valid.json, test.json as lists of captions or of mentions with candidates.
+    Wikidiverse,
+    /// KGMEL's copies: NAME.json with ids_split_mappings.json.
+    Kgmel,
+}
+
+/// Reads a foreign folder and writes the canonical one; says what was repaired and dropped.
+pub(crate) fn import(args: &ImportArgs, as_json: bool) -> anyhow::Result<()> {
+    let source = &args.source;
+    ensure!(source.is_dir(), "{} is not a folder", source.display());
+    let mut draft = match args.format {
+        Format::TweetsMel => tweets_mel::read(source),
+        Format::WeiboMel => melbench::read_weibo(source),
+        Format::Melbench => melbench::read(source),
+        Format::Ghmfc => ghmfc::read(source),
+        Format::Mimic => mimic::read(source),
+        Format::Wikidiverse => wikidiverse::read(source),
+        Format::Kgmel => kgmel::read(source),
+    }?;
+    if !args.all_mentions {
+        draft.keep_first_mentions();
+    }
+    let report = draft.write(source, args.images.as_deref(), &args.destination)?;
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
+
+/// A string or a list of strings: one mention or several.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    fn into_vec(self) -> Vec<String> {
+        match self {
+            Self::One(value) => vec![value],
+            Self::Many(values) => values,
+        }
+    }
+}
+
+/// A JSON object in the order of its file, repeated keys included.
+struct Pairs<T>(Vec<(String, T)>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for InOrder<T> {
+            type Value = Pairs<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder(PhantomData))
+    }
+}
+
+/// The names under which formats keep a part.
+fn split_of(name: &str) -> Option<Split> {
+    match name {
+        "train" => Some(Split::Train),
+        "dev" | "val" | "valid" => Some(Split::Dev),
+        "test" => Some(Split::Test),
+        _ => None,
+    }
+}
+
+/// The files of a folder by name, sorted.
+fn files(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let refuse = || format!("cannot read {}", folder.display());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(refuse)? {
+        let name = entry.with_context(refuse)?.file_name();
+        names.push(name.to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Undoes percent-encoding; what is none is left as it is.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = (*first == b'%').then(|| tail.get(..2)).flatten();
+        let decoded = hex
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(decoded.unwrap_or(*first));
+        rest = if decoded.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_encoding_is_undone_where_it_is_one() {
+        for (text, expected) in [
+            ("George%20Washington", "George Washington"),
+            ("Z%C3%BCrich", "Zürich"),
+            ("100% wool", "100% wool"),
+            ("%", "%"),
+            ("%FF", "%FF"),
+            ("é%2", "é%2"),
+        ] {
+            assert_eq!(percent_decoded(text), expected);
+        }
+    }
+}
