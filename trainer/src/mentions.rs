@@ -1,6 +1,7 @@
 //! A dataset's mentions as the scorer takes them: encoded, with their candidates.
 
 use std::collections::HashMap;
+use std::num::NonZero;
 
 use anyhow::Context as _;
 use shared_model::aliases::AliasIndex;
@@ -57,13 +58,9 @@ pub(crate) fn encode<'a>(
         mentions.push(mention.with_context(|| format!("{:?}", post.id))?);
     }
 
-    let bar = progress(mentions.len(), "candidates");
-    for mention in &mut mentions {
-        mention.candidates = candidates(mention, policy, &aliases, &positions)
-            .with_context(|| format!("{:?}", mention.post.id))?;
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
+    find_candidates(&mut mentions, |mention| {
+        candidates(mention, policy, &aliases, &positions)
+    })?;
 
     let sources = mentions
         .iter()
@@ -78,6 +75,35 @@ pub(crate) fn encode<'a>(
         mention.pooled = pooled;
     }
     Ok(mentions)
+}
+
+/// Fills in the candidates, on all cores: names are compared with names.
+fn find_candidates(
+    mentions: &mut [EncodedMention],
+    candidates: impl Fn(&EncodedMention) -> anyhow::Result<Vec<usize>> + Sync,
+) -> anyhow::Result<()> {
+    let bar = progress(mentions.len(), "candidates");
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = mentions.len().div_ceil(threads).max(1);
+    let fill = |mentions: &mut [EncodedMention]| -> anyhow::Result<()> {
+        for mention in mentions {
+            mention.candidates =
+                candidates(mention).with_context(|| format!("{:?}", mention.post.id))?;
+            bar.inc(1);
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = mentions
+            .chunks_mut(share)
+            .map(|mentions| scope.spawn(|| fill(mentions)))
+            .collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().expect("a worker does not panic"))
+    })?;
+    bar.finish_and_clear();
+    Ok(())
 }
 
 fn candidates(
