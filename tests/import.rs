@@ -1,4 +1,4 @@
-//! `imn data import` on invented rows of every format, the awkward ones included.
+//! `imn data import` on invented rows of every format, the awkward ones included, and `imn data audit`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -383,4 +383,74 @@ fn broken_sources_are_refused_with_one_line() {
     Dir::new()
         .imn("data import mimic nowhere data")
         .refused(&["nowhere", "no"]);
+}
+
+#[test]
+fn the_audit_finds_what_is_planted_and_nothing_else() {
+    let dir = Dir::new();
+    let row = |id: &str, text: &str, end: usize, entity: &str, image: &str| {
+        json!({"id": id, "text": text, "mention": {"start": 0, "end": end}, "images": [image],
+            "candidates": ["a", "b"], "entity": entity})
+        .to_string()
+    };
+    dir.create("data/dataset.json", r#"{"format":1,"name":"x","licence":"CC0-1.0","source":"made by a test","candidate_policy":"given"}"#);
+    dir.create(
+        "data/entities.jsonl",
+        "{\"id\":\"a\",\"name\":\"Phoenix (city)\"}\n{\"id\":\"b\",\"name\":\"Phoenix Lander\"}\n",
+    );
+    dir.create("data/timeline.jsonl", "{\"entity\":\"b\",\"images\":[\"lander.png\"]}\n{\"entity\":\"b\",\"text\":\"red dust\",\"id\":\"1\",\"images\":[\"own.png\"]}\n");
+    dir.create(
+        "data/train.jsonl",
+        row("1", "Phoenix dug.", 7, "b", "own.png"),
+    );
+    let test = [
+        row("2", "Phoenix  DUG!", 7, "b", "near.png"),
+        row("a", "Phoenix is hot.", 7, "a", "other.png"),
+    ];
+    dir.create("data/test.jsonl", test.join("\n"));
+    for (name, seed) in [("lander", 1), ("own", 2), ("other", 3)] {
+        picture([160, 120, seed])
+            .save(dir.path(&format!("data/{name}.png")))
+            .unwrap();
+    }
+    // The lander again, a little darker.
+    let mut near = picture([160, 120, 1]);
+    near.pixels_mut()
+        .for_each(|pixel| pixel.0 = pixel.0.map(|value| value - value / 16));
+    near.save(dir.path("data/near.png")).unwrap();
+
+    let report = dir.imn("data audit data --json").ok();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(
+        (&report["mentions"], &report["pictured"]),
+        (&json!(3), &json!(3))
+    );
+    assert_eq!(report["ids_equal_to_label"], 1, "the row a");
+    assert_eq!(
+        report["texts_of_train"]["test.jsonl"], 1,
+        "but for case and marks"
+    );
+    assert_eq!(report["pictures_of_train"]["test.jsonl"], 0);
+    assert_eq!(
+        report["pictures_of_gold"], 1,
+        "a row's own post does not count"
+    );
+    let close = |key: &str, expected: f64| {
+        let share = report[key].as_f64().unwrap();
+        assert!((share - expected).abs() < 1e-9, "{key}: {share}");
+    };
+    close("gold_name_in_text", 1.0 / 3.0);
+    close("mention_is_name", 1.0 / 3.0);
+    close("ambiguous", 1.0);
+    let baselines = &report["baselines"]["test.jsonl"];
+    let p_at_1 = |name: &str| baselines[name]["p@1"].as_f64().unwrap();
+    assert_eq!(baselines["recall"], 1.0);
+    assert_eq!(p_at_1("chance"), 0.5);
+    assert_eq!(
+        p_at_1("name_only"),
+        0.5,
+        "Phoenix is the city's name, right once"
+    );
+    assert_eq!(p_at_1("popularity"), 0.5, "train has b alone");
+    assert_eq!(p_at_1("timeline_length"), 0.5);
 }

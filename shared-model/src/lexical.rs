@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::aliases::fold;
+use crate::data::Entity;
 use crate::kb::KbText;
 
 /// How a post's names and words agree with an entity's, each between 0 and 1.
@@ -143,6 +144,15 @@ fn joined<'a>(profile: &str, timeline: impl IntoIterator<Item = &'a str>) -> Str
     text
 }
 
+/// The mean of the name's cues, of an entity's best name: the baseline that knows nothing else.
+pub fn name_score(mention: &str, entity: &Entity) -> f32 {
+    let mention = fold(mention);
+    let scores = entity
+        .names()
+        .map(|name| name_cues(&mention, &fold(name)).iter().sum::<f32>() / 4.0);
+    scores.fold(0.0, f32::max)
+}
+
 /// Fuzzy ratio, exact match, token overlap and surname match of two folded names.
 fn name_cues(mention: &str, name: &str) -> [f32; 4] {
     let (a, b) = (words(mention), words(name));
@@ -220,7 +230,6 @@ fn weighted(mut counts: BTreeMap<u32, f32>, idf: &HashMap<u32, f32>) -> BTreeMap
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Entity;
     use crate::kb::KbPost;
     use crate::prototype::Selection;
 

@@ -5,21 +5,20 @@ use std::collections::HashSet;
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use serde_json::json;
-use shared_model::data::{Candidate, Post, Ranking};
+use shared_model::data::{Post, Ranking};
 use shared_model::linker::Linker;
 
 use crate::dataset::Dataset;
 use crate::device::DeviceArg;
 use crate::features::Features;
 use crate::mentions::{self, EncodedMention};
+use crate::place::{Place, TIE_RULE};
 use crate::prototypes::build;
 use crate::run::{EncoderOrigin, Prototyping, open_run};
 use crate::{EvalArgs, run};
 
 /// Bins of the calibration error.
 const BINS: usize = 10;
-/// How ties count, as printed.
-const TIE_RULE: &str = "expected value over the orders of equal scores";
 
 /// Metrics over mentions that have a gold; shares between 0 and 1.
 #[derive(Debug, Default, Clone, Serialize)]
@@ -39,8 +38,7 @@ struct Metrics {
 /// One mention's outcome.
 struct Outcome {
     seen: bool,
-    /// Candidates with a higher and with the same score as the gold; `None` if the gold is no candidate.
-    place: Option<(usize, usize)>,
+    place: Place,
     confidence: f64,
     right: bool,
 }
@@ -83,7 +81,7 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
         "{}: no mention of this split has an entity",
         dataset.folder.display()
     );
-    let mentions = mentions::encode(&dataset, &golds, policy, &kb, &model.encoders, &features)?;
+    let mentions = mentions::encode(&dataset, &golds, policy, &model.encoders, &features)?;
     drop(features);
     let linker = Linker::new(model.encoders, kb, model.scorer, model.calibration);
     let outcomes = mentions
@@ -150,44 +148,15 @@ fn outcome(
 impl Outcome {
     fn of(ranking: &Ranking, gold: &str, seen: bool) -> Self {
         let candidates = &ranking.candidates;
-        let place = candidates
-            .iter()
-            .find(|candidate| candidate.entity == gold)
-            .map(|gold| {
-                let count = |test: &dyn Fn(&Candidate) -> bool| {
-                    candidates
-                        .iter()
-                        .filter(|candidate| test(candidate))
-                        .count()
-                };
-                (
-                    count(&|other| other.score > gold.score),
-                    count(&|other| other.score == gold.score) - 1,
-                )
-            });
+        let scores: Vec<f32> = candidates.iter().map(|candidate| candidate.score).collect();
+        let gold_at = candidates.iter().position(|other| other.entity == gold);
         let best = candidates.first();
         Self {
             seen,
-            place,
+            place: Place::of(&scores, gold_at),
             confidence: best.map_or(0.0, |best| f64::from(best.probability)),
             right: best.is_some_and(|best| best.entity == gold),
         }
-    }
-
-    /// The share of orders of equal scores in which the gold is among the first k.
-    fn recall_at(&self, k: usize) -> f64 {
-        self.place.map_or(0.0, |(better, equal)| {
-            k.saturating_sub(better).min(equal + 1) as f64 / (equal + 1) as f64
-        })
-    }
-
-    fn reciprocal_rank(&self) -> f64 {
-        self.place.map_or(0.0, |(better, equal)| {
-            (1..=equal + 1)
-                .map(|i| 1.0 / (better + i) as f64)
-                .sum::<f64>()
-                / (equal + 1) as f64
-        })
     }
 }
 
@@ -202,12 +171,12 @@ impl Metrics {
         };
         Self {
             n,
-            p_at_1: mean(&|outcome| outcome.recall_at(1)),
-            r_at_3: mean(&|outcome| outcome.recall_at(3)),
-            r_at_10: mean(&|outcome| outcome.recall_at(10)),
-            mrr: mean(&Outcome::reciprocal_rank),
+            p_at_1: mean(&|outcome| outcome.place.recall_at(1)),
+            r_at_3: mean(&|outcome| outcome.place.recall_at(3)),
+            r_at_10: mean(&|outcome| outcome.place.recall_at(10)),
+            mrr: mean(&|outcome| outcome.place.reciprocal_rank()),
             ece: calibration_error(outcomes),
-            recall: mean(&|outcome| f64::from(u8::from(outcome.place.is_some()))),
+            recall: mean(&|outcome| outcome.place.recall()),
         }
     }
 
@@ -240,7 +209,7 @@ fn calibration_error(outcomes: &[&Outcome]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared_model::data::{Cues, Mention};
+    use shared_model::data::{Candidate, Cues, Mention};
 
     fn ranking(scores: &[(&str, f32)]) -> Ranking {
         Ranking {
@@ -260,22 +229,9 @@ mod tests {
     }
 
     #[test]
-    fn ties_count_by_expectation_and_a_missing_gold_is_a_miss() {
-        let tied = Outcome::of(
-            &ranking(&[("a", 2.0), ("b", 1.0), ("gold", 1.0), ("c", 1.0)]),
-            "gold",
-            false,
-        );
-        assert_eq!(tied.place, Some((1, 2)));
-        assert_eq!(tied.recall_at(1), 0.0);
-        assert!((tied.recall_at(3) - 2.0 / 3.0).abs() < 1e-12);
-        assert_eq!(tied.recall_at(10), 1.0);
-        assert!((tied.reciprocal_rank() - (0.5 + 1.0 / 3.0 + 0.25) / 3.0).abs() < 1e-12);
-
+    fn a_missing_gold_is_a_miss() {
         let missed = Outcome::of(&ranking(&[("a", 2.0)]), "gold", false);
-        assert_eq!((missed.recall_at(10), missed.reciprocal_rank()), (0.0, 0.0));
         let first = Outcome::of(&ranking(&[("gold", 2.0), ("a", 1.0)]), "gold", false);
-        assert_eq!((first.recall_at(1), first.reciprocal_rank()), (1.0, 1.0));
         let metrics = Metrics::of(&[&missed, &first]);
         assert_eq!(
             (metrics.p_at_1, metrics.recall, metrics.ece),

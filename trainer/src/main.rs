@@ -13,6 +13,7 @@ mod files;
 mod fit;
 mod link;
 mod mentions;
+mod place;
 mod prototypes;
 mod run;
 mod train;
@@ -94,6 +95,11 @@ enum DataCommand {
     Import(ImportArgs),
     /// Count what is there, and name missing or corrupt pictures, dangling ids and bad spans.
     Check {
+        /// A dataset folder.
+        dataset: PathBuf,
+    },
+    /// Look for what would make figures on a dataset too good: duplicates, labels in ids, names that give the answer away.
+    Audit {
         /// A dataset folder.
         dataset: PathBuf,
     },
@@ -325,6 +331,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
             weights::import(kind, &source, &to)
         }
         Command::Data(DataCommand::Import(args)) => dataset::import(&args, cli.json),
+        Command::Data(DataCommand::Audit { dataset }) => dataset::audit(&dataset, cli.json),
         Command::Data(DataCommand::Check { dataset }) => dataset::check(&dataset, cli.json),
         Command::Features(args) => {
             let origin = EncoderOrigin::of(args.encoders)?;

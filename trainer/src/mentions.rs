@@ -1,17 +1,12 @@
 //! A dataset's mentions as the scorer takes them: encoded, with their candidates.
 
-use std::collections::HashMap;
-use std::num::NonZero;
-
 use anyhow::Context as _;
-use shared_model::aliases::AliasIndex;
 use shared_model::data::{Mention, Post};
-use shared_model::kb::{KnowledgeBase, Pooled};
+use shared_model::kb::Pooled;
 use shared_model::linker::Encoders;
 
-use crate::dataset::{CandidatePolicy, Dataset};
+use crate::dataset::{CandidatePolicy, Dataset, candidates};
 use crate::features::{Features, Source};
-use crate::files::progress;
 
 /// A row with a mention.
 pub(crate) struct EncodedMention<'a> {
@@ -36,14 +31,12 @@ pub(crate) fn encode<'a>(
     dataset: &Dataset,
     posts: &[&'a Post],
     policy: CandidatePolicy,
-    kb: &KnowledgeBase,
     encoders: &Encoders,
     features: &Features,
 ) -> anyhow::Result<Vec<EncodedMention<'a>>> {
-    let aliases = AliasIndex::new(&kb.text.entities);
-    let positions = dataset.positions();
+    let candidates = candidates(dataset, posts, policy)?;
     let mut mentions = Vec::with_capacity(posts.len());
-    for post in posts {
+    for (post, candidates) in posts.iter().zip(candidates) {
         let mention = || {
             let mention = post.mention.context("the row has no mention")?;
             Ok(EncodedMention {
@@ -51,16 +44,12 @@ pub(crate) fn encode<'a>(
                 mention,
                 surface: mention.surface(&post.text)?,
                 pooled: Pooled::default(),
-                candidates: Vec::new(),
+                candidates,
             })
         };
         let mention: anyhow::Result<EncodedMention<'a>> = mention();
         mentions.push(mention.with_context(|| format!("{:?}", post.id))?);
     }
-
-    find_candidates(&mut mentions, |mention| {
-        candidates(mention, policy, &aliases, &positions)
-    })?;
 
     let sources = mentions
         .iter()
@@ -75,53 +64,4 @@ pub(crate) fn encode<'a>(
         mention.pooled = pooled;
     }
     Ok(mentions)
-}
-
-/// Fills in the candidates, on all cores: names are compared with names.
-fn find_candidates(
-    mentions: &mut [EncodedMention],
-    candidates: impl Fn(&EncodedMention) -> anyhow::Result<Vec<usize>> + Sync,
-) -> anyhow::Result<()> {
-    let bar = progress(mentions.len(), "candidates");
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let share = mentions.len().div_ceil(threads).max(1);
-    let fill = |mentions: &mut [EncodedMention]| -> anyhow::Result<()> {
-        for mention in mentions {
-            mention.candidates =
-                candidates(mention).with_context(|| format!("{:?}", mention.post.id))?;
-            bar.inc(1);
-        }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = mentions
-            .chunks_mut(share)
-            .map(|mentions| scope.spawn(|| fill(mentions)))
-            .collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().expect("a worker does not panic"))
-    })?;
-    bar.finish_and_clear();
-    Ok(())
-}
-
-fn candidates(
-    mention: &EncodedMention,
-    policy: CandidatePolicy,
-    aliases: &AliasIndex,
-    positions: &HashMap<&str, usize>,
-) -> anyhow::Result<Vec<usize>> {
-    Ok(match (policy, &mention.post.candidates) {
-        (CandidatePolicy::Given, Some(ids)) => ids
-            .iter()
-            .map(|id| {
-                let position = positions.get(id.as_str()).copied();
-                position.with_context(|| format!("no entity {id:?}"))
-            })
-            .collect::<anyhow::Result<_>>()?,
-        (CandidatePolicy::Given, None) => aliases.candidates(mention.surface),
-        (CandidatePolicy::Fuzzy100, _) => aliases.nearest(mention.surface, 100),
-        (CandidatePolicy::FullKb, _) => (0..positions.len()).collect(),
-    })
 }

@@ -186,7 +186,7 @@ fn rows(
     let policy = dataset.info.candidate_policy;
     let scorer = PrototypeScorer::new(ScorerConfig::default(), kb);
     let posts: Vec<&Post> = posts.iter().collect();
-    let mentions = mentions::encode(dataset, &posts, policy, kb, encoders, features)?;
+    let mentions = mentions::encode(dataset, &posts, policy, encoders, features)?;
     let row = |mention: EncodedMention| {
         let post = mention.post;
         let gold = match &post.entity {

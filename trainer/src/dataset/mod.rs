@@ -1,5 +1,7 @@
 //! The canonical dataset folder.
 
+mod audit;
+mod candidates;
 mod check;
 mod import;
 mod staging;
@@ -16,6 +18,8 @@ use shared_model::data::{Entity, MAX_IMAGES, Post, TimelinePost};
 use shared_model::error::Error;
 use shared_model::tokenizer::MAX_CHARACTERS;
 
+pub(crate) use audit::audit;
+pub(crate) use candidates::candidates;
 pub(crate) use check::check;
 pub(crate) use import::{Format, import};
 

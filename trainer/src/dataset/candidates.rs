@@ -1,0 +1,64 @@
+//! Who a mention may mean, by candidate policy.
+
+use std::num::NonZero;
+
+use anyhow::Context as _;
+use shared_model::aliases::AliasIndex;
+use shared_model::data::Post;
+
+use super::{CandidatePolicy, Dataset};
+use crate::files::progress;
+
+/// The candidates of each row, as positions among the entities; on all cores, since names are compared with names.
+///
+/// # Errors
+///
+/// Of a row without a mention or with an unknown candidate: its id.
+pub(crate) fn candidates(
+    dataset: &Dataset,
+    posts: &[&Post],
+    policy: CandidatePolicy,
+) -> anyhow::Result<Vec<Vec<usize>>> {
+    let aliases = AliasIndex::new(&dataset.entities);
+    let positions = dataset.positions();
+    let of_row = |post: &Post| -> anyhow::Result<Vec<usize>> {
+        let mention = post.mention.context("the row has no mention")?;
+        let surface = mention.surface(&post.text)?;
+        Ok(match (policy, &post.candidates) {
+            (CandidatePolicy::Given, Some(ids)) => ids
+                .iter()
+                .map(|id| {
+                    let position = positions.get(id.as_str()).copied();
+                    position.with_context(|| format!("no entity {id:?}"))
+                })
+                .collect::<anyhow::Result<_>>()?,
+            (CandidatePolicy::Given, None) => aliases.candidates(surface),
+            (CandidatePolicy::Fuzzy100, _) => aliases.nearest(surface, 100),
+            (CandidatePolicy::FullKb, _) => (0..positions.len()).collect(),
+        })
+    };
+    let bar = progress(posts.len(), "candidates");
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = posts.len().div_ceil(threads).max(1);
+    let of_rows = |posts: &[&Post]| -> anyhow::Result<Vec<Vec<usize>>> {
+        posts
+            .iter()
+            .map(|post| {
+                bar.inc(1);
+                of_row(post).with_context(|| format!("{:?}", post.id))
+            })
+            .collect()
+    };
+    let parts = std::thread::scope(|scope| {
+        let workers: Vec<_> = posts
+            .chunks(share)
+            .map(|posts| scope.spawn(|| of_rows(posts)))
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().expect("a worker does not panic"))
+            .collect::<anyhow::Result<Vec<_>>>()
+    })?;
+    bar.finish_and_clear();
+    Ok(parts.concat())
+}
