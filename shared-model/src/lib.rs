@@ -23,6 +23,7 @@ pub mod pack;
 pub mod prototype;
 pub mod resize;
 pub mod scorer;
+mod similar;
 pub mod text;
 pub mod tokenizer;
 pub mod vision;
