@@ -7,8 +7,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::data::Mention;
 use crate::error::{Error, Result};
-use crate::kb::{KnowledgeBase, Pooled};
-use crate::linker::{Encoders, ImageVectors, Linker, Models, read};
+use crate::imn::{ImnScorer, TrainedImn};
+use crate::kb::KnowledgeBase;
+use crate::linker::{Encoders, Linker, Models, PostVectors};
 use crate::pack::{Entry, Pack};
 use crate::scorer::{Calibration, ScorerConfig};
 
@@ -34,6 +35,9 @@ pub struct Manifest {
     pub scorer: ScorerConfig,
     /// What was trained; `None` for the training-free scorer.
     pub training: Option<Training>,
+    /// The network in `imn.bpk`; `None` for the training-free scorer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imn: Option<TrainedImn>,
     /// Fitted temperature and NIL logit.
     pub calibration: Option<Calibration>,
     /// Every other file.
@@ -45,7 +49,7 @@ pub struct Manifest {
 }
 
 /// What the exported run was trained on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Training {
     /// Ids of the entities that the model trained on.
     pub entities: Vec<String>,
@@ -193,8 +197,8 @@ impl Bundle {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] naming the first part that is missing, altered or of another shape.
-    pub fn open(
+    /// [`Error::File`] naming the first part that is missing, altered or of another shape, [`Error::Device`] if the device fails.
+    pub async fn open(
         manifest: Manifest,
         mut file: impl FnMut(&str) -> Result<Vec<u8>>,
         device: &Device,
@@ -208,7 +212,24 @@ impl Bundle {
         let golden = Golden::from_pack(&Pack::read("golden.bpk", checked("golden.bpk")?)?)?;
         let kb = Pack::read("kb.bpk", checked("kb.bpk")?)?;
         let kb = KnowledgeBase::from_parts(&checked("kb.json")?, &kb, &manifest.models)?;
-        let linker = Linker::new(encoders, kb, manifest.scorer, manifest.calibration.clone());
+        let imn = match &manifest.imn {
+            Some(trained) => {
+                let pack = Pack::read("imn.bpk", checked("imn.bpk")?)?;
+                let training = manifest.training.iter();
+                let entities = training.flat_map(|training| &training.entities);
+                let entities = entities.map(String::as_str).collect();
+                let network = trained.config.load(&pack, device)?;
+                Some(ImnScorer::new(network, trained.clone(), &entities, &kb, device).await?)
+            }
+            None => None,
+        };
+        let linker = Linker::new(
+            encoders,
+            kb,
+            manifest.scorer,
+            imn,
+            manifest.calibration.clone(),
+        );
         Ok(Self {
             manifest,
             linker,
@@ -295,18 +316,15 @@ impl Golden {
     async fn run(&self, linker: &Linker) -> Result<(Vec<f32>, Vec<f32>, Vec<f32>)> {
         let encoders = &linker.encoders;
         let encoded = encoders.tokenizer.encode(&self.text, Some(self.mention))?;
-        let (text_tokens, _) = encoders.text_tokens(std::slice::from_ref(&encoded));
-        let vision = encoders.image_tokens(std::slice::from_ref(&self.picture));
-        let [_, n_tokens, width] = text_tokens.dims();
-        let text_tokens = read(text_tokens).await?;
-        let text = (0..width)
-            .map(|d| text_tokens.iter().skip(d).step_by(width).sum::<f32>() / n_tokens as f32);
-        let image = ImageVectors {
-            pooled: read(vision.pooled).await?,
-            classes: read(vision.classes).await?,
+        let text = encoders.text(&encoded).await?;
+        let image = encoders.image(&self.picture).await?;
+        let (text_tokens, image_tokens) = (text.tokens.clone(), image.tokens.clone());
+        let post = PostVectors {
+            text: Some(text),
+            images: vec![image],
         };
-        let post = Pooled::of(Some(text.collect()), &[image]);
-        let ranking = linker.rank(&post, &self.text, self.mention, &self.candidates)?;
+        let readings = linker.read(&[post]).await?;
+        let ranking = linker.rank(&readings[0], &self.text, self.mention, &self.candidates)?;
         let score = |&entity: &usize| {
             let id = &linker.kb.text.entities[entity].id;
             ranking
@@ -320,7 +338,7 @@ impl Golden {
             .filter_map(score)
             .map(|candidate| candidate.score)
             .collect();
-        Ok((text_tokens, read(vision.tokens).await?, scores))
+        Ok((text_tokens, image_tokens, scores))
     }
 
     /// The entries of `golden.bpk`.
@@ -427,6 +445,7 @@ mod tests {
             },
             scorer: ScorerConfig::default(),
             training: None,
+            imn: None,
             calibration: None,
             files: vec![FileEntry {
                 path: "kb.json".to_owned(),

@@ -122,6 +122,9 @@ pub struct Cues {
     pub classes: Option<f32>,
     /// Names and words in common, between 0 and 1.
     pub lexical: Option<f32>,
+    /// Cosine of u_m and u_e, of a trained network.
+    #[serde(default)]
+    pub imn: Option<f32>,
 }
 
 /// A scored candidate.

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::aliases::AliasIndex;
 use crate::data::{Mention, Ranking};
 use crate::error::{Error, Result};
+use crate::imn::{ImnScorer, MentionVectors};
 use crate::kb::{KnowledgeBase, Pooled};
 use crate::pack::Pack;
 use crate::prototype::mean;
-use crate::scorer::{Calibration, PrototypeScorer, ScorerConfig};
+use crate::scorer::{Calibration, PrototypeScorer, ScorerConfig, settle};
 use crate::text::{Bert, BertConfig};
 use crate::tokenizer::{Encoded, Tokenizer};
 use crate::vision::{Vision, VisionConfig, VisionTokens};
@@ -33,13 +34,45 @@ pub struct Encoders {
     pub device: Device,
 }
 
-/// A picture's pooled vector and class probabilities.
+/// A text's vectors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextVectors {
+    /// Mean over the tokens.
+    pub pooled: Vec<f32>,
+    /// `[tokens, width]`; empty where only the pooled vector was kept.
+    pub tokens: Vec<f32>,
+}
+
+/// A picture's vectors and class probabilities.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageVectors {
     /// Mean over the tokens.
     pub pooled: Vec<f32>,
     /// Class probabilities.
     pub classes: Vec<f32>,
+    /// `[tokens, width]`; empty where only the pooled vector was kept.
+    pub tokens: Vec<f32>,
+}
+
+/// A post's vectors.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PostVectors {
+    /// `None` for an empty text.
+    pub text: Option<TextVectors>,
+    /// One a picture.
+    pub images: Vec<ImageVectors>,
+}
+
+impl PostVectors {
+    /// One vector a modality: the text's, and the means over the pictures.
+    pub fn pooled(&self) -> Pooled {
+        let images = || self.images.iter();
+        Pooled {
+            text: self.text.as_ref().map(|text| text.pooled.clone()),
+            image: mean(images().map(|image| image.pooled.as_slice())),
+            classes: mean(images().map(|image| image.classes.as_slice())),
+        }
+    }
 }
 
 /// Sizes of the encoders.
@@ -143,6 +176,22 @@ impl Encoders {
             .collect())
     }
 
+    /// One text's tokens and pooled vector.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub async fn text(&self, encoded: &Encoded) -> Result<TextVectors> {
+        let (tokens, _) = self.text_tokens(std::slice::from_ref(encoded));
+        let [_, n_tokens, width] = tokens.dims();
+        let tokens = read(tokens).await?;
+        let sum = |d| tokens.iter().skip(d).step_by(width).sum::<f32>();
+        Ok(TextVectors {
+            pooled: (0..width).map(|d| sum(d) / n_tokens as f32).collect(),
+            tokens,
+        })
+    }
+
     /// Tokens of pictures.
     pub fn image_tokens(&self, pictures: &[RgbImage]) -> VisionTokens {
         let pixels: Vec<_> = pictures
@@ -152,7 +201,7 @@ impl Encoders {
         self.vision.forward(&pixels, &self.device)
     }
 
-    /// One picture's pooled vector and classes.
+    /// One picture's vectors.
     ///
     /// # Errors
     ///
@@ -162,22 +211,12 @@ impl Encoders {
         Ok(ImageVectors {
             pooled: read(tokens.pooled).await?,
             classes: read(tokens.classes).await?,
+            tokens: read(tokens.tokens).await?,
         })
     }
 }
 
-impl Pooled {
-    /// A post's vectors: the text's, and the means over its pictures.
-    pub fn of(text: Option<Vec<f32>>, images: &[ImageVectors]) -> Self {
-        Self {
-            text,
-            image: mean(images.iter().map(|image| image.pooled.as_slice())),
-            classes: mean(images.iter().map(|image| image.classes.as_slice())),
-        }
-    }
-}
-
-/// Encoders, a knowledge base and the scorer between them.
+/// Encoders, a knowledge base and the scorers between them.
 #[derive(Debug, Clone)]
 pub struct Linker {
     /// Post to vectors.
@@ -186,8 +225,19 @@ pub struct Linker {
     pub kb: KnowledgeBase,
     /// Names to entities.
     pub aliases: AliasIndex,
+    /// The trained network; without one the training-free scorer stands alone.
+    pub imn: Option<ImnScorer>,
     scorer: PrototypeScorer,
     calibration: Option<Calibration>,
+}
+
+/// A post as the scorers compare it, whatever the candidates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// For the training-free scorer.
+    pub pooled: Pooled,
+    /// For the trained network, where there is one.
+    pub imn: Option<MentionVectors>,
 }
 
 impl Linker {
@@ -196,6 +246,7 @@ impl Linker {
         encoders: Encoders,
         kb: KnowledgeBase,
         scorer: ScorerConfig,
+        imn: Option<ImnScorer>,
         calibration: Option<Calibration>,
     ) -> Self {
         Self {
@@ -203,48 +254,75 @@ impl Linker {
             scorer: PrototypeScorer::new(scorer, &kb),
             encoders,
             kb,
+            imn,
             calibration,
         }
     }
 
-    /// Ranks `candidates` (positions in the knowledge base) for a mention of a post whose vectors are `post`.
+    /// Reads posts, once for all their candidates.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub async fn read(&self, posts: &[PostVectors]) -> Result<Vec<Reading>> {
+        let mut vectors = match &self.imn {
+            Some(imn) => imn
+                .mentions(&self.kb, posts)
+                .await?
+                .into_iter()
+                .map(Some)
+                .collect(),
+            None => vec![None; posts.len()],
+        };
+        let reading = |(post, imn): (&PostVectors, &mut Option<MentionVectors>)| Reading {
+            pooled: post.pooled(),
+            imn: imn.take(),
+        };
+        Ok(posts.iter().zip(&mut vectors).map(reading).collect())
+    }
+
+    /// Ranks `candidates` (positions in the knowledge base) for a mention of a post; equal scores keep the order given.
     ///
     /// # Errors
     ///
     /// [`Error::Span`] for a mention outside the text, [`Error::EmptyPost`] if there is nothing to go by, [`Error::Device`] if a score is not finite.
     pub fn rank(
         &self,
-        post: &Pooled,
+        post: &Reading,
         text: &str,
         mention: Mention,
         candidates: &[usize],
     ) -> Result<Ranking> {
         let surface = mention.surface(text)?;
-        if post.text.is_none() && post.image.is_none() {
+        if post.pooled.text.is_none() && post.pooled.image.is_none() {
             return Err(Error::EmptyPost);
         }
-        let (candidates, nil_probability) = self.scorer.rank(
-            &self.kb,
-            post,
-            text,
-            surface,
-            candidates,
-            self.calibration.as_ref(),
-        );
-        if let Some(candidate) = candidates
-            .iter()
-            .find(|candidate| !candidate.score.is_finite())
-        {
+        let mut ranked = self
+            .scorer
+            .score(&self.kb, &post.pooled, text, surface, candidates);
+        let mut scorer = "prototype";
+        if let (Some(imn), Some(vectors)) = (&self.imn, &post.imn) {
+            let (weight, name) = imn.weight(candidates);
+            if weight > 0.0 {
+                scorer = name;
+                for (candidate, cosine) in ranked.iter_mut().zip(imn.scores(vectors, candidates)) {
+                    candidate.score += weight * cosine;
+                    candidate.cues.imn = Some(cosine);
+                }
+            }
+        }
+        if let Some(candidate) = ranked.iter().find(|candidate| !candidate.score.is_finite()) {
             return Err(Error::Device(format!(
                 "the score of {} is {}",
                 candidate.entity, candidate.score
             )));
         }
+        let (candidates, nil_probability) = settle(ranked, self.calibration.as_ref());
         Ok(Ranking {
             mention,
             candidates,
             nil_probability,
-            scorer: "prototype".to_owned(),
+            scorer: scorer.to_owned(),
         })
     }
 }

@@ -128,24 +128,23 @@ impl PrototypeScorer {
         }
     }
 
-    /// Scores `candidates`, best first; equal scores keep the order given.
+    /// Scores `candidates`, in the order given; probabilities are still 0.
     ///
     /// # Arguments
     ///
     /// - mention: the surface, for the name cues.
     /// - candidates: positions in the knowledge base.
-    pub fn rank(
+    pub fn score(
         &self,
         kb: &KnowledgeBase,
         post: &Pooled,
         text: &str,
         mention: &str,
         candidates: &[usize],
-        calibration: Option<&Calibration>,
-    ) -> (Vec<Candidate>, Option<f32>) {
+    ) -> Vec<Candidate> {
         let query = self.query(kb, post, text, mention);
         let stranger = self.stranger_of(&query);
-        let mut ranked: Vec<Candidate> = candidates
+        candidates
             .iter()
             .map(|&entity| {
                 let evidence = self.evidence(&query, entity);
@@ -158,13 +157,11 @@ impl PrototypeScorer {
                         image: evidence.image,
                         classes: evidence.classes,
                         lexical: evidence.lexical.map(|cues| self.config.lexical(&cues)),
+                        imn: None,
                     },
                 }
             })
-            .collect();
-        ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
-        let nil = fill_probabilities(&mut ranked, calibration);
-        (ranked, nil)
+            .collect()
     }
 
     /// Every cue of every candidate, for fitting the weights: what the post lacks is 0 for all, what a candidate lacks is a stranger's.
@@ -372,6 +369,16 @@ fn root(probabilities: &[f32]) -> Vec<f32> {
     probabilities.iter().map(|p| p.max(0.0).sqrt()).collect()
 }
 
+/// Candidates best first, equal scores in the order given, with their probabilities; and NIL's.
+pub(crate) fn settle(
+    mut candidates: Vec<Candidate>,
+    calibration: Option<&Calibration>,
+) -> (Vec<Candidate>, Option<f32>) {
+    candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let nil = fill_probabilities(&mut candidates, calibration);
+    (candidates, nil)
+}
+
 /// Softmax over the scores and the NIL logit; returns NIL's share.
 fn fill_probabilities(ranked: &mut [Candidate], calibration: Option<&Calibration>) -> Option<f32> {
     let temperature = calibration.map_or(Calibration::UNCALIBRATED_TEMPERATURE, |calibration| {
@@ -443,12 +450,9 @@ mod tests {
         calibration: Option<&Calibration>,
     ) -> (Vec<Candidate>, Option<f32>) {
         let kb = kb();
-        PrototypeScorer::new(ScorerConfig::default(), &kb).rank(
-            &kb,
-            post,
-            text,
-            "swift",
-            candidates,
+        let scorer = PrototypeScorer::new(ScorerConfig::default(), &kb);
+        settle(
+            scorer.score(&kb, post, text, "swift", candidates),
             calibration,
         )
     }
@@ -487,7 +491,7 @@ mod tests {
             stranger.image.is_some_and(|image| image < 0.0),
             "{stranger:?}"
         );
-        let (ranked, _) = scorer.rank(&kb, &about_the_language(), "swift", "swift", &[2], None);
+        let ranked = scorer.score(&kb, &about_the_language(), "swift", "swift", &[2]);
         let Cues { text, lexical, .. } = ranked[0].cues;
         let expected = text.unwrap()
             + stranger.image.unwrap()
@@ -522,7 +526,7 @@ mod tests {
         let text = "a post of swift 1";
         let total: f32 = weights.iter().sum();
         let all = scorer.all_cues(&kb, &post, text, "swift", &[0, 1, 2], None);
-        let (ranked, _) = scorer.rank(&kb, &post, text, "swift", &[0, 1, 2], None);
+        let ranked = scorer.score(&kb, &post, text, "swift", &[0, 1, 2]);
         for (cues, id) in all.iter().zip(["bird", "language", "singer"]) {
             let sum: f32 = cues.iter().zip(weights).map(|(cue, w)| cue * w).sum();
             let score = ranked.iter().find(|c| c.entity == id).unwrap().score;

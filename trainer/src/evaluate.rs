@@ -1,22 +1,23 @@
 //! `imn eval`: how often the right entity comes first.
 
-use std::collections::HashSet;
-
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use serde_json::json;
 use shared_model::data::{Post, Ranking};
-use shared_model::linker::Linker;
+use shared_model::linker::{Linker, Reading};
 
+use crate::EvalArgs;
 use crate::dataset::Dataset;
 use crate::device::DeviceArg;
-use crate::features::Features;
+use crate::features::{Features, Wanted};
+use crate::files::progress;
 use crate::mentions::{self, EncodedMention};
 use crate::place::{Place, TIE_RULE};
 use crate::prototypes::build;
-use crate::run::{EncoderOrigin, Prototyping, open_run};
-use crate::{EvalArgs, run};
+use crate::run::{EncoderOrigin, Model, Prototyping, open_run};
 
+/// Mentions encoded at once.
+const BATCH: usize = 32;
 /// Bins of the calibration error.
 const BINS: usize = 10;
 
@@ -50,30 +51,26 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
     let policy = args.candidates.unwrap_or(dataset.info.candidate_policy);
     let device = device.open()?;
 
-    let (origin, trained, prototyping) = match (&args.model.run, &args.model.bundle) {
-        (Some(folder), _) => (
-            open_run(folder)?.encoders,
-            HashSet::new(),
-            Prototyping::of(folder)?,
-        ),
+    let (model, origin, folder) = match (&args.model.run, &args.model.bundle) {
+        (Some(folder), _) => {
+            let origin = open_run(folder)?.encoders;
+            (Model::of_run(folder, &device)?, origin, folder)
+        }
         (None, Some(folder)) => {
-            let training = run::manifest(folder)?.training;
-            let trained = training
-                .map(|training| training.entities)
-                .unwrap_or_default();
-            (
-                EncoderOrigin::Bundle {
-                    folder: folder.clone(),
-                },
-                trained.into_iter().collect(),
-                Prototyping::of(folder)?,
-            )
+            let origin = EncoderOrigin::Bundle {
+                folder: folder.clone(),
+            };
+            (origin.load(&device)?, origin, folder)
         }
         (None, None) => unreachable!("clap requires one of them"),
     };
-    let model = origin.load(&device)?;
     let features = Features::open(&dataset, &model.encoders, &origin.fingerprint()?)?;
-    let kb = build(&dataset, &model.encoders, &features, prototyping)?;
+    let kb = build(
+        &dataset,
+        &model.encoders,
+        &features,
+        Prototyping::of(folder)?,
+    )?;
 
     let golds: Vec<&Post> = posts.iter().filter(|post| post.entity.is_some()).collect();
     ensure!(
@@ -81,15 +78,27 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
         "{}: no mention of this split has an entity",
         dataset.folder.display()
     );
-    let mentions = mentions::encode(&dataset, &golds, policy, &model.encoders, &features)?;
+    let wanted = match &model.imn {
+        Some(_) => Wanted::Tokens,
+        None => Wanted::Pooled,
+    };
+    let mentions = mentions::encode(&dataset, &golds, policy, &model.encoders, &features, wanted)?;
     drop(features);
-    let linker = Linker::new(model.encoders, kb, model.scorer, model.calibration);
-    let outcomes = mentions
-        .iter()
-        .map(|mention| {
-            outcome(&linker, mention, &trained).with_context(|| format!("{:?}", mention.post.id))
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let linker = model.linker(kb)?;
+    let mut outcomes = Vec::with_capacity(mentions.len());
+    let bar = progress(mentions.len(), "mentions");
+    for batch in mentions.chunks(BATCH) {
+        let posts: Vec<_> = batch
+            .iter()
+            .map(|mention| mention.features.vectors())
+            .collect();
+        for (mention, reading) in batch.iter().zip(pollster::block_on(linker.read(&posts))?) {
+            let named = || format!("{:?}", mention.post.id);
+            outcomes.push(outcome(&linker, mention, &reading).with_context(named)?);
+        }
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
 
     let part = |seen: bool| {
         Metrics::of(
@@ -124,25 +133,16 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
 fn outcome(
     linker: &Linker,
     mention: &EncodedMention,
-    trained: &HashSet<String>,
+    reading: &Reading,
 ) -> anyhow::Result<Outcome> {
     let post = mention.post;
     let gold = post.entity.as_deref().context("the row has no entity")?;
-    let ranking = linker.rank(
-        &mention.pooled,
-        &post.text,
-        mention.mention,
-        &mention.candidates,
-    )?;
-    let listed = ranking
-        .candidates
-        .iter()
-        .all(|candidate| trained.contains(&candidate.entity));
-    Ok(Outcome::of(
-        &ranking,
-        gold,
-        !ranking.candidates.is_empty() && listed,
-    ))
+    let ranking = linker.rank(reading, &post.text, mention.mention, &mention.candidates)?;
+    let seen = linker
+        .imn
+        .as_ref()
+        .is_some_and(|imn| !mention.candidates.is_empty() && imn.all_seen(&mention.candidates));
+    Ok(Outcome::of(&ranking, gold, seen))
 }
 
 impl Outcome {

@@ -15,7 +15,7 @@ use shared_model::linker::{Encoders, Linker, Models};
 use shared_model::pack::{Pack, Precision, write};
 
 use crate::files;
-use crate::run::{EncoderOrigin, manifest, open_run};
+use crate::run::{EncoderOrigin, Model, Network, manifest, open_run};
 use crate::weights::{self, VisionKind};
 
 /// The side of the self-test's picture.
@@ -53,6 +53,11 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
         );
     }
 
+    if let Some(network) = run.network(run_folder)? {
+        let bytes = write(network.pack.entries(), &[], precision)?;
+        parts.insert("imn.bpk".to_owned(), bytes);
+    }
+
     let linker = linker(&models, &parts, &run)?;
     let golden = pollster::block_on(golden(&linker, &parts))?;
     parts.insert(
@@ -65,7 +70,8 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
         name: run.name,
         models,
         scorer: run.scorer,
-        training: None,
+        training: run.training,
+        imn: run.imn,
         calibration: run.calibration,
         files: parts
             .iter()
@@ -160,12 +166,21 @@ fn linker(models: &Models, parts: &Parts, run: &crate::run::Run) -> anyhow::Resu
     let encoders = Encoders::load(models, |file| Ok(parts[file].clone()), &Device::flex())?;
     let kb = Pack::read("kb.bpk", parts["kb.bpk"].clone())?;
     let kb = KnowledgeBase::from_parts(&parts["kb.json"], &kb, models)?;
-    Ok(Linker::new(
+    let imn = match &run.imn {
+        Some(trained) => Some(Network {
+            pack: Pack::read("imn.bpk", parts["imn.bpk"].clone())?,
+            trained: trained.clone(),
+            training: run.training.clone().unwrap_or_default(),
+        }),
+        None => None,
+    };
+    let model = Model {
         encoders,
-        kb,
-        run.scorer,
-        run.calibration.clone(),
-    ))
+        scorer: run.scorer,
+        calibration: run.calibration.clone(),
+        imn,
+    };
+    model.linker(kb)
 }
 
 /// The self-test: the first entity with a picture, its name before its post; a gradient where no post has a picture.

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use shared_model::bundle::Bundle;
 use shared_model::data::{Mention, Post};
-use shared_model::kb::Pooled;
+use shared_model::linker::PostVectors;
 
 use crate::dataset::{pictures, validate};
 use crate::device::DeviceArg;
@@ -96,12 +96,16 @@ fn answer<'a>(bundle: &Bundle, post: &'a Post, folder: &Path) -> anyhow::Result<
                     .encoders
                     .tokenizer
                     .encode(&post.text, Some(mention))?;
-                pollster::block_on(linker.encoders.texts(&[encoded]))
+                pollster::block_on(linker.encoders.text(&encoded))
             })?;
-            let pooled = Pooled::of(text.into_iter().next(), &images);
+            let vectors = PostVectors {
+                text: Some(text),
+                images: images.clone(),
+            };
             let candidates = candidates(bundle, post, mention)?;
             let ranking = timed(&mut ms.rank, || {
-                linker.rank(&pooled, &post.text, mention, &candidates)
+                let readings = pollster::block_on(linker.read(&[vectors]))?;
+                linker.rank(&readings[0], &post.text, mention, &candidates)
             })?;
             Ok(Answer {
                 id: &post.id,

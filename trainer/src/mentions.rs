@@ -2,11 +2,10 @@
 
 use anyhow::Context as _;
 use shared_model::data::{Mention, Post};
-use shared_model::kb::Pooled;
 use shared_model::linker::Encoders;
 
 use crate::dataset::{CandidatePolicy, Dataset, candidates};
-use crate::features::{Features, Source};
+use crate::features::{Features, PostFeatures, Source, Wanted};
 
 /// A row with a mention.
 pub(crate) struct EncodedMention<'a> {
@@ -17,7 +16,7 @@ pub(crate) struct EncodedMention<'a> {
     /// The mention's characters.
     pub(crate) surface: &'a str,
     /// The post's vectors.
-    pub(crate) pooled: Pooled,
+    pub(crate) features: PostFeatures,
     /// Positions in the knowledge base.
     pub(crate) candidates: Vec<usize>,
 }
@@ -33,6 +32,7 @@ pub(crate) fn encode<'a>(
     policy: CandidatePolicy,
     encoders: &Encoders,
     features: &Features,
+    wanted: Wanted,
 ) -> anyhow::Result<Vec<EncodedMention<'a>>> {
     let candidates = candidates(dataset, posts, policy)?;
     let mut mentions = Vec::with_capacity(posts.len());
@@ -43,7 +43,7 @@ pub(crate) fn encode<'a>(
                 post,
                 mention,
                 surface: mention.surface(&post.text)?,
-                pooled: Pooled::default(),
+                features: PostFeatures::default(),
                 candidates,
             })
         };
@@ -60,8 +60,8 @@ pub(crate) fn encode<'a>(
             })
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    for (mention, pooled) in mentions.iter_mut().zip(features.pooled(&sources)?) {
-        mention.pooled = pooled;
+    for (mention, features) in mentions.iter_mut().zip(features.posts(&sources, wanted)?) {
+        mention.features = features;
     }
     Ok(mentions)
 }

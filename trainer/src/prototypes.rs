@@ -22,7 +22,7 @@ use crate::dataset::{Dataset, picture};
 use crate::device::DeviceArg;
 use crate::features::{Features, Source};
 use crate::files::{self, read_jsonl};
-use crate::run::{EncoderOrigin, Example, FORMAT, Prototyping, Run};
+use crate::run::{EncoderOrigin, Example, FORMAT, Network, Prototyping, Run};
 
 /// The longer side of a thumbnail.
 const THUMB: u32 = 192;
@@ -43,6 +43,7 @@ pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Res
         encoders: origin,
         scorer: model.scorer,
         calibration: model.calibration,
+        imn: model.imn,
     };
     write_run(dataset, kb, run, &args.run)
 }
@@ -55,6 +56,8 @@ pub(crate) struct Fitted {
     pub(crate) scorer: ScorerConfig,
     /// Fitted temperature and NIL logit.
     pub(crate) calibration: Option<Calibration>,
+    /// The trained network.
+    pub(crate) imn: Option<Network>,
 }
 
 /// Writes the run folder of a dataset's knowledge base.
@@ -82,6 +85,14 @@ pub(crate) fn write_run(
         &folder.join("kb.bpk"),
         &write(kb.entries(), &[], Precision::F16)?,
     )?;
+    let (imn, training) = match fitted.imn {
+        Some(network) => {
+            let bytes = write(network.pack.entries(), &[], Precision::F32)?;
+            files::write(&folder.join("imn.bpk"), &bytes)?;
+            (Some(network.trained), Some(network.training))
+        }
+        None => (None, None),
+    };
     let run = Run {
         format: FORMAT,
         name: dataset.info.name,
@@ -90,6 +101,8 @@ pub(crate) fn write_run(
         encoders: fitted.encoders,
         scorer: fitted.scorer,
         calibration: fitted.calibration,
+        imn,
+        training,
         examples: examples
             .into_iter()
             .map(|mut example| {

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use burn::prelude::Device;
 use serde::{Deserialize, Serialize};
-use shared_model::bundle::{Bundle, FileEntry, Licence, MANIFEST, Manifest, sha256};
+use shared_model::bundle::{Bundle, FileEntry, Licence, MANIFEST, Manifest, Training, sha256};
 use shared_model::data::Mention;
 use shared_model::error::{Error, Result};
-use shared_model::linker::Encoders;
+use shared_model::imn::{ImnScorer, TrainedImn};
+use shared_model::kb::KnowledgeBase;
+use shared_model::linker::{Encoders, Linker};
+use shared_model::pack::Pack;
 use shared_model::prototype::Selection;
 use shared_model::scorer::{Calibration, ScorerConfig};
 
@@ -37,6 +40,12 @@ pub(crate) struct Run {
     pub(crate) scorer: ScorerConfig,
     /// Fitted temperature and NIL logit.
     pub(crate) calibration: Option<Calibration>,
+    /// The network in `imn.bpk`; `None` for the training-free scorer.
+    #[serde(default)]
+    pub(crate) imn: Option<TrainedImn>,
+    /// What it was trained on.
+    #[serde(default)]
+    pub(crate) training: Option<Training>,
     /// Posts that a page offers to try.
     pub(crate) examples: Vec<Example>,
     /// Of the pictures in `thumbs/` and `examples/`.
@@ -83,6 +92,73 @@ pub(crate) struct Model {
     pub(crate) scorer: ScorerConfig,
     /// Fitted temperature and NIL logit.
     pub(crate) calibration: Option<Calibration>,
+    /// The trained network, if there is one.
+    pub(crate) imn: Option<Network>,
+}
+
+/// A trained network without a knowledge base.
+pub(crate) struct Network {
+    /// `imn.bpk`, as it was read.
+    pub(crate) pack: Pack,
+    /// Its shape and what it weighs.
+    pub(crate) trained: TrainedImn,
+    /// What it was trained on.
+    pub(crate) training: Training,
+}
+
+impl Model {
+    /// The model of a run folder.
+    pub(crate) fn of_run(folder: &Path, device: &Device) -> anyhow::Result<Self> {
+        let run = open_run(folder)?;
+        let model = run.encoders.load(device)?;
+        let imn = run.network(folder)?;
+        Ok(Self {
+            encoders: model.encoders,
+            scorer: run.scorer,
+            calibration: run.calibration,
+            imn,
+        })
+    }
+
+    /// Puts the model beside a knowledge base.
+    pub(crate) fn linker(self, kb: KnowledgeBase) -> anyhow::Result<Linker> {
+        let imn = match self.imn {
+            Some(network) => Some(network.scorer(&kb, &self.encoders.device)?),
+            None => None,
+        };
+        Ok(Linker::new(
+            self.encoders,
+            kb,
+            self.scorer,
+            imn,
+            self.calibration,
+        ))
+    }
+}
+
+impl Network {
+    /// Encodes a knowledge base's entities.
+    pub(crate) fn scorer(&self, kb: &KnowledgeBase, device: &Device) -> anyhow::Result<ImnScorer> {
+        let entities = self.training.entities.iter().map(String::as_str).collect();
+        let network = self.trained.config.load(&self.pack, device)?;
+        let scorer = ImnScorer::new(network, self.trained.clone(), &entities, kb, device);
+        Ok(pollster::block_on(scorer)?)
+    }
+}
+
+impl Run {
+    /// The network that lies in the run's folder.
+    pub(crate) fn network(&self, folder: &Path) -> anyhow::Result<Option<Network>> {
+        let Some(trained) = &self.imn else {
+            return Ok(None);
+        };
+        let path = folder.join("imn.bpk");
+        Ok(Some(Network {
+            pack: Pack::read(&path.display().to_string(), read(&path)?)?,
+            trained: trained.clone(),
+            training: self.training.clone().unwrap_or_default(),
+        }))
+    }
 }
 
 impl EncoderOrigin {
@@ -133,14 +209,26 @@ impl EncoderOrigin {
                     encoders: weights::load(folder, vision, device)?.encoders,
                     scorer: ScorerConfig::default(),
                     calibration: None,
+                    imn: None,
                 })
             }
             Self::Bundle { folder } => {
-                let bundle = open_bundle(folder, device)?;
+                let Bundle {
+                    manifest, linker, ..
+                } = open_bundle(folder, device)?;
+                let imn = match manifest.imn.clone() {
+                    Some(trained) => Some(Network {
+                        pack: Pack::read("imn.bpk", part(folder, &manifest, "imn.bpk")?)?,
+                        trained,
+                        training: manifest.training.unwrap_or_default(),
+                    }),
+                    None => None,
+                };
                 Ok(Model {
-                    encoders: bundle.linker.encoders,
-                    scorer: bundle.manifest.scorer,
-                    calibration: bundle.manifest.calibration,
+                    encoders: linker.encoders,
+                    scorer: manifest.scorer,
+                    calibration: manifest.calibration,
+                    imn,
                 })
             }
         }
@@ -171,14 +259,14 @@ pub(crate) fn open_bundle(folder: &Path, device: &Device) -> anyhow::Result<Bund
     let named = || folder.display().to_string();
     let manifest = manifest(folder)?;
     let mut opened = HashSet::new();
-    let bundle = Bundle::open(
+    let bundle = pollster::block_on(Bundle::open(
         manifest.clone(),
         |path| {
             opened.insert(path.to_owned());
             part(folder, &manifest, path)
         },
         device,
-    )
+    ))
     .with_context(named)?;
     for FileEntry { path, .. } in &manifest.files {
         if !opened.contains(path) {

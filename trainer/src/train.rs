@@ -12,7 +12,7 @@ use shared_model::scorer::{Calibration, PrototypeScorer, ScorerConfig};
 use crate::TrainArgs;
 use crate::dataset::{Dataset, Split};
 use crate::device::DeviceArg;
-use crate::features::Features;
+use crate::features::{Features, Wanted};
 use crate::fit::{self, Row, Scored};
 use crate::mentions::{self, EncodedMention};
 use crate::prototypes::{Fitted, build, timeline, write_run};
@@ -154,6 +154,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         encoders: origin,
         scorer: report.scorer,
         calibration: Some(report.calibration.clone()),
+        imn: None,
     };
     let dataset = datasets
         .into_iter()
@@ -186,7 +187,7 @@ fn rows(
     let policy = dataset.info.candidate_policy;
     let scorer = PrototypeScorer::new(ScorerConfig::default(), kb);
     let posts: Vec<&Post> = posts.iter().collect();
-    let mentions = mentions::encode(dataset, &posts, policy, encoders, features)?;
+    let mentions = mentions::encode(dataset, &posts, policy, encoders, features, Wanted::Pooled)?;
     let row = |mention: EncodedMention| {
         let post = mention.post;
         let gold = match &post.entity {
@@ -204,7 +205,7 @@ fn rows(
         let cues = enough.then(|| {
             scorer.all_cues(
                 kb,
-                &mention.pooled,
+                &mention.features.vectors().pooled(),
                 &post.text,
                 mention.surface,
                 &mention.candidates,

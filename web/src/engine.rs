@@ -9,8 +9,7 @@ use shared_model::bundle::{Bundle, Manifest, SelfTest};
 use shared_model::data::{MAX_IMAGES, Mention, Ranking};
 use shared_model::error::{Error, Result};
 use shared_model::image::{RgbImage, decode};
-use shared_model::kb::Pooled;
-use shared_model::linker::{ImageVectors, Linker};
+use shared_model::linker::{ImageVectors, Linker, PostVectors, TextVectors};
 use shared_model::tokenizer::Encoded;
 use web::protocol::{DeviceChoice, DeviceKind, EntityCard, Stage, StageTimes};
 
@@ -18,7 +17,7 @@ use web::protocol::{DeviceChoice, DeviceKind, EntityCard, Stage, StageTimes};
 pub(crate) struct Engine {
     linker: Linker,
     pictures: HashMap<u32, Picture>,
-    text: Option<(Encoded, Vec<f32>)>,
+    text: Option<(Encoded, TextVectors)>,
 }
 
 /// A picture, decoded when it comes and encoded when it is first linked with.
@@ -81,7 +80,7 @@ impl Engine {
                 .cloned()
                 .ok_or_else(|| Error::file(path, "the bundle does not name this file"))
         };
-        let bundle = Bundle::open(manifest.clone(), file, device)?;
+        let bundle = Bundle::open(manifest.clone(), file, device).await?;
         let self_test = bundle.golden.test(&bundle.linker).await?;
         let engine = Self {
             linker: bundle.linker,
@@ -169,13 +168,9 @@ impl Engine {
         let text = match self.text.take() {
             Some((known, vector)) if known.ids == encoded.ids => vector,
             _ => {
-                let vectors = self
-                    .linker
-                    .encoders
-                    .texts(std::slice::from_ref(&encoded))
-                    .await?;
+                let vectors = self.linker.encoders.text(&encoded).await?;
                 ms.text = now() - start;
-                vectors.into_iter().next().ok_or(Error::EmptyPost)?
+                vectors
             }
         };
         self.text = Some((encoded, text.clone()));
@@ -202,12 +197,14 @@ impl Engine {
 
         stage(Stage::Rank);
         let start = now();
-        let ranking = self.linker.rank(
-            &Pooled::of(Some(text), &images),
-            &post.text,
-            post.mention,
-            &candidates,
-        )?;
+        let vectors = PostVectors {
+            text: Some(text),
+            images,
+        };
+        let readings = self.linker.read(&[vectors]).await?;
+        let ranking = self
+            .linker
+            .rank(&readings[0], &post.text, post.mention, &candidates)?;
         ms.rank = now() - start;
         Ok((ranking, ms))
     }

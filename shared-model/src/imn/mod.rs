@@ -2,16 +2,28 @@
 
 mod co_attention;
 mod hierarchy;
+mod index;
+mod scorer;
+mod side;
 
 use burn::module::Param;
 use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+use crate::pack::Pack;
+
 pub use co_attention::Prepared;
 use co_attention::{CoAttention, CoAttentionConfig};
 pub use hierarchy::Norm;
 use hierarchy::{HierarchicalEncoder, LevelNorms};
+pub use index::{EntityIndex, MentionVectors};
+pub use scorer::{ImnScorer, TrainedImn};
+pub use side::{PlainSequence, entity_sequences, mention_sequences, side};
+
+/// A network wider than this is refused before it is allocated.
+const MAX_WIDTH: usize = 4096;
 
 /// Auxiliary spaces.
 pub const LEVELS: usize = 3;
@@ -88,6 +100,35 @@ impl ImnConfig {
             readout: false,
             ..Self::ours(inputs)
         }
+    }
+
+    /// The network with the weights of `pack`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] for a shape that no network has or that this program refuses, and as [`Pack::load`].
+    pub fn load(&self, pack: &Pack, device: &Device) -> Result<Imn> {
+        let sizes = self.inputs.iter().map(|input| input.width);
+        let sizes = sizes.chain([self.hidden, self.aux]);
+        let whole = !self.inputs.is_empty()
+            && !self.kernels.is_empty()
+            && self.heads > 0
+            && self.hidden.is_multiple_of(self.heads)
+            && self.hidden.is_multiple_of(self.kernels.len());
+        let lengths = self.kernels.iter().chain(&self.dilations);
+        let bounded = self.inputs.len() <= 3
+            && lengths.clone().count() <= 16
+            && lengths
+                .chain([&self.heads])
+                .all(|&length| (1..=64).contains(&length))
+            && sizes.clone().all(|size| (1..=MAX_WIDTH).contains(&size));
+        if !(whole && bounded) {
+            return Err(Error::file(
+                pack.file(),
+                format!("a network cannot be {self:?}"),
+            ));
+        }
+        pack.load(self.init(device))
     }
 
     /// The network with random weights; the gates are 0.

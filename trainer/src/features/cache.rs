@@ -1,13 +1,17 @@
-//! Pooled vectors of texts and pictures: from the cache where `imn features` has left them, else from the encoders.
+//! Vectors of texts and pictures: from the cache where `imn features` has left them, else from the encoders.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Context as _, ensure};
 use half::f16;
 use shared_model::data::MAX_IMAGES;
 use shared_model::kb::Pooled;
-use shared_model::linker::{Encoders, ImageVectors};
+use shared_model::linker::{Encoders, ImageVectors, PostVectors, TextVectors};
 use shared_model::pack::Pack;
 use shared_model::tokenizer::Encoded;
 
@@ -21,6 +25,8 @@ pub(crate) struct Features<'a> {
     encoders: &'a Encoders,
     texts: Cache,
     pictures: Cache,
+    /// Pictures with their tokens, shared among the posts that show them.
+    shown: RefCell<HashMap<PathBuf, Rc<CachedRow>>>,
 }
 
 /// A post whose vectors are wanted.
@@ -47,6 +53,7 @@ impl<'a> Features<'a> {
             encoders,
             texts: Cache::default(),
             pictures: Cache::default(),
+            shown: RefCell::default(),
         };
         let folder = folder(dataset, fingerprint);
         if !folder.exists() {
@@ -72,37 +79,89 @@ impl<'a> Features<'a> {
         Ok(features)
     }
 
-    /// The vectors of posts, in their order.
+    /// One vector a modality of each post, in their order.
     ///
     /// # Errors
     ///
     /// An unreadable picture, by its path.
     pub(crate) fn pooled(&self, posts: &[Source]) -> anyhow::Result<Vec<Pooled>> {
-        let texts = self.texts(posts)?;
-        let n_pictured = posts.iter().filter(|post| !post.images.is_empty()).count();
-        let bar = progress(n_pictured, "pictures");
-        let mut pooled = Vec::with_capacity(posts.len());
-        for (post, text) in posts.iter().zip(texts) {
-            let images = post
-                .images
-                .iter()
-                .take(MAX_IMAGES)
-                .map(|path| self.picture(path))
-                .collect::<anyhow::Result<Vec<_>>>()?;
-            bar.inc(u64::from(!images.is_empty()));
-            pooled.push(Pooled::of(text, &images));
-        }
-        bar.finish_and_clear();
-        Ok(pooled)
+        let posts = self.posts(posts, Wanted::Pooled)?;
+        Ok(posts.iter().map(|post| post.vectors().pooled()).collect())
     }
 
-    fn texts(&self, posts: &[Source]) -> anyhow::Result<Vec<Option<Vec<f32>>>> {
-        let mut vectors: Vec<Option<Vec<f32>>> = vec![None; posts.len()];
+    /// The vectors of posts, in their order.
+    ///
+    /// # Errors
+    ///
+    /// An unreadable picture, by its path.
+    pub(crate) fn posts(
+        &self,
+        posts: &[Source],
+        wanted: Wanted,
+    ) -> anyhow::Result<Vec<PostFeatures>> {
+        let texts = match wanted {
+            Wanted::Pooled => self.texts(posts)?,
+            Wanted::Tokens => posts
+                .iter()
+                .map(|post| {
+                    post.text
+                        .as_ref()
+                        .map(|text| self.text_with_tokens(text))
+                        .transpose()
+                })
+                .collect::<anyhow::Result<_>>()?,
+        };
+        let n_pictured = posts.iter().filter(|post| !post.images.is_empty()).count();
+        let bar = progress(n_pictured, "pictures");
+        let mut features = Vec::with_capacity(posts.len());
+        for (post, text) in posts.iter().zip(texts) {
+            let images = post.images.iter().take(MAX_IMAGES);
+            let images = images.map(|path| match wanted {
+                Wanted::Pooled => Ok(Rc::new(self.picture(path)?)),
+                Wanted::Tokens => self.picture_with_tokens(path),
+            });
+            let images = images.collect::<anyhow::Result<Vec<_>>>()?;
+            bar.inc(u64::from(!images.is_empty()));
+            features.push(PostFeatures { text, images });
+        }
+        bar.finish_and_clear();
+        Ok(features)
+    }
+
+    fn text_with_tokens(&self, encoded: &Encoded) -> anyhow::Result<CachedRow> {
+        if let Some(row) = self.texts.row_with_tokens(&text_key(encoded, true))? {
+            return Ok(row);
+        }
+        let text = pollster::block_on(self.encoders.text(encoded))?;
+        Ok(CachedRow {
+            pooled: rounded(text.pooled),
+            classes: Vec::new(),
+            tokens: halved(&text.tokens),
+        })
+    }
+
+    fn picture_with_tokens(&self, path: &str) -> anyhow::Result<Rc<CachedRow>> {
+        let file = self.dataset.folder.join(path);
+        if let Some(row) = self.shown.borrow().get(&file) {
+            return Ok(Rc::clone(row));
+        }
+        let bytes = files::read(&file)?;
+        let row = match self.pictures.row_with_tokens(&picture_key(&bytes, true))? {
+            Some(row) => row,
+            None => self.encode(&bytes, &file)?,
+        };
+        let row = Rc::new(row);
+        self.shown.borrow_mut().insert(file, Rc::clone(&row));
+        Ok(row)
+    }
+
+    fn texts(&self, posts: &[Source]) -> anyhow::Result<Vec<Option<CachedRow>>> {
+        let mut vectors: Vec<Option<CachedRow>> = vec![None; posts.len()];
         let mut missing = Vec::new();
         for (i, post) in posts.iter().enumerate() {
             let Some(encoded) = &post.text else { continue };
             match self.texts.row(|with_tokens| text_key(encoded, with_tokens)) {
-                Some(row) => vectors[i] = Some(row.pooled),
+                Some(row) => vectors[i] = Some(row),
                 None => missing.push((i, encoded)),
             }
         }
@@ -113,7 +172,10 @@ impl<'a> Features<'a> {
             let encoded: Vec<Encoded> = batch.iter().map(|(_, text)| (*text).clone()).collect();
             let pooled = pollster::block_on(self.encoders.texts(&encoded))?;
             for ((i, _), vector) in batch.iter().zip(pooled) {
-                vectors[*i] = Some(rounded(vector));
+                vectors[*i] = Some(CachedRow {
+                    pooled: rounded(vector),
+                    ..CachedRow::default()
+                });
             }
             bar.inc(batch.len() as u64);
         }
@@ -121,24 +183,66 @@ impl<'a> Features<'a> {
         Ok(vectors)
     }
 
-    fn picture(&self, path: &str) -> anyhow::Result<ImageVectors> {
+    fn picture(&self, path: &str) -> anyhow::Result<CachedRow> {
         let file = self.dataset.folder.join(path);
         let bytes = files::read(&file)?;
-        if let Some(row) = self
+        match self
             .pictures
             .row(|with_tokens| picture_key(&bytes, with_tokens))
         {
-            return Ok(ImageVectors {
-                pooled: row.pooled,
-                classes: row.classes,
-            });
+            Some(row) => Ok(row),
+            None => Ok(CachedRow {
+                tokens: Vec::new(),
+                ..self.encode(&bytes, &file)?
+            }),
         }
-        let picture = picture_of(&bytes, &file.display().to_string())?;
-        let ImageVectors { pooled, classes } = pollster::block_on(self.encoders.image(&picture))?;
-        Ok(ImageVectors {
-            pooled: rounded(pooled),
-            classes: rounded(classes),
+    }
+
+    fn encode(&self, bytes: &[u8], file: &Path) -> anyhow::Result<CachedRow> {
+        let picture = picture_of(bytes, &file.display().to_string())?;
+        let image = pollster::block_on(self.encoders.image(&picture))?;
+        Ok(CachedRow {
+            pooled: rounded(image.pooled),
+            classes: rounded(image.classes),
+            tokens: halved(&image.tokens),
         })
+    }
+}
+
+/// How much of a post is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// One vector a modality.
+    Pooled,
+    /// The tokens too.
+    Tokens,
+}
+
+/// A post's vectors, its tokens in f16.
+#[derive(Clone, Default)]
+pub(crate) struct PostFeatures {
+    text: Option<CachedRow>,
+    images: Vec<Rc<CachedRow>>,
+}
+
+impl PostFeatures {
+    /// In f32.
+    pub(crate) fn vectors(&self) -> PostVectors {
+        PostVectors {
+            text: self.text.as_ref().map(|row| TextVectors {
+                pooled: row.pooled.clone(),
+                tokens: widened(&row.tokens),
+            }),
+            images: self
+                .images
+                .iter()
+                .map(|row| ImageVectors {
+                    pooled: row.pooled.clone(),
+                    classes: row.classes.clone(),
+                    tokens: widened(&row.tokens),
+                })
+                .collect(),
+        }
     }
 }
 
@@ -152,6 +256,10 @@ struct Cache {
 struct Shard {
     pooled: Matrix,
     classes: Matrix,
+    /// Token numbers, f16, row after row.
+    tokens: PathBuf,
+    /// Where each row's tokens begin, in numbers; one more at the end.
+    starts: Vec<u64>,
 }
 
 struct Matrix {
@@ -159,10 +267,13 @@ struct Matrix {
     width: usize,
 }
 
+#[derive(Clone, Default)]
 struct CachedRow {
     pooled: Vec<f32>,
     /// Empty for texts.
     classes: Vec<f32>,
+    /// `[n, width]`; empty unless they are asked for.
+    tokens: Vec<f16>,
 }
 
 impl Cache {
@@ -174,10 +285,12 @@ impl Cache {
             let width = shape.last().copied().unwrap_or_default();
             Ok((shape[0], Matrix { values, width }))
         };
-        let keys = pack.bytes("keys")?;
+        let (keys, lengths) = (pack.bytes("keys")?, pack.bytes("lengths")?);
         let ((n, pooled), (n_classes, classes)) = (matrix("pooled")?, matrix("classes")?);
         ensure!(
-            keys.len() == size_of::<Key>() * n && n_classes == n,
+            keys.len() == size_of::<Key>() * n
+                && n_classes == n
+                && lengths.len() == size_of::<u32>() * n,
             "{}: its parts do not fit each other; delete it and run `imn features` again",
             path.display()
         );
@@ -185,8 +298,42 @@ impl Cache {
             let key = key.try_into().expect("chunks of a key's size");
             self.places.insert(key, (self.shards.len(), row));
         }
-        self.shards.push(Shard { pooled, classes });
+        let mut starts = vec![0];
+        for length in lengths.chunks_exact(size_of::<u32>()) {
+            let length = u32::from_le_bytes(length.try_into().expect("chunks of four"));
+            starts.push(starts[starts.len() - 1] + u64::from(length) * pooled.width as u64);
+        }
+        self.shards.push(Shard {
+            pooled,
+            classes,
+            tokens: path.with_extension("tokens"),
+            starts,
+        });
         Ok(())
+    }
+
+    /// A row with its tokens, if they were kept.
+    fn row_with_tokens(&self, key: &Key) -> anyhow::Result<Option<CachedRow>> {
+        let Some(&(shard, row)) = self.places.get(key) else {
+            return Ok(None);
+        };
+        let shard = &self.shards[shard];
+        let (start, end) = (shard.starts[row], shard.starts[row + 1]);
+        let mut bytes = vec![0; (end - start) as usize * size_of::<f16>()];
+        let read = |bytes: &mut [u8]| {
+            let mut file = File::open(&shard.tokens)?;
+            file.seek(SeekFrom::Start(start * size_of::<f16>() as u64))?;
+            file.read_exact(bytes)
+        };
+        read(&mut bytes).with_context(|| format!("cannot read {}", shard.tokens.display()))?;
+        let tokens = bytes.chunks_exact(size_of::<f16>());
+        Ok(Some(CachedRow {
+            pooled: shard.pooled.row(row),
+            classes: shard.classes.row(row),
+            tokens: tokens
+                .map(|two| f16::from_le_bytes([two[0], two[1]]))
+                .collect(),
+        }))
     }
 
     /// A row that was kept with or without its tokens.
@@ -197,6 +344,7 @@ impl Cache {
         Some(CachedRow {
             pooled: shard.pooled.row(row),
             classes: shard.classes.row(row),
+            tokens: Vec::new(),
         })
     }
 }
@@ -213,4 +361,12 @@ fn rounded(values: Vec<f32>) -> Vec<f32> {
         .into_iter()
         .map(|value| f16::from_f32(value).to_f32())
         .collect()
+}
+
+fn halved(values: &[f32]) -> Vec<f16> {
+    values.iter().map(|&value| f16::from_f32(value)).collect()
+}
+
+fn widened(values: &[f16]) -> Vec<f32> {
+    values.iter().map(|value| value.to_f32()).collect()
 }

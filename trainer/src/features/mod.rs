@@ -16,7 +16,7 @@ use shared_model::linker::{Encoders, read as read_tensor};
 use shared_model::pack::{Entry, Precision, write};
 use shared_model::tokenizer::Encoded;
 
-pub(crate) use cache::{Features, Source};
+pub(crate) use cache::{Features, PostFeatures, Source, Wanted};
 
 use crate::dataset::{Dataset, Split, picture_of};
 use crate::device::DeviceArg;

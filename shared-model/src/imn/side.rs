@@ -1,0 +1,173 @@
+//! Posts and entities as the network reads them: plain vectors to the padded sequences of a batch.
+//!
+//! Every vector is centred by the knowledge base's statistics and L2-normalised, on both sides.
+
+use burn::prelude::*;
+
+use super::{Input, Modality, Sequence, Side};
+use crate::kb::{KnowledgeBase, Statistics};
+use crate::linker::PostVectors;
+use crate::prototype::normalised;
+
+/// A modality of one post or entity; empty where it is missing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PlainSequence {
+    /// `[length, width]`, row-major.
+    pub vectors: Vec<f32>,
+    /// `[length]`: the picture that a vector belongs to, from 1; 0 for none.
+    pub pictures: Vec<i32>,
+    /// `[width]`: what the read-out reads.
+    pub pooled: Vec<f32>,
+}
+
+impl PlainSequence {
+    fn push(&mut self, vector: &[f32], picture: i32) {
+        self.vectors.extend_from_slice(vector);
+        self.pictures.push(picture);
+    }
+
+    /// Takes the normalised mean of all vectors for the pooled one.
+    fn pool(mut self, width: usize) -> Self {
+        let mut sum = vec![0.0; width];
+        for vector in self.vectors.chunks(width) {
+            for (sum, value) in sum.iter_mut().zip(vector) {
+                *sum += value;
+            }
+        }
+        self.pooled = normalised(&sum);
+        self
+    }
+}
+
+/// A post: its pooled vector, then its tokens, a modality of `inputs` each.
+pub fn mention_sequences(
+    inputs: &[Input],
+    post: &PostVectors,
+    statistics: &Statistics,
+) -> Vec<PlainSequence> {
+    let pooled = post.pooled();
+    inputs
+        .iter()
+        .map(|input| {
+            let centre = |vector: &[f32]| normalised(&centred(statistics, input.modality, vector));
+            let mut sequence = PlainSequence::default();
+            let whole = match input.modality {
+                Modality::Text => pooled.text.as_deref(),
+                Modality::Image => pooled.image.as_deref(),
+                Modality::Joint => None,
+            };
+            let Some(whole) = whole else {
+                return sequence;
+            };
+            sequence.pooled = centre(whole);
+            let lead = sequence.pooled.clone();
+            sequence.push(&lead, 0);
+            match input.modality {
+                Modality::Text => {
+                    let tokens = post
+                        .text
+                        .iter()
+                        .flat_map(|text| text.tokens.chunks(input.width));
+                    tokens.for_each(|token| sequence.push(&centre(token), 0));
+                }
+                Modality::Image => {
+                    for (image, picture) in post.images.iter().zip(1..) {
+                        let tokens = image.tokens.chunks(input.width);
+                        tokens.for_each(|token| sequence.push(&centre(token), picture));
+                    }
+                }
+                Modality::Joint => {}
+            }
+            sequence
+        })
+        .collect()
+}
+
+/// An entity: its prototypes, then its profile among the texts, a modality of `inputs` each.
+///
+/// # Arguments
+///
+/// - keep: which posts of the knowledge base count; a post to be linked is no prototype of its own.
+pub fn entity_sequences(
+    inputs: &[Input],
+    kb: &KnowledgeBase,
+    entity: usize,
+    keep: impl Fn(usize) -> bool,
+) -> Vec<PlainSequence> {
+    let chosen = &kb.text.prototypes[entity];
+    inputs
+        .iter()
+        .map(|input| {
+            let mut sequence = PlainSequence::default();
+            let mut add = |vector: Option<&Vec<f32>>| {
+                if let Some(vector) = vector {
+                    let centred = centred(&kb.statistics, input.modality, vector);
+                    sequence.push(&normalised(&centred), 0);
+                }
+            };
+            let posts = match input.modality {
+                Modality::Text => &chosen.text,
+                Modality::Image => &chosen.image,
+                Modality::Joint => return sequence,
+            };
+            for pooled in posts
+                .iter()
+                .filter(|chosen| keep(chosen.post))
+                .map(|chosen| &kb.pooled[chosen.post])
+            {
+                add(match input.modality {
+                    Modality::Image => pooled.image.as_ref(),
+                    _ => pooled.text.as_ref(),
+                });
+            }
+            if input.modality == Modality::Text {
+                add(Some(&kb.profiles[entity]));
+            }
+            sequence.pool(input.width)
+        })
+        .collect()
+}
+
+fn centred(statistics: &Statistics, modality: Modality, vector: &[f32]) -> Vec<f32> {
+    match modality {
+        Modality::Image => statistics.centre_image(vector),
+        _ => statistics.centre_text(vector),
+    }
+}
+
+/// Pads a batch; `rows[row][modality]`, in the order of `inputs`.
+pub fn side(inputs: &[Input], rows: &[Vec<PlainSequence>], device: &Device) -> Side {
+    let n = rows.len();
+    let sequence = |(modality, input): (usize, &Input)| {
+        let width = input.width;
+        let of = || rows.iter().map(move |row| &row[modality]);
+        // At least one position, so that a batch without the modality has a shape.
+        let length = of()
+            .map(|plain| plain.pictures.len())
+            .max()
+            .unwrap_or(0)
+            .max(1);
+        let mut vectors = vec![0.0; n * length * width];
+        let mut pictures = vec![0i32; n * length];
+        let mut mask = vec![true; n * length];
+        let mut pooled = vec![0.0; n * width];
+        for (row, plain) in of().enumerate() {
+            let n_real = plain.pictures.len();
+            vectors[row * length * width..][..n_real * width].copy_from_slice(&plain.vectors);
+            pictures[row * length..][..n_real].copy_from_slice(&plain.pictures);
+            mask[row * length..][..n_real].fill(false);
+            pooled[row * width..][..plain.pooled.len()].copy_from_slice(&plain.pooled);
+        }
+        let several = pictures.iter().any(|picture| *picture > 0);
+        Sequence {
+            vectors: Tensor::from_data(TensorData::new(vectors, [n, length, width]), device),
+            mask: Tensor::from_data(TensorData::new(mask, [n, length]), device),
+            pooled: Tensor::from_data(TensorData::new(pooled, [n, width]), device),
+            picture: several
+                .then(|| Tensor::from_data(TensorData::new(pictures, [n, length]), device)),
+        }
+    };
+    Side {
+        sequences: inputs.iter().enumerate().map(sequence).collect(),
+    }
+}
