@@ -10,7 +10,7 @@ mod evaluate;
 mod export;
 mod features;
 mod files;
-mod fit;
+mod learn;
 mod link;
 mod mentions;
 mod place;
@@ -24,6 +24,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shared_model::data::Mention;
+use shared_model::imn::Modality;
 use shared_model::pack::Precision;
 use shared_model::prototype::Selection;
 
@@ -56,7 +57,7 @@ enum Command {
     Features(FeaturesArgs),
     /// Encode a dataset's timelines and choose each entity's prototypes.
     Prototypes(PrototypesArgs),
-    /// Fit the scorer on datasets' train mentions.
+    /// Train on datasets: the scorer's weights, then the network beside it.
     Train(TrainArgs),
     /// Write the encoders' tokens of a post to a safetensors file.
     Embed(EmbedArgs),
@@ -122,7 +123,7 @@ struct ImportArgs {
     all_mentions: bool,
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct EncoderArgs {
     /// The weight folder [default: the user's data folder].
     #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
@@ -161,12 +162,48 @@ struct PrototypesArgs {
 
 #[derive(Args)]
 struct TrainArgs {
-    /// Dataset folders with train mentions; each weighs the same, and the run keeps the first one's knowledge base.
+    /// Dataset folders; each has the same share of a batch, and the run keeps the first one's knowledge base. One without train.jsonl takes part by its timelines.
     #[arg(required = true)]
     datasets: Vec<PathBuf>,
     /// The run folder to write.
     #[arg(long)]
     run: PathBuf,
+    /// The last stage: fit the training-free scorer, match timeline posts to their owners, link mentions.
+    #[arg(long, value_enum, default_value = "task")]
+    stage: StageArg,
+    /// The paper's literal form: no training-free scorer beside the network, random weights, learning rate 1e-3.
+    #[arg(long)]
+    paper: bool,
+    /// What the network and the scorer may look at.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "text,image")]
+    modalities: Vec<ModalityArg>,
+    /// Of everything that is drawn.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Mentions a step.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(8..=4096))]
+    batch: u32,
+    /// Steps of knowledge learning, at most.
+    #[arg(long, default_value_t = 200)]
+    knowledge_steps: usize,
+    /// Steps of task learning, at most.
+    #[arg(long, default_value_t = 600)]
+    steps: usize,
+    /// [default: 3e-4; 1e-3 with --paper].
+    #[arg(long)]
+    learning_rate: Option<f64>,
+    /// Steps between evaluations on held-out mentions.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    evaluate_every: u32,
+    /// Evaluations without a gain after which a stage stops.
+    #[arg(long, default_value_t = 5)]
+    patience: usize,
+    /// Held-out mentions a dataset and part that an evaluation looks at.
+    #[arg(long, default_value_t = 400)]
+    validation: usize,
+    /// Go on from the run's checkpoints.
+    #[arg(long)]
+    resume: bool,
     #[command(flatten)]
     encoders: EncoderArgs,
     #[command(flatten)]
@@ -282,6 +319,33 @@ enum VisionArg {
     Efficientnet,
     /// DETR, 100 query tokens.
     Detr,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum StageArg {
+    /// The training-free scorer's weights.
+    Prototype,
+    /// Knowledge learning.
+    Knowledge,
+    /// Task learning.
+    Task,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ModalityArg {
+    /// The text and its words.
+    Text,
+    /// The pictures and their classes.
+    Image,
+}
+
+impl From<ModalityArg> for Modality {
+    fn from(modality: ModalityArg) -> Self {
+        match modality {
+            ModalityArg::Text => Self::Text,
+            ModalityArg::Image => Self::Image,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -306,6 +306,16 @@ impl Imn {
         }
     }
 
+    /// Replaces the read-out, one matrix an input, `[width, aux]`; a network without one stays as it is.
+    pub fn with_readout(mut self, matrices: Vec<Tensor<2>>) -> Self {
+        if let Some(readout) = &mut self.readout {
+            for (linear, matrix) in readout.iter_mut().zip(matrices) {
+                linear.weight = Param::from_tensor(matrix);
+            }
+        }
+        self
+    }
+
     /// Sets the share of the newest batch in the normalisation's running statistics.
     pub fn set_momentum(&mut self, momentum: f64) {
         self.mention_norms.set_momentum(momentum);

@@ -1,0 +1,397 @@
+//! `imn train`: fits the training-free scorer, then trains the IMN beside it: knowledge learning, task learning, and what it weighs.
+
+mod batch;
+mod blend;
+mod fit;
+mod network;
+mod readout;
+mod settings;
+mod world;
+
+use anyhow::{Context as _, ensure};
+use burn::module::Module as _;
+use serde::Serialize;
+use shared_model::bundle::Training;
+use shared_model::imn::TrainedImn;
+use shared_model::pack::{Entry, Pack, Precision, write};
+use shared_model::scorer::{Calibration, ScorerConfig};
+
+use self::blend::{Blend, Held};
+use self::fit::{Row, Scored};
+use self::network::{ImnStage, Placed, Setup};
+use self::settings::Settings;
+use self::world::{Example, Part, World};
+use crate::dataset::Dataset;
+use crate::device::DeviceArg;
+use crate::features::Wanted;
+use crate::files;
+use crate::learn::{Plan, learn};
+use crate::prototypes::{Fitted, write_run};
+use crate::run::{EncoderOrigin, Network};
+use crate::{StageArg, TrainArgs};
+
+/// What the training came to.
+#[derive(Debug, Serialize)]
+struct Report {
+    fitted_on: usize,
+    validated_on: usize,
+    /// Mentions whose gold is no candidate, or that have none beside it: nothing to learn from.
+    left_out: usize,
+    nil_mentions: usize,
+    p_at_1_before: f64,
+    p_at_1: f64,
+    scorer: ScorerConfig,
+    calibration: Calibration,
+    imn: Option<TrainedImn>,
+}
+
+/// Trains, and writes a run that can be evaluated and exported.
+pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow::Result<()> {
+    let datasets = args
+        .datasets
+        .iter()
+        .map(|folder| Dataset::open(folder))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let origin = EncoderOrigin::of(args.encoders.clone())?;
+    let device = device.open()?;
+    let model = origin.load(&device)?;
+    let fingerprint = origin.fingerprint()?;
+    let wanted = match args.stage {
+        StageArg::Prototype => Wanted::Pooled,
+        StageArg::Knowledge | StageArg::Task => Wanted::Tokens,
+    };
+    let mut worlds = datasets
+        .iter()
+        .map(|dataset| {
+            let prototyping = args.choice.prototyping();
+            World::open(dataset, &model.encoders, &fingerprint, prototyping, wanted)
+                .with_context(|| dataset.folder.display().to_string())
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    ensure!(
+        worlds.iter().any(|world| !world.examples.is_empty()),
+        "no dataset has a train.jsonl; `imn prototypes` makes a run without training"
+    );
+    let settings = Settings::of(&args, &worlds);
+    for world in &mut worlds {
+        let examples = world.examples.iter_mut().chain(&mut world.nil);
+        examples
+            .flat_map(|example| &mut example.cues)
+            .for_each(|cues| settings.mask(cues));
+    }
+    files::write(
+        &args.run.join("train.toml"),
+        toml::to_string(&settings)?.as_bytes(),
+    )?;
+
+    let fitted = fit_scorer(&worlds, &settings);
+    let scored = scored(&worlds, &fitted, None);
+    let (temperature, _) = fit::calibration(&scored);
+    let setup = Setup {
+        worlds: &worlds,
+        settings: &settings,
+        scorer: fitted,
+        temperature: f64::from(temperature),
+        device: &device.clone().autodiff(),
+    };
+    let trained = match args.stage {
+        StageArg::Prototype => None,
+        StageArg::Knowledge | StageArg::Task => Some(train_network(&setup, &args)?),
+    };
+    let (scored, network) = match trained {
+        None => (scored, None),
+        Some(Trained { network, held, nil }) => {
+            let weights = (network.trained.seen, network.trained.new);
+            (blended(&held, &nil, weights), Some(network))
+        }
+    };
+    let (temperature, nil_logit) = fit::calibration(&scored);
+    let count = |part: fn(&World) -> usize| worlds.iter().map(part).sum::<usize>();
+    let fitted_on = count(|world| {
+        let examples = world.examples.iter();
+        examples.filter(|example| example.part == Part::Fit).count()
+    });
+    let report = Report {
+        fitted_on,
+        validated_on: count(|world| world.examples.len()) - fitted_on,
+        left_out: count(|world| world.left_out),
+        nil_mentions: count(|world| world.nil.len()),
+        p_at_1_before: p_at_1(&self::scored(&worlds, &ScorerConfig::default(), None)),
+        p_at_1: p_at_1(&scored),
+        scorer: fitted,
+        calibration: Calibration {
+            policy: datasets[0].info.candidate_policy.name().to_owned(),
+            temperature,
+            nil_logit,
+        },
+        imn: network.as_ref().map(|network| network.trained.clone()),
+    };
+    let fitted = Fitted {
+        encoders: origin,
+        scorer: report.scorer,
+        calibration: Some(report.calibration.clone()),
+        imn: network,
+    };
+    let dataset = datasets.into_iter().next();
+    let world = worlds.into_iter().next();
+    let dataset = dataset.context("clap requires a dataset")?;
+    let kb = world.context("clap requires a dataset")?.kb;
+    write_run(dataset, kb, fitted, &args.run)?;
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        report.print();
+    }
+    Ok(())
+}
+
+/// The scorer's weights; none in the paper's form, which has no such scorer beside it. Every dataset weighs the same.
+fn fit_scorer(worlds: &[World], settings: &Settings) -> ScorerConfig {
+    if settings.paper {
+        return ScorerConfig::of_weights(Default::default());
+    }
+    let mut rows = Vec::new();
+    for world in worlds {
+        let examples = world.examples.iter();
+        let examples = examples.filter(|example| example.part == Part::Fit);
+        let share = 1.0 / examples.clone().count().max(1) as f64;
+        rows.extend(examples.map(|example| Row {
+            cues: example.cues.clone(),
+            gold: example.gold,
+            share,
+        }));
+    }
+    ScorerConfig::of_weights(fit::weights(&rows))
+}
+
+/// The held-out posts under the training-free scorer, at most `limit` a world and part; all posts if none is held out.
+fn scored(worlds: &[World], scorer: &ScorerConfig, limit: Option<usize>) -> Vec<Scored> {
+    let placed = held_out(worlds, limit);
+    let gold = placed
+        .iter()
+        .map(|(_, example)| (*example, Some(example.gold)));
+    let nil = worlds.iter().flat_map(|world| &world.nil);
+    let nil = nil.filter(|example| example.part != Part::Fit);
+    gold.chain(nil.map(|example| (example, None)))
+        .map(|(example, gold)| Scored {
+            scores: example.cues.iter().map(|cues| scorer.score(cues)).collect(),
+            gold,
+        })
+        .collect()
+}
+
+/// The held-out posts, at most `limit` a world and part; all posts if none is held out.
+fn held_out(worlds: &[World], limit: Option<usize>) -> Vec<Placed<'_>> {
+    let of = |parts: &[Part]| {
+        let mut placed: Vec<Placed> = Vec::new();
+        for (position, world) in worlds.iter().enumerate() {
+            for part in parts {
+                let examples = world.examples.iter();
+                let examples = examples.filter(|example| example.part == *part);
+                let n = examples.clone().count();
+                let step = limit.map_or(1, |limit| n.div_ceil(limit).max(1));
+                placed.extend(examples.step_by(step).map(|example| (position, example)));
+            }
+        }
+        placed
+    };
+    let held = of(&[Part::Seen, Part::New]);
+    if held.is_empty() {
+        of(&[Part::Fit])
+    } else {
+        held
+    }
+}
+
+/// A trained network with the held-out posts under it.
+struct Trained {
+    network: Network,
+    held: Vec<Held>,
+    nil: Vec<Held>,
+}
+
+/// Knowledge learning, then task learning.
+fn train_network(setup: &Setup, args: &TrainArgs) -> anyhow::Result<Trained> {
+    let Setup {
+        worlds,
+        settings,
+        device,
+        ..
+    } = setup;
+    device.seed(settings.seed);
+    let mut network = settings.imn.init(device);
+    if settings.imn.readout {
+        let inner = (*device).clone().inner();
+        let matrices = readout::readout(&settings.imn, worlds, &inner);
+        let matrices = matrices.into_iter();
+        network = network.with_readout(
+            matrices
+                .map(|matrix| burn::tensor::Tensor::from_inner(matrix).require_grad())
+                .collect(),
+        );
+    }
+    let posts: Vec<Vec<Example>> = worlds
+        .iter()
+        .map(|world| {
+            let mut posts = world.posts(settings.seed);
+            let cues = posts.iter_mut().flat_map(|example| &mut example.cues);
+            cues.for_each(|cues| settings.mask(cues));
+            posts
+        })
+        .collect();
+    let held = held_out(worlds, Some(settings.validation));
+    let knowledge: Vec<Vec<Placed>> = posts
+        .iter()
+        .enumerate()
+        .map(|(world, posts)| posts.iter().map(|example| (world, example)).collect())
+        .collect();
+    let task: Vec<Vec<Placed>> = worlds
+        .iter()
+        .enumerate()
+        .map(|(position, world)| {
+            let examples = world.examples.iter();
+            let examples = examples.filter(|example| example.part == Part::Fit);
+            examples.map(|example| (position, example)).collect()
+        })
+        .collect();
+
+    let mut plans = Vec::new();
+    if knowledge.iter().any(|examples| !examples.is_empty()) && settings.knowledge_steps > 0 {
+        plans.push(("knowledge", knowledge, settings.knowledge_steps));
+    }
+    if args.stage == StageArg::Task {
+        plans.push(("task", task, settings.task_steps));
+    }
+    let (mut blend, mut cosines, mut nil) = (Blend::default(), Vec::new(), Vec::new());
+    for (name, examples, steps) in plans {
+        let mut stage = ImnStage::new(name, setup, examples, held.clone(), network);
+        let plan = Plan {
+            name: name.to_owned(),
+            seed: settings.seed,
+            steps,
+            evaluate_every: settings.evaluate_every,
+            patience: settings.patience,
+        };
+        let outcome = learn(&mut stage, &plan, &args.run, args.resume)?;
+        eprintln!(
+            "{name}: the best of {} steps was {}",
+            outcome.steps, outcome.best_step
+        );
+        (cosines, blend) = stage.settle()?;
+        let nil_posts: Vec<Placed> = worlds
+            .iter()
+            .enumerate()
+            .flat_map(|(position, world)| {
+                let nil = world.nil.iter();
+                let nil = nil.filter(|example| example.part != Part::Fit);
+                nil.map(move |example| (position, example))
+            })
+            .take(settings.validation)
+            .collect();
+        nil = stage.cosines(&nil_posts)?;
+        network = stage.into_network();
+    }
+
+    let entities = worlds.iter().flat_map(|world| {
+        let ids = world.trained.iter();
+        ids.map(|&entity| world.kb.text.entities[entity].id.clone())
+    });
+    let mut entities: Vec<String> = entities.collect();
+    entities.sort();
+    entities.dedup();
+    let bytes = write(Entry::of_module(&network.valid()), &[], Precision::F32)?;
+    Ok(Trained {
+        network: Network {
+            pack: Pack::read("imn.bpk", bytes)?,
+            trained: TrainedImn {
+                config: settings.imn.clone(),
+                seen: blend.seen,
+                new: blend.new,
+            },
+            training: Training { entities },
+        },
+        held: cosines,
+        nil,
+    })
+}
+
+/// Held-out posts under the score that the run will have.
+fn blended(held: &[Held], nil: &[Held], (seen, new): (f32, f32)) -> Vec<Scored> {
+    let scored = |held: &Held, gold| Scored {
+        scores: held.scores(if held.is_seen { seen } else { new }),
+        gold,
+    };
+    let golds = held.iter().map(|held| scored(held, Some(held.gold)));
+    golds
+        .chain(nil.iter().map(|held| scored(held, None)))
+        .collect()
+}
+
+/// How often the gold stands alone at the top.
+fn p_at_1(scored: &[Scored]) -> f64 {
+    let golds = scored
+        .iter()
+        .filter_map(|row| Some((&row.scores, row.gold?)));
+    let right = golds.clone().filter(|(scores, gold)| {
+        (0..scores.len()).all(|i| i == *gold || scores[i] < scores[*gold])
+    });
+    right.count() as f64 / golds.count().max(1) as f64
+}
+
+impl Report {
+    fn print(&self) {
+        println!(
+            "fitted on {} mentions, {} held out, {} NIL, {} left out (their entity is no candidate or the only one)",
+            self.fitted_on, self.validated_on, self.nil_mentions, self.left_out
+        );
+        println!(
+            "P@1 on {}: {:.3} before, {:.3} fitted",
+            if self.validated_on > 0 {
+                "the held-out mentions"
+            } else {
+                "the same mentions"
+            },
+            self.p_at_1_before,
+            self.p_at_1
+        );
+        let ScorerConfig {
+            text,
+            image,
+            classes,
+            lexical,
+            lexical_parts,
+        } = self.scorer;
+        println!(
+            "weights: text {text:.2}, image {image:.2}, classes {classes:.2}, lexical {lexical:.2}"
+        );
+        let names = [
+            "fuzzy ratio",
+            "exact name",
+            "name tokens",
+            "surname",
+            "words",
+            "n-grams",
+        ];
+        let parts: Vec<String> = names
+            .iter()
+            .zip(lexical_parts)
+            .map(|(name, part)| format!("{name} {part:.2}"))
+            .collect();
+        println!("lexical: {}", parts.join(", "));
+        if let Some(imn) = &self.imn {
+            println!(
+                "IMN: weight {:.3} among entities it trained on, {:.3} among others",
+                imn.seen, imn.new
+            );
+        }
+        let Calibration {
+            temperature,
+            nil_logit,
+            ..
+        } = self.calibration;
+        let nil = nil_logit.map_or("none (no NIL mentions)".to_owned(), |nil| {
+            format!("{nil:.2}")
+        });
+        println!("temperature {temperature:.4}, NIL logit {nil}");
+    }
+}

@@ -1,0 +1,239 @@
+//! A stage of training the IMN: knowledge learning or task learning.
+
+use burn::grad_clipping::GradientClippingConfig;
+use burn::module::Module as _;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::prelude::*;
+use burn::tensor::Device;
+use rand::RngExt as _;
+use shared_model::imn::{Imn, Similarities};
+use shared_model::loss::{FusionLoss, info_nce};
+
+use super::batch::{Batch, dropped, whole};
+use super::blend::{Blend, Held};
+use super::settings::Settings;
+use super::world::{Example, Part, World};
+use crate::learn::{Metrics, Restorable, Stage, pack, rng, unpack};
+use shared_model::scorer::ScorerConfig;
+
+/// What multiplies the cosine beside the training-free logits, so that a difference of 0.1 is one e-fold.
+const SHARPNESS: f64 = 10.0;
+/// Batches over which the normalisation's statistics are taken anew before an evaluation.
+const NORM_BATCHES: usize = 4;
+/// Burn's own momentum, in training.
+const MOMENTUM: f64 = 0.1;
+
+/// What all stages of a run share.
+pub(super) struct Setup<'a> {
+    pub(super) worlds: &'a [World],
+    pub(super) settings: &'a Settings,
+    /// The training-free scorer, frozen; all weights 0 in the paper's form.
+    pub(super) scorer: ScorerConfig,
+    /// Fitted for it alone.
+    pub(super) temperature: f64,
+    /// With gradients.
+    pub(super) device: &'a Device,
+}
+
+/// An example with the position of its world.
+pub(super) type Placed<'a> = (usize, &'a Example);
+
+/// Model, optimiser and data of a stage.
+pub(super) struct ImnStage<'a> {
+    name: &'static str,
+    setup: &'a Setup<'a>,
+    /// A world each; those without examples are left out.
+    examples: Vec<Vec<Placed<'a>>>,
+    held: Vec<Placed<'a>>,
+    model: Imn,
+    optimizer: ModuleOptimizer,
+}
+
+impl<'a> ImnStage<'a> {
+    pub(super) fn new(
+        name: &'static str,
+        setup: &'a Setup<'a>,
+        examples: Vec<Vec<Placed<'a>>>,
+        held: Vec<Placed<'a>>,
+        model: Imn,
+    ) -> Self {
+        let adamw = AdamWConfig::new().with_weight_decay(0.01);
+        let optimizer = ModuleOptimizer::from(Restorable(adamw.build()))
+            .with_grad_clipping(GradientClippingConfig::Norm(1.0).init());
+        Self {
+            name,
+            setup,
+            examples: examples
+                .into_iter()
+                .filter(|examples| !examples.is_empty())
+                .collect(),
+            held,
+            model,
+            optimizer,
+        }
+    }
+
+    /// The held-out posts at the best state, and what the cosine weighs.
+    pub(super) fn settle(&mut self) -> anyhow::Result<(Vec<Held>, Blend)> {
+        self.renew_norms();
+        let held = self.cosines(&self.held)?;
+        let blend = self.choose(&held);
+        Ok((held, blend))
+    }
+
+    /// The network as it is.
+    pub(super) fn into_network(self) -> Imn {
+        self.model
+    }
+
+    /// Every world has the same share of a batch.
+    fn draw(&self, stage: &str, step: usize) -> (Vec<Placed<'a>>, rand::rngs::StdRng) {
+        let mut rng = rng(self.setup.settings.seed, stage, step);
+        let first = rng.random_range(0..self.examples.len());
+        let drawn = (0..self.setup.settings.batch).map(|i| {
+            let world = &self.examples[(first + i) % self.examples.len()];
+            world[rng.random_range(0..world.len())]
+        });
+        (drawn.collect(), rng)
+    }
+
+    fn batch_of(&self, stage: &str, step: usize) -> Batch {
+        let (drawn, mut rng) = self.draw(stage, step);
+        let Setup {
+            worlds,
+            settings,
+            scorer,
+            device,
+            ..
+        } = self.setup;
+        dropped(
+            &drawn,
+            worlds,
+            &settings.imn.inputs,
+            scorer,
+            &mut rng,
+            device,
+        )
+    }
+
+    fn similarities(model: &Imn, batch: &Batch) -> Similarities {
+        let mentions = model.prepare_mentions(model.encode_mentions(&batch.mentions));
+        let entities = model.prepare_entities(model.encode_entities(&batch.entities));
+        model.compare(&mentions, &entities, batch.candidates.clone())
+    }
+
+    fn loss_of(&self, similarities: &Similarities, batch: &Batch) -> Tensor<1> {
+        let loss = FusionLoss::forward(&self.setup.settings.loss, similarities, &batch.targets);
+        if self.setup.settings.paper {
+            return loss;
+        }
+        let prior = batch.prior.clone() / self.setup.temperature;
+        let logits = prior + similarities.fusion.clone() * SHARPNESS;
+        loss + info_nce(logits, &batch.targets)
+    }
+
+    /// Takes the normalisation's statistics anew, as the plain mean over some batches.
+    fn renew_norms(&mut self) {
+        for i in 1..=NORM_BATCHES {
+            self.setup.device.seed(i as u64);
+            let batch = self.batch_of("norm", i);
+            self.model.set_momentum(1.0 / i as f64);
+            Self::similarities(&self.model, &batch);
+        }
+        self.model.set_momentum(MOMENTUM);
+    }
+
+    /// The cosines of the held-out examples.
+    pub(super) fn cosines(&self, examples: &[Placed<'a>]) -> anyhow::Result<Vec<Held>> {
+        let model = self.model.clone().valid();
+        let Setup {
+            worlds,
+            settings,
+            scorer,
+            device,
+            ..
+        } = self.setup;
+        let device = (*device).clone().inner();
+        let mut held = Vec::with_capacity(examples.len());
+        for examples in examples.chunks(settings.batch) {
+            let batch = whole(examples, worlds, &settings.imn.inputs, scorer, &device);
+            let fusion = Self::similarities(&model, &batch).fusion;
+            let [_, n_candidates] = fusion.dims();
+            let fusion = pollster::block_on(shared_model::linker::read(fusion))?;
+            for ((world, example), cosines) in examples.iter().zip(fusion.chunks(n_candidates)) {
+                held.push(Held {
+                    world: *world,
+                    is_seen: example.part == Part::Seen,
+                    entity: example.candidates[example.gold],
+                    gold: example.gold,
+                    prior: example.cues.iter().map(|cues| scorer.score(cues)).collect(),
+                    cosines: cosines[..example.candidates.len()].to_vec(),
+                });
+            }
+        }
+        Ok(held)
+    }
+
+    fn choose(&self, held: &[Held]) -> Blend {
+        if self.setup.settings.paper {
+            Blend::alone(held)
+        } else {
+            Blend::choose(held, SHARPNESS * self.setup.temperature)
+        }
+    }
+}
+
+impl Stage for ImnStage<'_> {
+    fn loss(&self) -> &'static str {
+        "loss"
+    }
+
+    fn watched(&self) -> &'static str {
+        "gain"
+    }
+
+    fn device(&self) -> &Device {
+        self.setup.device
+    }
+
+    fn step(&mut self, step: usize) -> anyhow::Result<Metrics> {
+        let batch = self.batch_of(self.name, step);
+        let similarities = Self::similarities(&self.model, &batch);
+        let loss = self.loss_of(&similarities, &batch);
+        let value: f32 = loss.clone().into_scalar();
+        if value.is_finite() {
+            let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+            let model = self.model.clone();
+            self.model = self
+                .optimizer
+                .step(self.setup.settings.learning_rate, model, gradients);
+        }
+        Ok(vec![("loss", f64::from(value))])
+    }
+
+    fn batch(&self, step: usize) -> String {
+        let (drawn, _) = self.draw(self.name, step);
+        let names = drawn.iter().map(|(world, example)| {
+            let kb = &self.setup.worlds[*world].kb;
+            kb.text.entities[example.candidates[example.gold]]
+                .id
+                .as_str()
+        });
+        format!("posts of {}", names.collect::<Vec<_>>().join(", "))
+    }
+
+    fn evaluate(&mut self, _: usize) -> anyhow::Result<Metrics> {
+        let (_, blend) = self.settle()?;
+        Ok(blend.metrics())
+    }
+
+    fn state(&self) -> anyhow::Result<Vec<u8>> {
+        pack(&self.model, &self.optimizer)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> anyhow::Result<()> {
+        let (model, optimizer) = (self.model.clone(), self.optimizer.clone());
+        (self.model, self.optimizer) = unpack(model, optimizer, state)?;
+        Ok(())
+    }
+}

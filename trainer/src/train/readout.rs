@@ -1,0 +1,144 @@
+//! The read-out before training: a half-whitened PCA of the pooled vectors, a modality each.
+
+use burn::prelude::*;
+use burn::tensor::Distribution;
+use shared_model::imn::{ImnConfig, entity_sequences, mention_sequences};
+
+use super::world::World;
+
+/// Vectors that the components are taken from.
+const MAX_VECTORS: usize = 6000;
+/// Rounds of the subspace iteration.
+const ROUNDS: usize = 24;
+
+/// One matrix an input, `[width, aux]`. The modalities share the columns out, so that the start mixes none with another: its cosine is that of the halves side by side.
+pub(super) fn readout(config: &ImnConfig, worlds: &[World], device: &Device) -> Vec<Tensor<2>> {
+    let roots: Vec<f64> = config
+        .inputs
+        .iter()
+        .map(|input| (input.width as f64).sqrt())
+        .collect();
+    let total: f64 = roots.iter().sum();
+    let mut first = 0;
+    (0..config.inputs.len())
+        .map(|modality| {
+            let input = config.inputs[modality];
+            let last = modality + 1 == config.inputs.len();
+            let columns = if last {
+                config.aux - first
+            } else {
+                (config.aux as f64 * roots[modality] / total) as usize
+            };
+            let columns = columns.min(input.width);
+            let vectors = pooled(config, modality, worlds);
+            let matrix = if vectors.is_empty() {
+                Tensor::zeros([input.width, columns], device)
+            } else {
+                half_whitened(vectors, input.width, columns, device)
+            };
+            let mut padded = Tensor::zeros([input.width, config.aux], device);
+            padded = padded.slice_assign([0..input.width, first..first + columns], matrix);
+            first += columns;
+            padded
+        })
+        .collect()
+}
+
+/// The pooled vectors of posts and entities that are trained on.
+fn pooled(config: &ImnConfig, modality: usize, worlds: &[World]) -> Vec<Vec<f32>> {
+    let inputs = &config.inputs[modality..=modality];
+    let share = MAX_VECTORS / worlds.len().max(1);
+    let mut vectors = Vec::new();
+    for world in worlds {
+        let posts = world.examples.iter();
+        let posts = posts.filter(|example| example.part == super::world::Part::Fit);
+        let step = (posts.clone().count() * 2 / share.max(1)).max(1);
+        for example in posts.step_by(step) {
+            let post = world.vectors(&example.query);
+            vectors.extend(mention_sequences(inputs, &post, &world.kb.statistics));
+        }
+        let step = (world.trained.len() * 2 / share.max(1)).max(1);
+        for &entity in world.trained.iter().step_by(step) {
+            vectors.extend(entity_sequences(inputs, &world.kb, entity, |_| true));
+        }
+    }
+    vectors
+        .into_iter()
+        .filter(|sequence| sequence.pooled.iter().any(|value| *value != 0.0))
+        .map(|sequence| sequence.pooled)
+        .collect()
+}
+
+/// The first components, each divided by the fourth root of its variance; the mean square of the outputs' norm is 1.
+fn half_whitened(
+    vectors: Vec<Vec<f32>>,
+    width: usize,
+    columns: usize,
+    device: &Device,
+) -> Tensor<2> {
+    let n = vectors.len();
+    let x: Tensor<2> = Tensor::from_data(TensorData::new(vectors.concat(), [n, width]), device);
+    let covariance = x.clone().transpose().matmul(x) / n as f64;
+    device.seed(0);
+    let mut basis: Tensor<2> =
+        Tensor::random([width, columns], Distribution::Normal(0.0, 1.0), device);
+    for _ in 0..ROUNDS {
+        basis = orthonormal(covariance.clone().matmul(basis));
+    }
+    let variances = (basis.clone() * covariance.matmul(basis.clone())).sum_dim(0); // [1, columns]
+    let scale = variances.clone().clamp_min(1e-8).powf_scalar(-0.25);
+    let norm: f32 = (variances * scale.clone() * scale.clone())
+        .sum()
+        .into_scalar();
+    basis * scale / f64::from(norm.max(1e-8)).sqrt()
+}
+
+/// Gram-Schmidt on the columns.
+fn orthonormal(matrix: Tensor<2>) -> Tensor<2> {
+    let [rows, columns] = matrix.dims();
+    let device = matrix.device();
+    let values = matrix.transpose().into_data().convert::<f32>();
+    let mut values: Vec<f32> = values.try_into_vec().expect("floats");
+    for i in 0..columns {
+        let (before, rest) = values.split_at_mut(i * rows);
+        let column = &mut rest[..rows];
+        for other in before.chunks(rows) {
+            let dot: f32 = column.iter().zip(other).map(|(a, b)| a * b).sum();
+            column
+                .iter_mut()
+                .zip(other)
+                .for_each(|(a, b)| *a -= dot * b);
+        }
+        let norm = column.iter().map(|a| a * a).sum::<f32>().sqrt().max(1e-12);
+        column.iter_mut().for_each(|a| *a /= norm);
+    }
+    Tensor::<2>::from_data(TensorData::new(values, [columns, rows]), &device).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_strongest_directions_are_kept_and_half_whitened() {
+        // Variances 16, 1 and almost nothing along three axes.
+        let vectors = vec![
+            vec![4.0, 0.0, 0.0],
+            vec![-4.0, 0.0, 0.0],
+            vec![0.0, 1.0, 0.0],
+            vec![0.0, -1.0, 0.01],
+        ];
+        let matrix = half_whitened(vectors, 3, 2, &Device::flex());
+        let values: Vec<f32> = matrix.into_data().try_into_vec().unwrap();
+        let norms = [0, 1].map(|column| {
+            (0..3)
+                .map(|row| values[row * 2 + column].powi(2))
+                .sum::<f32>()
+                .sqrt()
+        });
+        // Deviations 4:1 become 2:1, so the scales are 1:2.
+        let ratio = norms[1] / norms[0];
+        assert!((ratio - 2.0).abs() < 0.01, "{norms:?}");
+        assert!(values[0].abs() > 10.0 * values[2].abs(), "{values:?}");
+    }
+}

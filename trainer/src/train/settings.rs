@@ -1,0 +1,91 @@
+//! What a training was asked for: `train.toml` in the run folder.
+
+use serde::Serialize;
+use shared_model::imn::{ImnConfig, Input, Modality};
+use shared_model::loss::FusionLoss;
+use shared_model::scorer::AllCues;
+
+use super::world::World;
+use crate::TrainArgs;
+
+/// Every setting of a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Settings {
+    pub(super) datasets: Vec<String>,
+    pub(super) modalities: Vec<Modality>,
+    pub(super) paper: bool,
+    pub(super) seed: u64,
+    pub(super) batch: usize,
+    pub(super) learning_rate: f64,
+    pub(super) knowledge_steps: usize,
+    pub(super) task_steps: usize,
+    pub(super) evaluate_every: usize,
+    pub(super) patience: usize,
+    pub(super) validation: usize,
+    pub(super) loss: FusionLoss,
+    pub(super) imn: ImnConfig,
+}
+
+impl Settings {
+    /// Modalities that no knowledge base has are left out.
+    pub(super) fn of(args: &TrainArgs, worlds: &[World]) -> Self {
+        let width = |modality: Modality| match modality {
+            Modality::Text => worlds
+                .iter()
+                .find_map(|world| world.kb.profiles.first().map(Vec::len)),
+            Modality::Image => worlds
+                .iter()
+                .flat_map(|world| &world.kb.pooled)
+                .find_map(|pooled| pooled.image.as_ref().map(Vec::len)),
+            Modality::Joint => None,
+        };
+        let inputs: Vec<Input> = args
+            .modalities
+            .iter()
+            .filter_map(|&modality| {
+                let modality = modality.into();
+                Some(Input {
+                    modality,
+                    width: width(modality)?,
+                })
+            })
+            .collect();
+        let modalities = inputs.iter().map(|input| input.modality).collect();
+        Self {
+            datasets: args
+                .datasets
+                .iter()
+                .map(|folder| folder.display().to_string())
+                .collect(),
+            paper: args.paper,
+            seed: args.seed,
+            batch: args.batch as usize,
+            learning_rate: args
+                .learning_rate
+                .unwrap_or(if args.paper { 1e-3 } else { 3e-4 }),
+            knowledge_steps: args.knowledge_steps,
+            task_steps: args.steps,
+            evaluate_every: args.evaluate_every as usize,
+            patience: args.patience,
+            validation: args.validation,
+            loss: FusionLoss::default(),
+            imn: if args.paper {
+                ImnConfig::paper(inputs)
+            } else {
+                ImnConfig::ours(inputs)
+            },
+            modalities,
+        }
+    }
+
+    /// Leaves out what a modality says that this run does not have. The name is always known.
+    pub(super) fn mask(&self, cues: &mut AllCues) {
+        let [text, image, classes, _, _, _, _, words, grams] = cues;
+        if !self.modalities.contains(&Modality::Text) {
+            (*text, *words, *grams) = (0.0, 0.0, 0.0);
+        }
+        if !self.modalities.contains(&Modality::Image) {
+            (*image, *classes) = (0.0, 0.0);
+        }
+    }
+}
