@@ -226,6 +226,19 @@ pub(crate) struct PostFeatures {
 }
 
 impl PostFeatures {
+    /// A text of one token.
+    #[cfg(test)]
+    pub(crate) fn of_text(pooled: Vec<f32>) -> Self {
+        Self {
+            text: Some(CachedRow {
+                tokens: halved(&pooled),
+                pooled,
+                classes: Vec::new(),
+            }),
+            images: Vec::new(),
+        }
+    }
+
     /// In f32.
     pub(crate) fn vectors(&self) -> PostVectors {
         PostVectors {

@@ -6,6 +6,8 @@ mod fit;
 mod network;
 mod readout;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use anyhow::{Context as _, ensure};

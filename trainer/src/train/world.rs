@@ -30,8 +30,6 @@ const MAX_POSTS: usize = 4000;
 
 /// A dataset with its examples.
 pub(crate) struct World {
-    /// The dataset's name.
-    pub(crate) name: String,
     /// Built from its timelines and profiles.
     pub(crate) kb: KnowledgeBase,
     /// Mentions with an entity, for task learning and validation.
@@ -92,7 +90,6 @@ impl World {
         let kb = build(dataset, encoders, &features, prototyping)?;
         let posts = dataset.posts_if_any(Split::Train)?;
         let mut world = Self {
-            name: dataset.info.name.clone(),
             examples: Vec::new(),
             nil: Vec::new(),
             left_out: 0,
