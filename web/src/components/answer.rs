@@ -62,6 +62,16 @@ fn Ranked(client: Client, answer: state::Answer) -> impl IntoView {
     } else {
         format!("“{surface}” most likely means")
     };
+    let scorer = match ranking.scorer.as_str() {
+        "imn" => {
+            "Ranked by the trained network, which knows all of these, and by what needs no training."
+        }
+        "imn-new" => {
+            "Ranked by the trained network, to which some of these are new, and by what needs no training."
+        }
+        _ => "Ranked by what needs no training: words, pictures, objects and names in common.",
+    };
+    let scorer_name = ranking.scorer;
     let candidates = ranking.candidates.into_iter();
     let cards = candidates
         .map(|candidate| view! { <CandidateCard client candidate /> })
@@ -76,6 +86,7 @@ fn Ranked(client: Client, answer: state::Answer) -> impl IntoView {
         {(!calibrated && !is_empty).then(|| view! {
             <p class="quiet">"The percentages are not calibrated: they order the candidates, they are no chances."</p>
         })}
+        {(!is_empty).then(|| view! { <p class="quiet" data-testid="scorer" data-scorer=scorer_name>{scorer}</p> })}
         <Times ms />
     }
 }
@@ -157,7 +168,14 @@ fn CueList(cues: Cues) -> impl IntoView {
             cues.classes,
         ),
         ("Name", "Names and words in common", cues.lexical),
+        (
+            "Network",
+            "What the trained network says, from words and picture together",
+            cues.imn,
+        ),
     ];
+    // Without a trained network nobody has this cue.
+    let n_rows = rows.len() - usize::from(cues.imn.is_none());
     let row = |(label, title, value): (&'static str, &'static str, Option<f32>)| {
         let shown = value.map_or_else(
             || "not given".to_owned(),
@@ -170,7 +188,7 @@ fn CueList(cues: Cues) -> impl IntoView {
             </div>
         }
     };
-    view! { <dl class="cues">{rows.map(row).into_iter().collect_view()}</dl> }
+    view! { <dl class="cues">{rows.into_iter().take(n_rows).map(row).collect_view()}</dl> }
 }
 
 #[component]
