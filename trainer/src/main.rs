@@ -198,7 +198,9 @@ impl WorldArgs {
             seed: self.seed,
         };
         if settings.images > MAX_IMAGES {
-            usage_error(&format!("--images: a post has {MAX_IMAGES} pictures at most"));
+            usage_error(&format!(
+                "--images: a post has {MAX_IMAGES} pictures at most"
+            ));
         }
         if settings.nil > 0.9 {
             usage_error("--nil: at most 0.9, or hardly a mention has an entity");

@@ -5,9 +5,9 @@ use std::io::Cursor;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{FilterType, replace, resize};
-use image::RgbImage;
 
 use crate::dataset::picture;
 use crate::dataset::staging::Staging;
@@ -51,7 +51,8 @@ impl<'a> Album<'a> {
                     return Ok(path.clone());
                 }
                 let bytes = read(&file)?;
-                let format = image::guess_format(&bytes).with_context(|| file.display().to_string())?;
+                let format =
+                    image::guess_format(&bytes).with_context(|| file.display().to_string())?;
                 let extension = format.extensions_str()[0];
                 let path = self.write(extension, &bytes)?;
                 self.photos.insert(file, path.clone());

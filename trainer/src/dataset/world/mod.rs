@@ -7,6 +7,7 @@ mod photos;
 mod posts;
 mod senses;
 mod sentences;
+mod split;
 mod tags;
 
 use std::collections::BTreeMap;

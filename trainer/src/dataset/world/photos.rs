@@ -127,7 +127,12 @@ pub(super) fn make(
         posts.extend(world.mentions(part, false, untrained, &mut album)?);
         posts.shuffle(&mut draws(settings.seed, split.file()));
         for (i, post) in posts.iter_mut().enumerate() {
-            post.id = format!("{}-{}-{}", split.file().trim_end_matches(".jsonl"), post.id, i + 1);
+            post.id = format!(
+                "{}-{}-{}",
+                split.file().trim_end_matches(".jsonl"),
+                post.id,
+                i + 1
+            );
         }
         staging.posts(split, &posts)?;
         summary.count(split, &posts, |entity| {
@@ -177,7 +182,9 @@ fn groups(classes: &[Class], settings: &Settings) -> Vec<Group> {
         .iter()
         .flat_map(|class| {
             let sense = &class.sense;
-            [&sense.name, &sense.gloss].into_iter().chain(&sense.aliases)
+            [&sense.name, &sense.gloss]
+                .into_iter()
+                .chain(&sense.aliases)
         })
         .flat_map(|text| fold(text).split(' ').map(str::to_owned).collect::<Vec<_>>())
         .collect();
@@ -293,7 +300,11 @@ impl<'a> World<'a> {
         wanted: usize,
         album: &mut Album,
     ) -> anyhow::Result<Vec<Post>> {
-        let groups: Vec<&Group> = self.groups.iter().filter(|group| group.trains == trains).collect();
+        let groups: Vec<&Group> = self
+            .groups
+            .iter()
+            .filter(|group| group.trains == trains)
+            .collect();
         let members: Vec<(&Group, usize)> = groups
             .iter()
             .flat_map(|&group| group.members.iter().map(move |&class| (group, class)))
@@ -425,7 +436,10 @@ impl<'a> World<'a> {
         let n = self.amount(words.len());
         let mut words: Vec<&Word> = words.iter().collect();
         words.shuffle(&mut self.draws);
-        words[..n].iter().map(|word| word.written.as_str()).collect()
+        words[..n]
+            .iter()
+            .map(|word| word.written.as_str())
+            .collect()
     }
 
     /// Words of the class, at least one of them of no other class of its name.
@@ -444,7 +458,8 @@ impl<'a> World<'a> {
 
     /// As many words of one class as of the other, and none of a third of their name.
     fn told_of_two(&mut self, group: &Group, class: usize, other: usize) -> Vec<&'a str> {
-        let mut lists = [[class, other], [other, class]].map(|of| self.words_of_none_but(group, of));
+        let mut lists =
+            [[class, other], [other, class]].map(|of| self.words_of_none_but(group, of));
         let shorter = lists[0].len().min(lists[1].len());
         let n = self.amount(shorter);
         for list in &mut lists {
@@ -475,6 +490,10 @@ impl<'a> World<'a> {
             .iter()
             .filter(|word| !others.contains(word.folded.as_str()))
             .collect();
-        if own.is_empty() { words.iter().collect() } else { own }
+        if own.is_empty() {
+            words.iter().collect()
+        } else {
+            own
+        }
     }
 }

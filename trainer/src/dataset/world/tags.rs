@@ -119,7 +119,11 @@ pub(super) fn masked(text: &str, tag: &str, by: By) -> (String, Option<Mention>)
         };
         let start = words[i].start;
         let sign = start.checked_sub(1).map(|at| characters[at]);
-        let begin = if sign.is_some_and(is_sign) { start - 1 } else { start };
+        let begin = if sign.is_some_and(is_sign) {
+            start - 1
+        } else {
+            start
+        };
         said.extend(&characters[from..begin]);
         length += begin - from;
         let end = length + MASK.chars().count();
@@ -146,7 +150,10 @@ mod tests {
             found("#Love, #LOVE #été! a#b #1 #x (#good_day) @me", By::Hashtag),
             ["ete", "goodday", "love"]
         );
-        assert_eq!(found("@Me: hi @me_too #no me@mail", By::Handle), ["me", "metoo"]);
+        assert_eq!(
+            found("@Me: hi @me_too #no me@mail", By::Handle),
+            ["me", "metoo"]
+        );
     }
 
     #[track_caller]
@@ -164,8 +171,18 @@ mod tests {
     fn every_form_is_masked() {
         check("I love #Love", "love", "I @someone @someone", Some(11));
         check("#lovely, lover", "love", "#lovely, lover", None);
-        check("été: #Ete #ÉTÉ's", "ete", "@someone: @someone @someone's", Some(10));
-        check("Merry Christmas! #MerryChristmas", "merrychristmas", "@someone! @someone", Some(10));
+        check(
+            "été: #Ete #ÉTÉ's",
+            "ete",
+            "@someone: @someone @someone's",
+            Some(10),
+        );
+        check(
+            "Merry Christmas! #MerryChristmas",
+            "merrychristmas",
+            "@someone! @someone",
+            Some(10),
+        );
         check("@love only", "love", "@someone only", None);
         check("#love#love", "love", "@someone@someone", Some(0));
     }
