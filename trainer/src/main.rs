@@ -19,11 +19,13 @@ mod run;
 mod train;
 mod weights;
 
+use std::ffi::OsString;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use shared_model::data::Mention;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use shared_model::data::{MAX_IMAGES, Mention};
 use shared_model::imn::Modality;
 use shared_model::pack::Precision;
 use shared_model::prototype::Selection;
@@ -94,6 +96,8 @@ enum WeightsCommand {
 enum DataCommand {
     /// Read a foreign dataset into a dataset folder; say what was repaired and dropped.
     Import(ImportArgs),
+    /// Make a labelled dataset from photographs and a sense list, or from posts with recurring tags.
+    World(WorldArgs),
     /// Count what is there, and name missing or corrupt pictures, dangling ids and bad spans.
     Check {
         /// A dataset folder.
@@ -123,7 +127,103 @@ struct ImportArgs {
     all_mentions: bool,
 }
 
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Args)]
+#[command(group(clap::ArgGroup::new("source").required(true).args(["photos", "by"])))]
+struct WorldArgs {
+    /// A folder with a folder of photographs for each sense.
+    #[arg(long, value_name = "DIR", requires = "senses")]
+    photos: Option<PathBuf>,
+    /// The senses, one a line: {"id","name","aliases","gloss","photos"}, the last a folder below --photos.
+    #[arg(long, value_name = "FILE", requires = "photos")]
+    senses: Option<PathBuf>,
+    /// What recurs in the posts of --posts FILE and stands for an entity.
+    #[arg(long, value_enum, requires = "posts")]
+    by: Option<dataset::By>,
+    /// The dataset folder to write; with --folds, the folder of fold-1, fold-2, ...
+    destination: PathBuf,
+    /// With --photos: timeline posts of an entity, as many for all of a name [default: 3..10]. With --by: the posts, one a line: {"id","text","images"}.
+    #[arg(long, value_name = "N|A..B|FILE")]
+    posts: Option<OsString>,
+    /// With --photos: pictures of a post at most [default: 1]. With --by: where the posts' pictures lie, if not beside them.
+    #[arg(long, value_name = "N|DIR")]
+    images: Option<OsString>,
+    /// Classes that share a name.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(3..=1000), conflicts_with = "by")]
+    ambiguity: u32,
+    /// How much of a gloss a text tells: the mean share of its words.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.3, value_parser = parse_part, conflicts_with = "by")]
+    text: f64,
+    /// Share of off-topic timeline posts.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = parse_part, conflicts_with = "by")]
+    noise: f64,
+    /// Share of posts that lack a modality.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = parse_part, conflicts_with = "by")]
+    missing: f64,
+    /// Share of mentions whose sense is no candidate; one sense is then left out of every list.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = parse_part, conflicts_with = "by")]
+    nil: f64,
+    /// Train mentions with an entity; dev has a quarter and, of unseen entities, an eighth, test half of each.
+    #[arg(long, value_name = "N", default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..=10_000_000), conflicts_with = "by")]
+    mentions: u32,
+    /// Leave out by folds: in each, other posts are mentions, and timelines hold the rest.
+    #[arg(long, value_name = "N", requires = "by", value_parser = clap::value_parser!(u32).range(2..=1000))]
+    folds: Option<u32>,
+    /// With --by: timeline posts of every entity.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "photos")]
+    timeline: u32,
+    /// The same seed makes the same bytes.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+impl WorldArgs {
+    /// Of a world of photographs; ends the program on a wrong number.
+    fn photo_settings(&self) -> dataset::PhotoSettings {
+        let number = |flag: &str, value: &Option<OsString>, default: &str| {
+            let value = value.as_deref().unwrap_or(default.as_ref());
+            let range = value.to_str().and_then(parse_range);
+            range.unwrap_or_else(|| {
+                let expected = "with --photos it is a number or A..B, from 1 to 1000";
+                usage_error(&format!("--{flag} {}: {expected}", value.display()))
+            })
+        };
+        let settings = dataset::PhotoSettings {
+            ambiguity: self.ambiguity as usize,
+            text: self.text,
+            noise: self.noise,
+            missing: self.missing,
+            images: *number("images", &self.images, "1").end(),
+            nil: self.nil,
+            posts: number("posts", &self.posts, "3..10"),
+            mentions: self.mentions as usize,
+            seed: self.seed,
+        };
+        if settings.images > MAX_IMAGES {
+            usage_error(&format!(
+                "--images: a post has {MAX_IMAGES} pictures at most"
+            ));
+        }
+        if settings.nil > 0.9 {
+            usage_error("--nil: at most 0.9, or hardly a mention has an entity");
+        }
+        if settings.nil > 0.0 && settings.ambiguity < 4 {
+            usage_error("--nil leaves a sense out of every list: --ambiguity must be 4 or more");
+        }
+        settings
+    }
+
+    /// Of a world of posts.
+    fn post_settings(&self) -> dataset::PostSettings {
+        dataset::PostSettings {
+            posts: self.posts.clone().unwrap_or_default().into(),
+            images: self.images.clone().map(PathBuf::from),
+            timeline: self.timeline as usize,
+            seed: self.seed,
+        }
+    }
+}
+
+#[derive(Args)]
 struct EncoderArgs {
     /// The weight folder [default: the user's data folder].
     #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
@@ -395,6 +495,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
             weights::import(kind, &source, &to)
         }
         Command::Data(DataCommand::Import(args)) => dataset::import(&args, cli.json),
+        Command::Data(DataCommand::World(args)) => dataset::world(&args, cli.json),
         Command::Data(DataCommand::Audit { dataset }) => dataset::audit(&dataset, cli.json),
         Command::Data(DataCommand::Check { dataset }) => dataset::check(&dataset, cli.json),
         Command::Features(args) => {
@@ -421,6 +522,28 @@ fn parse_span(span: &str) -> Result<Mention, String> {
         Some((start, end)) if start < end => Ok(Mention { start, end }),
         _ => Err("expected START..END with START below END".to_owned()),
     }
+}
+
+/// A share between 0 and 1.
+fn parse_part(part: &str) -> Result<f64, String> {
+    let parsed = part.parse().ok();
+    parsed
+        .filter(|part| (0.0..=1.0).contains(part))
+        .ok_or_else(|| "expected a share between 0 and 1".to_owned())
+}
+
+/// N or A..B, both ends included.
+fn parse_range(range: &str) -> Option<RangeInclusive<usize>> {
+    let (start, end) = range.split_once("..").unwrap_or((range, range));
+    let (start, end) = (start.parse().ok()?, end.parse().ok()?);
+    (1 <= start && start <= end && end <= 1000).then_some(start..=end)
+}
+
+/// Ends the program as clap does.
+fn usage_error(message: &str) -> ! {
+    Cli::command()
+        .error(clap::error::ErrorKind::ValueValidation, message)
+        .exit()
 }
 
 fn parse_share(share: &str) -> Result<features::Share, String> {

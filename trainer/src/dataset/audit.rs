@@ -3,18 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use image_hasher::{HashAlg, Hasher, HasherConfig, ImageHash};
+use image_hasher::ImageHash;
 use serde::Serialize;
 use shared_model::aliases::fold;
 use shared_model::data::Post;
 use shared_model::lexical::name_score;
 
+use super::duplicates::{are_near, hasher};
 use super::{Dataset, Split, candidates, picture};
 use crate::files::progress;
 use crate::place::{Place, TIE_RULE};
-
-/// Bits of 64 by which near-duplicate pictures differ at most.
-const NEAR: u32 = 4;
 
 /// Shares are between 0 and 1.
 #[derive(Debug, Serialize)]
@@ -130,10 +128,7 @@ struct Hashes(HashMap<String, ImageHash>);
 
 impl Hashes {
     fn of<'a>(dataset: &Dataset, posts: impl Iterator<Item = &'a Post>) -> anyhow::Result<Self> {
-        let hasher: Hasher = HasherConfig::new()
-            .hash_alg(HashAlg::Gradient)
-            .preproc_dct()
-            .to_hasher();
+        let hasher = hasher();
         let paths: BTreeSet<&String> = posts
             .flat_map(|post| &post.images)
             .chain(dataset.timeline.iter().flat_map(|post| &post.images))
@@ -172,7 +167,7 @@ impl Hashes {
 
     fn any_near(&self, post: &Post, others: &[ImageHash]) -> bool {
         let own = self.of_post(post);
-        own.iter().any(|a| others.iter().any(|b| a.dist(b) <= NEAR))
+        own.iter().any(|a| others.iter().any(|b| are_near(a, b)))
     }
 }
 

@@ -1,10 +1,13 @@
 //! The canonical dataset folder.
 
+mod account;
 mod audit;
 mod candidates;
 mod check;
+mod duplicates;
 mod import;
 mod staging;
+mod world;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -22,6 +25,7 @@ pub(crate) use audit::audit;
 pub(crate) use candidates::candidates;
 pub(crate) use check::check;
 pub(crate) use import::{Format, import};
+pub(crate) use world::{By, PhotoSettings, PostSettings, world};
 
 use crate::files::{read, read_json, read_jsonl};
 

@@ -38,6 +38,11 @@ impl Staging {
         })
     }
 
+    /// A dataset folder inside this one, for several that come into place together.
+    pub(crate) fn within(&self, name: &str) -> anyhow::Result<Self> {
+        Self::new(&self.folder.path().join(name))
+    }
+
     /// Writes `dataset.json`.
     pub(crate) fn info(&self, info: &Info) -> anyhow::Result<()> {
         write_json(&self.folder.path().join("dataset.json"), info)

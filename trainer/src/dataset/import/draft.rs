@@ -9,14 +9,13 @@ use serde::Serialize;
 use shared_model::bundle::is_inside;
 use shared_model::data::{Entity, Mention, Post, TimelinePost};
 
+use crate::dataset::account::Account;
 use crate::dataset::staging::Staging;
 use crate::dataset::{CandidatePolicy, Info, Split, validate};
 use crate::files::{progress, read};
 
 /// An entity with this many train mentions has them as its timeline, where the format has no timelines.
 const TIMELINE: usize = 3;
-/// Examples that the report gives of each matter.
-const EXAMPLES: usize = 3;
 /// One in this many entities goes to dev, and one to test, where the format has no parts.
 const HELD_OUT: u32 = 10;
 
@@ -27,7 +26,7 @@ pub(super) struct Draft {
     positions: HashMap<String, usize>,
     timeline: Vec<TimelinePost>,
     rows: Vec<(Split, Row)>,
-    matters: BTreeMap<&'static str, Matter>,
+    matters: Account,
 }
 
 /// A text of the foreign dataset with one of its mentions.
@@ -50,13 +49,6 @@ pub(super) struct Row {
     pub(super) entity: Option<String>,
 }
 
-/// Something that happened to rows, entities or pictures.
-#[derive(Debug, Default, Serialize)]
-struct Matter {
-    n: usize,
-    examples: Vec<String>,
-}
-
 /// What an import came to.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -65,7 +57,7 @@ pub(super) struct Report {
     mentions: BTreeMap<&'static str, usize>,
     nil_mentions: usize,
     pictures: usize,
-    matters: BTreeMap<&'static str, Matter>,
+    matters: Account,
 }
 
 impl Draft {
@@ -81,7 +73,7 @@ impl Draft {
             positions: HashMap::new(),
             timeline: Vec::new(),
             rows: Vec::new(),
-            matters: BTreeMap::new(),
+            matters: Account::default(),
         }
     }
 
@@ -174,11 +166,7 @@ impl Draft {
 
     /// Counts something that the report names.
     pub(super) fn matter(&mut self, what: &'static str, example: &str) {
-        let matter = self.matters.entry(what).or_default();
-        matter.n += 1;
-        if matter.examples.len() < EXAMPLES {
-            matter.examples.push(example.to_owned());
-        }
+        self.matters.matter(what, example);
     }
 
     /// Leaves out all but the first mention of each text.
@@ -208,10 +196,7 @@ impl Draft {
             posts.iter().any(|(_, posts)| !posts.is_empty()),
             "{}: no row of it can be used{}",
             source.display(),
-            self.matters
-                .iter()
-                .map(|(what, matter)| format!("; {what}: {}", matter.n))
-                .collect::<String>()
+            self.matters.in_short()
         );
         if self.timeline.is_empty() {
             self.timeline = timelines(&posts);
@@ -455,16 +440,7 @@ impl fmt::Display for Report {
             "{} mentions without an entity (NIL), {} pictures",
             self.nil_mentions, self.pictures
         )?;
-        for (what, matter) in &self.matters {
-            writeln!(
-                f,
-                "{} x {what}: {}{}",
-                matter.n,
-                matter.examples.join(", "),
-                if matter.n > EXAMPLES { ", ..." } else { "" }
-            )?;
-        }
-        Ok(())
+        write!(f, "{}", self.matters)
     }
 }
 
