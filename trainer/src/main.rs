@@ -127,7 +127,7 @@ struct ImportArgs {
     all_mentions: bool,
 }
 
-#[derive(Args, Clone, Args)]
+#[derive(Args)]
 #[command(group(clap::ArgGroup::new("source").required(true).args(["photos", "by"])))]
 struct WorldArgs {
     /// A folder with a folder of photographs for each sense.
@@ -223,7 +223,7 @@ impl WorldArgs {
     }
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct EncoderArgs {
     /// The weight folder [default: the user's data folder].
     #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
