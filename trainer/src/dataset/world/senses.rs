@@ -71,13 +71,13 @@ pub(super) fn read(
         let class = || format!("{}: {:?}", list.display(), sense.id);
         ensure!(!sense.name.trim().is_empty(), "{} has no name", class());
         ensure!(ids.insert(sense.id.clone()), "{} stands twice", class());
-        inside(&sense.photos).with_context(class)?;
-        let twice = || format!("{}: another has the photos {:?}", class(), sense.photos);
-        ensure!(folders.insert(sense.photos.clone()), twice());
         let names = std::iter::once(&sense.name).chain(&sense.aliases);
         let words = gloss::words(&sense.gloss, names.map(String::as_str));
         let wordless = || format!("{}: no word of its gloss tells anything", class());
         ensure!(!words.is_empty(), wordless());
+        inside(&sense.photos).with_context(class)?;
+        let twice = || format!("{}: another has the photos {:?}", class(), sense.photos);
+        ensure!(folders.insert(sense.photos.clone()), twice());
         let photos = photographs(&folder.join(&sense.photos), account).with_context(class)?;
         classes.push(Class {
             sense,
