@@ -1,10 +1,11 @@
-//! Names and words that a post shares with an entity.
+//! What a post shares with an entity: the name, words, n-grams.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
 
 use crate::aliases::fold;
-use crate::data::Entity;
 use crate::kb::KbText;
+use crate::names::{NameQuery, Names};
 
 /// How a post's names and words agree with an entity's, each between 0 and 1.
 ///
@@ -12,12 +13,20 @@ use crate::kb::KbText;
 pub type LexicalCues = [f32; 6];
 
 /// What the post's words are compared with: each entity's profile and timeline as one document.
+///
+/// Words and n-grams point to the documents that hold them, so that a post is compared with all entities in one pass over what it holds.
 #[derive(Debug, Clone)]
 pub struct LexicalIndex {
-    names: Vec<Vec<String>>,
-    documents: Vec<Document>,
-    word_idf: HashMap<String, f32>,
-    gram_idf: HashMap<u32, f32>,
+    names: Names,
+    words: HashMap<String, Term<u32>>,
+    grams: HashMap<u32, Term<(u32, f32)>>,
+}
+
+/// A word or n-gram: its weight, and where it stands.
+#[derive(Debug, Clone)]
+struct Term<P> {
+    idf: f32,
+    postings: Vec<P>,
 }
 
 /// The words and n-grams of an entity's profile and timeline.
@@ -28,12 +37,18 @@ pub struct Document {
     grams: BTreeMap<u32, f32>,
 }
 
-/// A post's words and n-grams, taken once for all candidates. Ordered, so that sums are the same to the last digit.
+/// A post's words and n-grams, compared once with all entities. Ordered, so that sums are the same to the last digit.
 #[derive(Debug, Clone)]
 pub struct LexicalQuery {
-    mention: String,
+    mention: NameQuery,
     words: BTreeSet<String>,
     grams: BTreeMap<u32, f32>,
+    /// Of all words, shared or not.
+    total_idf: f32,
+    /// Summed idf of the words that each entity shares.
+    shared_idf: Vec<f32>,
+    /// Cosine of the n-grams, of each entity.
+    cosines: Vec<f32>,
 }
 
 impl LexicalIndex {
@@ -49,45 +64,58 @@ impl LexicalIndex {
             .zip(timelines)
             .map(|(entity, timeline)| joined(&entity.profile(), timeline))
             .collect();
-        let words: Vec<BTreeSet<String>> = texts.iter().map(|text| words(text)).collect();
-        let counts: Vec<BTreeMap<u32, f32>> = texts.iter().map(|text| gram_counts(text)).collect();
-        let word_idf = idf(words.iter().map(|words| words.iter().cloned()), texts.len());
-        let gram_idf = idf(
-            counts.iter().map(|counts| counts.keys().copied()),
-            texts.len(),
-        );
-        Self {
-            names: kb
-                .entities
-                .iter()
-                .map(|entity| entity.names().map(fold).collect())
-                .collect(),
-            documents: words
-                .into_iter()
-                .zip(counts)
-                .map(|(words, counts)| Document {
-                    words,
-                    grams: weighted(counts, &gram_idf),
-                })
-                .collect(),
-            word_idf,
-            gram_idf,
+        let mut index = Self {
+            names: Names::of(&kb.entities),
+            words: terms(texts.iter().map(|text| words(text)), texts.len()),
+            grams: terms(
+                texts.iter().map(|text| gram_counts(text).into_keys()),
+                texts.len(),
+            ),
+        };
+        for (entity, text) in texts.iter().enumerate() {
+            let entity = entity as u32;
+            for word in words(text) {
+                let term = index.words.get_mut(&word);
+                term.expect("of a document").postings.push(entity);
+            }
+            for (gram, weight) in index.weighted(gram_counts(text)) {
+                let term = index.grams.get_mut(&gram);
+                term.expect("of a document").postings.push((entity, weight));
+            }
         }
+        index
     }
 
-    /// Prepares a post for [`Self::score`]. The mention's own words are left out of the context.
+    /// Compares a post's context with all entities. The mention's own words are left out of it.
     pub fn query(&self, text: &str, mention: &str) -> LexicalQuery {
-        let mention = fold(mention);
-        let named = words(&mention);
+        let mention = NameQuery::of(mention);
         let context: Vec<String> = fold(text)
             .split(' ')
-            .filter(|word| !word.is_empty() && !named.contains(*word))
+            .filter(|word| !word.is_empty() && !mention.has(word))
             .map(str::to_owned)
             .collect();
+        let grams = self.weighted(gram_counts(&context.join(" ")));
+        let words: BTreeSet<String> = context.into_iter().collect();
+
+        let mut shared_idf = vec![0.0; self.names.len()];
+        for term in words.iter().filter_map(|word| self.words.get(word)) {
+            for &entity in &term.postings {
+                shared_idf[entity as usize] += term.idf;
+            }
+        }
+        let mut cosines = vec![0.0; self.names.len()];
+        for (gram, weight) in &grams {
+            for &(entity, other) in &self.grams[gram].postings {
+                cosines[entity as usize] += weight * other;
+            }
+        }
         LexicalQuery {
-            grams: weighted(gram_counts(&context.join(" ")), &self.gram_idf),
-            words: context.into_iter().collect(),
+            total_idf: words.iter().map(|word| self.word_idf(word)).sum(),
             mention,
+            words,
+            grams,
+            shared_idf,
+            cosines,
         }
     }
 
@@ -100,13 +128,18 @@ impl LexicalIndex {
         let text = joined(profile, timeline);
         Document {
             words: words(&text),
-            grams: weighted(gram_counts(&text), &self.gram_idf),
+            grams: self.weighted(gram_counts(&text)),
         }
     }
 
     /// Compares a post with an entity.
     pub fn cues(&self, query: &LexicalQuery, entity: usize) -> LexicalCues {
-        self.cues_with(query, entity, &self.documents[entity])
+        self.with_names(
+            query,
+            entity,
+            query.shared_idf[entity],
+            query.cosines[entity],
+        )
     }
 
     /// As [`Self::cues`], with another document in the place of the entity's own.
@@ -116,22 +149,50 @@ impl LexicalIndex {
         entity: usize,
         document: &Document,
     ) -> LexicalCues {
-        let [ratio, exact, tokens, surname] = self.names[entity]
-            .iter()
-            .map(|name| name_cues(&query.mention, name))
-            .max_by(|a, b| a.iter().sum::<f32>().total_cmp(&b.iter().sum()))
-            .unwrap_or_default();
-
-        let idf = |word: &String| self.word_idf.get(word).copied().unwrap_or_default();
-        let total: f32 = query.words.iter().map(idf).sum();
-        let shared: f32 = query.words.intersection(&document.words).map(idf).sum();
-        let overlap = if total > 0.0 { shared / total } else { 0.0 };
-        let cosine: f32 = query
+        let shared = query.words.intersection(&document.words);
+        let shared = shared.map(|word| self.word_idf(word)).sum();
+        let cosine = query
             .grams
             .iter()
             .filter_map(|(gram, weight)| Some(weight * document.grams.get(gram)?))
             .sum();
+        self.with_names(query, entity, shared, cosine)
+    }
+
+    fn with_names(
+        &self,
+        query: &LexicalQuery,
+        entity: usize,
+        shared: f32,
+        cosine: f32,
+    ) -> LexicalCues {
+        let [ratio, exact, tokens, surname] = self.names.cues(&query.mention, entity);
+        let overlap = if query.total_idf > 0.0 {
+            shared / query.total_idf
+        } else {
+            0.0
+        };
         [ratio, exact, tokens, surname, overlap, cosine]
+    }
+
+    /// 0 for a word that no document holds.
+    fn word_idf(&self, word: &str) -> f32 {
+        self.words.get(word).map_or(0.0, |term| term.idf)
+    }
+
+    /// L2-normalised tf-idf of the n-grams that a document holds.
+    fn weighted(&self, mut counts: BTreeMap<u32, f32>) -> BTreeMap<u32, f32> {
+        counts.retain(|gram, _| self.grams.contains_key(gram));
+        for (gram, count) in &mut counts {
+            *count *= self.grams[gram].idf;
+        }
+        let norm = counts
+            .values()
+            .map(|weight| weight * weight)
+            .sum::<f32>()
+            .sqrt();
+        counts.values_mut().for_each(|weight| *weight /= norm);
+        counts
     }
 }
 
@@ -142,28 +203,6 @@ fn joined<'a>(profile: &str, timeline: impl IntoIterator<Item = &'a str>) -> Str
         text.push_str(&fold(post));
     }
     text
-}
-
-/// The mean of the name's cues, of an entity's best name: the baseline that knows nothing else.
-pub fn name_score(mention: &str, entity: &Entity) -> f32 {
-    let mention = fold(mention);
-    let scores = entity
-        .names()
-        .map(|name| name_cues(&mention, &fold(name)).iter().sum::<f32>() / 4.0);
-    scores.fold(0.0, f32::max)
-}
-
-/// Fuzzy ratio, exact match, token overlap and surname match of two folded names.
-fn name_cues(mention: &str, name: &str) -> [f32; 4] {
-    let (a, b) = (words(mention), words(name));
-    let overlap = a.intersection(&b).count() as f32 / a.union(&b).count().max(1) as f32;
-    let surname = |name: &str| name.rsplit(' ').next().unwrap_or_default().to_owned();
-    [
-        strsim::normalized_levenshtein(mention, name) as f32,
-        f32::from(mention == name),
-        overlap,
-        f32::from(surname(mention) == surname(name)),
-    ]
 }
 
 fn words(folded: &str) -> BTreeSet<String> {
@@ -198,38 +237,29 @@ fn hash(gram: &[char]) -> u32 {
     })
 }
 
-/// `ln((1 + n) / (1 + documents that hold the term)) + 1`
-fn idf<T: std::hash::Hash + Eq>(
-    documents: impl Iterator<Item = impl Iterator<Item = T>>,
+/// The terms of documents, not yet with their postings; idf is `ln((1 + n) / (1 + documents that hold the term)) + 1`.
+fn terms<T: Hash + Eq, P>(
+    documents: impl Iterator<Item = impl IntoIterator<Item = T>>,
     n: usize,
-) -> HashMap<T, f32> {
-    let mut counts: HashMap<T, f32> = HashMap::new();
+) -> HashMap<T, Term<P>> {
+    let mut terms: HashMap<T, Term<P>> = HashMap::new();
     for term in documents.flatten() {
-        *counts.entry(term).or_default() += 1.0;
+        let term = terms.entry(term).or_insert_with(|| Term {
+            idf: 0.0,
+            postings: Vec::new(),
+        });
+        term.idf += 1.0;
     }
-    counts
-        .values_mut()
-        .for_each(|count| *count = ((1.0 + n as f32) / (1.0 + *count)).ln() + 1.0);
-    counts
-}
-
-fn weighted(mut counts: BTreeMap<u32, f32>, idf: &HashMap<u32, f32>) -> BTreeMap<u32, f32> {
-    counts.retain(|gram, _| idf.contains_key(gram));
-    for (gram, count) in &mut counts {
-        *count *= idf[gram];
+    for term in terms.values_mut() {
+        term.idf = ((1.0 + n as f32) / (1.0 + term.idf)).ln() + 1.0;
     }
-    let norm = counts
-        .values()
-        .map(|weight| weight * weight)
-        .sum::<f32>()
-        .sqrt();
-    counts.values_mut().for_each(|weight| *weight /= norm);
-    counts
+    terms
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Entity;
     use crate::kb::KbPost;
     use crate::prototype::Selection;
 
@@ -279,6 +309,29 @@ mod tests {
         assert!((0.0..0.3).contains(&mean(cues("", "zebra"))));
         let all = cues("spotted cat of the rain forest jaguar", "jaguar");
         assert!(all.iter().all(|cue| (0.0..=1.0).contains(cue)), "{all:?}");
+    }
+
+    #[test]
+    fn the_index_says_what_comparing_document_by_document_says() {
+        let index = index();
+        let documents = [
+            index.document("Jaguar. a spotted cat of the rain forest", []),
+            index.document(
+                "Jaguar. a maker of luxury cars",
+                ["The engine roars on the motorway"],
+            ),
+        ];
+        for text in [
+            "jaguar",
+            "the jaguar roars in the rain, in the forests of cars",
+            "?",
+        ] {
+            let query = index.query(text, "jaguar");
+            for (entity, document) in documents.iter().enumerate() {
+                let direct = index.cues_with(&query, entity, document);
+                assert_eq!(index.cues(&query, entity), direct, "{text:?}");
+            }
+        }
     }
 
     #[test]

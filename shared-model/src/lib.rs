@@ -19,6 +19,7 @@ pub mod kb;
 pub mod lexical;
 pub mod linker;
 pub mod loss;
+pub mod names;
 pub mod pack;
 pub mod prototype;
 pub mod resize;

@@ -259,6 +259,11 @@ impl Linker {
         }
     }
 
+    /// Whether the training-free scorer weighs anything: in the paper's literal form it does not.
+    pub fn has_cues(&self) -> bool {
+        self.scorer.has_cues()
+    }
+
     /// Reads posts, once for all their candidates.
     ///
     /// # Errors

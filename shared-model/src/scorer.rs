@@ -128,6 +128,18 @@ impl PrototypeScorer {
         }
     }
 
+    /// Whether any cue has a weight.
+    pub fn has_cues(&self) -> bool {
+        let ScorerConfig {
+            text,
+            image,
+            classes,
+            lexical,
+            ..
+        } = self.config;
+        text + image + classes + lexical > 0.0
+    }
+
     /// Scores `candidates`, in the order given; probabilities are still 0.
     ///
     /// # Arguments

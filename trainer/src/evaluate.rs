@@ -1,241 +1,244 @@
 //! `imn eval`: how often the right entity comes first.
 
+use std::collections::HashSet;
+use std::path::Path;
+
 use anyhow::{Context as _, ensure};
+use burn::prelude::Device;
 use serde::Serialize;
-use serde_json::json;
-use shared_model::data::{Post, Ranking};
+use serde_json::{Value, json};
+use shared_model::bundle::MANIFEST;
+use shared_model::data::Post;
 use shared_model::linker::{Linker, Reading};
 
 use crate::EvalArgs;
-use crate::dataset::Dataset;
+use crate::dataset::{CandidatePolicy, Dataset, Split};
 use crate::device::DeviceArg;
 use crate::features::{Features, Wanted};
 use crate::files::progress;
 use crate::mentions::{self, EncodedMention};
-use crate::place::{Place, TIE_RULE};
+use crate::metrics::Metrics;
+use crate::outcomes::{self, Answer, Outcome, Sorting, Subset};
+use crate::parallel::on_all_cores;
+use crate::place::TIE_RULE;
 use crate::prototypes::build;
 use crate::run::{EncoderOrigin, Model, Prototyping, open_run};
+use crate::systems::{System, Systems};
 
 /// Mentions encoded at once.
 const BATCH: usize = 32;
-/// Bins of the calibration error.
-const BINS: usize = 10;
 
-/// Metrics over mentions that have a gold; shares between 0 and 1.
-#[derive(Debug, Default, Clone, Serialize)]
-struct Metrics {
-    n: usize,
-    #[serde(rename = "p@1")]
-    p_at_1: f64,
-    #[serde(rename = "r@3")]
-    r_at_3: f64,
-    #[serde(rename = "r@10")]
-    r_at_10: f64,
-    mrr: f64,
-    ece: f64,
-    recall: f64,
+/// A model's and the baselines' answers to a split.
+pub(crate) struct Evaluation {
+    /// One a mention with a gold.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// The model's name, then the baselines'.
+    systems: Vec<&'static str>,
+    policy: CandidatePolicy,
+    nil: Nil,
 }
 
-/// One mention's outcome.
-struct Outcome {
-    seen: bool,
-    place: Place,
-    confidence: f64,
-    right: bool,
+/// Rows whose mention has no gold. They are ranked, but no figure of the others counts them.
+#[derive(Debug, Serialize)]
+struct Nil {
+    n: usize,
+    /// The share that is called NIL; `None` where NIL is not calibrated.
+    accuracy: Option<f64>,
+    /// The share of mentions with a gold that is called NIL.
+    false_alarms: Option<f64>,
 }
 
 /// Evaluates a split.
 pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::Result<()> {
-    let dataset = Dataset::open(&args.dataset)?;
-    let posts = dataset.posts(args.split)?;
-    let policy = args.candidates.unwrap_or(dataset.info.candidate_policy);
-    let device = device.open()?;
-
-    let (model, origin, folder) = match (&args.model.run, &args.model.bundle) {
-        (Some(folder), _) => {
-            let origin = open_run(folder)?.encoders;
-            (Model::of_run(folder, &device)?, origin, folder)
-        }
-        (None, Some(folder)) => {
-            let origin = EncoderOrigin::Bundle {
-                folder: folder.clone(),
-            };
-            (origin.load(&device)?, origin, folder)
-        }
-        (None, None) => unreachable!("clap requires one of them"),
-    };
-    let features = Features::open(&dataset, &model.encoders, &origin.fingerprint()?)?;
-    let kb = build(
-        &dataset,
-        &model.encoders,
-        &features,
-        Prototyping::of(folder)?,
+    let model = args.model.run.or(args.model.bundle);
+    let evaluation = Evaluation::of(
+        &Dataset::open(&args.dataset)?,
+        &model.context("clap requires one of them")?,
+        args.split,
+        args.candidates,
+        &device.open()?,
     )?;
+    if let Some(path) = &args.outcomes {
+        outcomes::write(path, &evaluation.outcomes)?;
+    }
+    if as_json {
+        println!("{:#}", evaluation.json()?);
+    } else {
+        evaluation.print();
+    }
+    Ok(())
+}
 
-    let golds: Vec<&Post> = posts.iter().filter(|post| post.entity.is_some()).collect();
-    ensure!(
-        !golds.is_empty(),
-        "{}: no mention of this split has an entity",
-        dataset.folder.display()
-    );
-    let wanted = match &model.imn {
-        Some(_) => Wanted::Tokens,
-        None => Wanted::Pooled,
+impl Evaluation {
+    /// Ranks the mentions of a split with a run or bundle folder. Prototypes come from the dataset.
+    ///
+    /// # Errors
+    ///
+    /// If the split has no mention with an entity, and of a row that cannot be ranked: its id.
+    pub(crate) fn of(
+        dataset: &Dataset,
+        model: &Path,
+        split: Split,
+        policy: Option<CandidatePolicy>,
+        device: &Device,
+    ) -> anyhow::Result<Self> {
+        let policy = policy.unwrap_or(dataset.info.candidate_policy);
+        let posts = dataset.posts(split)?;
+        let (golds, nil): (Vec<&Post>, Vec<&Post>) = posts
+            .iter()
+            .filter(|post| post.entity.is_some() || post.mention.is_some())
+            .partition(|post| post.entity.is_some());
+        ensure!(
+            !golds.is_empty(),
+            "{}: no mention of this split has an entity",
+            dataset.folder.display()
+        );
+        let train = dataset.posts_if_any(Split::Train)?;
+        let (parts, origin) = opened(model, device)?;
+        let trained: HashSet<String> = match &parts.imn {
+            Some(network) => network.training.entities.iter().cloned().collect(),
+            None => train
+                .iter()
+                .filter_map(|post| post.entity.clone())
+                .collect(),
+        };
+
+        let features = Features::open(dataset, &parts.encoders, &origin.fingerprint()?)?;
+        let kb = build(dataset, &parts.encoders, &features, Prototyping::of(model)?)?;
+        let wanted = match &parts.imn {
+            Some(_) => Wanted::Tokens,
+            None => Wanted::Pooled,
+        };
+        let encode =
+            |posts| mentions::encode(dataset, posts, policy, &parts.encoders, &features, wanted);
+        let (mentions, nil) = (encode(&golds)?, encode(&nil)?);
+        drop(features);
+        let linker = parts.linker(kb)?;
+
+        let systems = Systems::new(&linker, dataset, &train);
+        let list = systems.list();
+        let mentions = read(&linker, mentions)?;
+        let answered = on_all_cores(&mentions, "mentions", |(mention, reading)| {
+            list.iter()
+                .map(|(_, system)| systems.answer(*system, mention, reading))
+                .collect::<anyhow::Result<Vec<_>>>()
+        })?;
+        let nil = read(&linker, nil)?;
+        let called_nil = on_all_cores(&nil, "NIL mentions", |(mention, reading)| {
+            Ok(systems.answer(System::Model, mention, reading)?.is_nil)
+        })?;
+        let nil = Nil {
+            n: nil.len(),
+            accuracy: share(called_nil.into_iter()),
+            false_alarms: share(answered.iter().map(|answers| answers[0].is_nil)),
+        };
+
+        let mut sorting = Sorting::new(&linker.aliases, &dataset.entities, &trained);
+        let outcomes = mentions
+            .iter()
+            .zip(answered)
+            .map(|((mention, _), answers)| {
+                let gold = mention.post.entity.as_deref().unwrap_or_default();
+                let mut outcome = sorting.next(mention, gold);
+                for ((name, _), answered) in list.iter().zip(answers) {
+                    let answer = Answer::of(answered.place, answered.confidence);
+                    outcome.systems.insert((*name).to_owned(), answer);
+                }
+                outcome
+            });
+        Ok(Self {
+            outcomes: outcomes.collect(),
+            systems: list.iter().map(|(name, _)| *name).collect(),
+            policy,
+            nil,
+        })
+    }
+
+    fn metrics(&self, system: &str, subset: Subset) -> Metrics {
+        let outcomes = self.outcomes.iter().filter(|outcome| subset.holds(outcome));
+        Metrics::of(outcomes.map(|outcome| (outcome, &outcome.systems[system])))
+    }
+
+    /// The model's figures, those of its subsets under their names, and the baselines' under theirs.
+    fn json(&self) -> anyhow::Result<Value> {
+        let figures = |system: &str| -> anyhow::Result<Value> {
+            let mut figures = serde_json::to_value(self.metrics(system, Subset::All))?;
+            for subset in &Subset::EVERY[1..] {
+                figures[subset.name()] = serde_json::to_value(self.metrics(system, *subset))?;
+            }
+            Ok(figures)
+        };
+        let (model, baselines) = self.systems.split_first().context("a model ranks")?;
+        let mut report = figures(model)?;
+        report["system"] = json!(model);
+        report["tie_rule"] = json!(TIE_RULE);
+        report["candidate_policy"] = json!(self.policy.name());
+        report["nil_mentions"] = json!(self.nil.n);
+        report["nil"] = serde_json::to_value(&self.nil)?;
+        report["baselines"] = json!({});
+        for name in baselines {
+            report["baselines"][*name] = figures(name)?;
+        }
+        Ok(report)
+    }
+
+    fn print(&self) {
+        println!("candidates: {}; ties: {TIE_RULE}", self.policy.name());
+        println!("{:22} {}", "", Metrics::HEAD);
+        for system in &self.systems {
+            for subset in Subset::EVERY {
+                let row = self.metrics(system, subset).row();
+                println!("{system:11} {:10} {row}", subset.name());
+            }
+        }
+        let Nil {
+            n,
+            accuracy,
+            false_alarms,
+        } = self.nil;
+        if let (Some(accuracy), Some(false_alarms)) = (accuracy, false_alarms) {
+            println!(
+                "{n} NIL mentions: {accuracy:.3} called NIL, and {false_alarms:.3} of the others"
+            );
+        } else if n > 0 {
+            println!("{n} NIL mentions, ranked but not called: NIL is not calibrated");
+        }
+    }
+}
+
+/// A run's or bundle's model, and where its encoders are.
+fn opened(folder: &Path, device: &Device) -> anyhow::Result<(Model, EncoderOrigin)> {
+    if !folder.join(MANIFEST).exists() {
+        return Ok((Model::of_run(folder, device)?, open_run(folder)?.encoders));
+    }
+    let origin = EncoderOrigin::Bundle {
+        folder: folder.to_owned(),
     };
-    let mentions = mentions::encode(&dataset, &golds, policy, &model.encoders, &features, wanted)?;
-    drop(features);
-    let linker = model.linker(kb)?;
-    let mut outcomes = Vec::with_capacity(mentions.len());
-    let bar = progress(mentions.len(), "mentions");
+    Ok((origin.load(device)?, origin))
+}
+
+/// Reads mentions in batches.
+fn read<'a>(
+    linker: &Linker,
+    mentions: Vec<EncodedMention<'a>>,
+) -> anyhow::Result<Vec<(EncodedMention<'a>, Reading)>> {
+    let mut readings = Vec::with_capacity(mentions.len());
+    let bar = progress(mentions.len(), "reading");
     for batch in mentions.chunks(BATCH) {
         let posts: Vec<_> = batch
             .iter()
             .map(|mention| mention.features.vectors())
             .collect();
-        for (mention, reading) in batch.iter().zip(pollster::block_on(linker.read(&posts))?) {
-            let named = || format!("{:?}", mention.post.id);
-            outcomes.push(outcome(&linker, mention, &reading).with_context(named)?);
-        }
+        readings.extend(pollster::block_on(linker.read(&posts))?);
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
-
-    let part = |seen: bool| {
-        Metrics::of(
-            &outcomes
-                .iter()
-                .filter(|outcome| outcome.seen == seen)
-                .collect::<Vec<_>>(),
-        )
-    };
-    let all = Metrics::of(&outcomes.iter().collect::<Vec<_>>());
-    if as_json {
-        let mut report = serde_json::to_value(&all)?;
-        report["tie_rule"] = json!(TIE_RULE);
-        report["candidate_policy"] = json!(policy.name());
-        report["nil_mentions"] = json!(posts.len() - golds.len());
-        report["seen"] = serde_json::to_value(part(true))?;
-        report["unseen"] = serde_json::to_value(part(false))?;
-        println!("{report:#}");
-    } else {
-        println!("candidates: {}; ties: {TIE_RULE}", policy.name());
-        println!(
-            "{:>8} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7}",
-            "", "n", "P@1", "R@3", "R@10", "MRR", "ECE", "recall"
-        );
-        for (name, metrics) in [("all", all), ("seen", part(true)), ("unseen", part(false))] {
-            metrics.print(name);
-        }
-    }
-    Ok(())
+    Ok(mentions.into_iter().zip(readings).collect())
 }
 
-fn outcome(
-    linker: &Linker,
-    mention: &EncodedMention,
-    reading: &Reading,
-) -> anyhow::Result<Outcome> {
-    let post = mention.post;
-    let gold = post.entity.as_deref().context("the row has no entity")?;
-    let ranking = linker.rank(reading, &post.text, mention.mention, &mention.candidates)?;
-    let seen = linker
-        .imn
-        .as_ref()
-        .is_some_and(|imn| !mention.candidates.is_empty() && imn.all_seen(&mention.candidates));
-    Ok(Outcome::of(&ranking, gold, seen))
-}
-
-impl Outcome {
-    fn of(ranking: &Ranking, gold: &str, seen: bool) -> Self {
-        let candidates = &ranking.candidates;
-        let scores: Vec<f32> = candidates.iter().map(|candidate| candidate.score).collect();
-        let gold_at = candidates.iter().position(|other| other.entity == gold);
-        let best = candidates.first();
-        Self {
-            seen,
-            place: Place::of(&scores, gold_at),
-            confidence: best.map_or(0.0, |best| f64::from(best.probability)),
-            right: best.is_some_and(|best| best.entity == gold),
-        }
-    }
-}
-
-impl Metrics {
-    fn of(outcomes: &[&Outcome]) -> Self {
-        if outcomes.is_empty() {
-            return Self::default();
-        }
-        let n = outcomes.len();
-        let mean = |value: &dyn Fn(&Outcome) -> f64| {
-            outcomes.iter().map(|outcome| value(outcome)).sum::<f64>() / n as f64
-        };
-        Self {
-            n,
-            p_at_1: mean(&|outcome| outcome.place.recall_at(1)),
-            r_at_3: mean(&|outcome| outcome.place.recall_at(3)),
-            r_at_10: mean(&|outcome| outcome.place.recall_at(10)),
-            mrr: mean(&|outcome| outcome.place.reciprocal_rank()),
-            ece: calibration_error(outcomes),
-            recall: mean(&|outcome| outcome.place.recall()),
-        }
-    }
-
-    fn print(&self, name: &str) {
-        if self.n == 0 {
-            println!("{name:>8} {:>6}", 0);
-            return;
-        }
-        println!(
-            "{name:>8} {:>6} {:>6.3} {:>6.3} {:>6.3} {:>6.3} {:>6.3} {:>7.3}",
-            self.n, self.p_at_1, self.r_at_3, self.r_at_10, self.mrr, self.ece, self.recall
-        );
-    }
-}
-
-/// Expected calibration error over equal bins of the best candidate's probability.
-fn calibration_error(outcomes: &[&Outcome]) -> f64 {
-    let bin = |outcome: &Outcome| ((outcome.confidence * BINS as f64) as usize).min(BINS - 1);
-    (0..BINS)
-        .map(|wanted| {
-            let inside = || outcomes.iter().filter(|outcome| bin(outcome) == wanted);
-            let gap: f64 = inside()
-                .map(|outcome| outcome.confidence - f64::from(u8::from(outcome.right)))
-                .sum();
-            gap.abs() / outcomes.len() as f64
-        })
-        .sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use shared_model::data::{Candidate, Cues, Mention};
-
-    fn ranking(scores: &[(&str, f32)]) -> Ranking {
-        Ranking {
-            mention: Mention { start: 0, end: 1 },
-            candidates: scores
-                .iter()
-                .map(|&(entity, score)| Candidate {
-                    entity: entity.to_owned(),
-                    score,
-                    probability: 0.5,
-                    cues: Cues::default(),
-                })
-                .collect(),
-            nil_probability: None,
-            scorer: "prototype".to_owned(),
-        }
-    }
-
-    #[test]
-    fn a_missing_gold_is_a_miss() {
-        let missed = Outcome::of(&ranking(&[("a", 2.0)]), "gold", false);
-        let first = Outcome::of(&ranking(&[("gold", 2.0), ("a", 1.0)]), "gold", false);
-        let metrics = Metrics::of(&[&missed, &first]);
-        assert_eq!(
-            (metrics.p_at_1, metrics.recall, metrics.ece),
-            (0.5, 0.5, 0.0)
-        );
-    }
+/// The share of mentions that are called NIL; `None` if one is not asked, or if there is none.
+fn share(called: impl ExactSizeIterator<Item = Option<bool>>) -> Option<f64> {
+    let n = called.len();
+    let called = called.collect::<Option<Vec<bool>>>()?;
+    (n > 0).then(|| called.iter().filter(|&&nil| nil).count() as f64 / n as f64)
 }

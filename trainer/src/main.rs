@@ -7,15 +7,21 @@ mod dataset;
 mod device;
 mod embed;
 mod evaluate;
+mod experiments;
 mod export;
 mod features;
 mod files;
 mod learn;
 mod link;
 mod mentions;
+mod metrics;
+mod outcomes;
+mod parallel;
 mod place;
 mod prototypes;
 mod run;
+mod statistics;
+mod systems;
 mod train;
 mod weights;
 
@@ -67,6 +73,8 @@ enum Command {
     Link(LinkArgs),
     /// Rank the candidates of a dataset's mentions and measure the answers.
     Eval(EvalArgs),
+    /// Compare systems: tables and figures from a plan in TOML.
+    Experiments(ExperimentsArgs),
     /// Write the bundle that the page and `link` read.
     Export(ExportArgs),
 }
@@ -400,6 +408,21 @@ struct EvalArgs {
     /// Candidate policy [default: the dataset's].
     #[arg(long, value_enum)]
     candidates: Option<dataset::CandidatePolicy>,
+    /// Write how each system ranked each mention, one JSON object a line, for `imn experiments`.
+    #[arg(long, value_name = "FILE")]
+    outcomes: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct ExperimentsArgs {
+    /// The plan: a title and tables of systems with their runs; paths in it are relative to it.
+    file: PathBuf,
+    /// Where RESULT.md and the figures go [default: beside the plan].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Of the day, for the captions.
+    #[arg(long)]
+    date: Option<String>,
 }
 
 #[derive(Args)]
@@ -510,6 +533,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
             link::link(&args.bundle, &args.input, args.output.as_deref(), device)
         }
         Command::Eval(args) => evaluate::eval(args, device, cli.json),
+        Command::Experiments(args) => experiments::experiments(&args, device),
         Command::Export(args) => export::export(&args.run, &args.bundle, args.precision.into()),
     }
 }

@@ -7,7 +7,7 @@ use image_hasher::ImageHash;
 use serde::Serialize;
 use shared_model::aliases::fold;
 use shared_model::data::Post;
-use shared_model::lexical::name_score;
+use shared_model::names::{NameQuery, Names};
 
 use super::duplicates::{are_near, hasher};
 use super::{Dataset, Split, candidates, picture};
@@ -240,6 +240,7 @@ impl Baselines {
                 })
                 .collect()
         };
+        let names = Names::of(&dataset.entities);
         let id = |entity: usize| dataset.entities[entity].id.as_str();
         let chance = places(&|_, _| 0.0);
         Ok(Self {
@@ -247,7 +248,7 @@ impl Baselines {
             recall: mean(&chance, Place::recall),
             chance: Scores::of(&chance),
             name_only: Scores::of(&places(&|post, entity| {
-                name_score(surface(post), &dataset.entities[entity])
+                names.score(&NameQuery::of(surface(post)), entity)
             })),
             popularity: Scores::of(&places(&|_, entity| {
                 popularity.get(id(entity)).copied().unwrap_or_default()

@@ -1,13 +1,11 @@
 //! Who a mention may mean, by candidate policy.
 
-use std::num::NonZero;
-
 use anyhow::Context as _;
 use shared_model::aliases::AliasIndex;
 use shared_model::data::Post;
 
 use super::{CandidatePolicy, Dataset};
-use crate::files::progress;
+use crate::parallel::on_all_cores;
 
 /// The candidates of each row, as positions among the entities; on all cores, since names are compared with names.
 ///
@@ -37,28 +35,7 @@ pub(crate) fn candidates(
             (CandidatePolicy::FullKb, _) => (0..positions.len()).collect(),
         })
     };
-    let bar = progress(posts.len(), "candidates");
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let share = posts.len().div_ceil(threads).max(1);
-    let of_rows = |posts: &[&Post]| -> anyhow::Result<Vec<Vec<usize>>> {
-        posts
-            .iter()
-            .map(|post| {
-                bar.inc(1);
-                of_row(post).with_context(|| format!("{:?}", post.id))
-            })
-            .collect()
-    };
-    let parts = std::thread::scope(|scope| {
-        let workers: Vec<_> = posts
-            .chunks(share)
-            .map(|posts| scope.spawn(|| of_rows(posts)))
-            .collect();
-        workers
-            .into_iter()
-            .map(|worker| worker.join().expect("a worker does not panic"))
-            .collect::<anyhow::Result<Vec<_>>>()
-    })?;
-    bar.finish_and_clear();
-    Ok(parts.concat())
+    on_all_cores(posts, "candidates", |post| {
+        of_row(post).with_context(|| format!("{:?}", post.id))
+    })
 }

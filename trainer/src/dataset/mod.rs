@@ -97,7 +97,8 @@ impl CandidatePolicy {
 }
 
 /// A part of the mentions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Split {
     /// `train.jsonl`
     Train,
@@ -110,6 +111,15 @@ pub(crate) enum Split {
 impl Split {
     /// In this order.
     pub(crate) const ALL: [Self; 3] = [Self::Train, Self::Dev, Self::Test];
+
+    /// As written in files and flags.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Dev => "dev",
+            Self::Test => "test",
+        }
+    }
 
     fn file(self) -> &'static str {
         match self {

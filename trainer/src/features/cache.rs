@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use half::f16;
@@ -26,7 +26,7 @@ pub(crate) struct Features<'a> {
     texts: Cache,
     pictures: Cache,
     /// Pictures with their tokens, shared among the posts that show them.
-    shown: RefCell<HashMap<PathBuf, Rc<CachedRow>>>,
+    shown: RefCell<HashMap<PathBuf, Arc<CachedRow>>>,
 }
 
 /// A post whose vectors are wanted.
@@ -117,7 +117,7 @@ impl<'a> Features<'a> {
         for (post, text) in posts.iter().zip(texts) {
             let images = post.images.iter().take(MAX_IMAGES);
             let images = images.map(|path| match wanted {
-                Wanted::Pooled => Ok(Rc::new(self.picture(path)?)),
+                Wanted::Pooled => Ok(Arc::new(self.picture(path)?)),
                 Wanted::Tokens => self.picture_with_tokens(path),
             });
             let images = images.collect::<anyhow::Result<Vec<_>>>()?;
@@ -140,18 +140,18 @@ impl<'a> Features<'a> {
         })
     }
 
-    fn picture_with_tokens(&self, path: &str) -> anyhow::Result<Rc<CachedRow>> {
+    fn picture_with_tokens(&self, path: &str) -> anyhow::Result<Arc<CachedRow>> {
         let file = self.dataset.folder.join(path);
         if let Some(row) = self.shown.borrow().get(&file) {
-            return Ok(Rc::clone(row));
+            return Ok(Arc::clone(row));
         }
         let bytes = files::read(&file)?;
         let row = match self.pictures.row_with_tokens(&picture_key(&bytes, true))? {
             Some(row) => row,
             None => self.encode(&bytes, &file)?,
         };
-        let row = Rc::new(row);
-        self.shown.borrow_mut().insert(file, Rc::clone(&row));
+        let row = Arc::new(row);
+        self.shown.borrow_mut().insert(file, Arc::clone(&row));
         Ok(row)
     }
 
@@ -222,7 +222,7 @@ pub(crate) enum Wanted {
 #[derive(Clone, Default)]
 pub(crate) struct PostFeatures {
     text: Option<CachedRow>,
-    images: Vec<Rc<CachedRow>>,
+    images: Vec<Arc<CachedRow>>,
 }
 
 impl PostFeatures {

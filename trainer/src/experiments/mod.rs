@@ -1,0 +1,161 @@
+//! `imn experiments`: tables that compare systems, from a plan in TOML.
+
+mod compare;
+mod figure;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, ensure};
+use serde::Deserialize;
+
+use crate::ExperimentsArgs;
+use crate::dataset::{CandidatePolicy, Dataset, Split};
+use crate::device::DeviceArg;
+use crate::evaluate::Evaluation;
+use crate::files;
+use crate::outcomes::{self, Outcome};
+
+use compare::Table;
+
+/// What to compare. Paths are relative to the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plan {
+    title: String,
+    tables: Vec<TablePlan>,
+}
+
+/// One table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TablePlan {
+    title: String,
+    dataset: PathBuf,
+    #[serde(default = "test")]
+    split: Split,
+    /// The dataset's, if absent.
+    candidates: Option<CandidatePolicy>,
+    systems: Vec<SystemPlan>,
+    /// The comparison that the table is made for, the second being the reference of all others.
+    primary: [String; 2],
+    figure: Option<FigureKind>,
+}
+
+fn test() -> Split {
+    Split::Test
+}
+
+/// A row of a table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SystemPlan {
+    name: String,
+    /// One a seed: run folders, bundle folders, or files that `imn eval --outcomes` wrote.
+    runs: Vec<PathBuf>,
+    /// Which system of the runs; the model's, if absent.
+    row: Option<String>,
+    /// Where it stands on the axis of a line figure.
+    at: Option<f64>,
+    /// Which line of the figure it is on.
+    #[serde(default)]
+    line: String,
+}
+
+/// What a figure shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum FigureKind {
+    /// P@1 of every row.
+    Bars,
+    /// P@1 over the number of prototypes.
+    K,
+    /// P@1 over the share of the training data.
+    Share,
+}
+
+/// Evaluates what has no outcomes yet, and writes `RESULT.md` and the figures.
+pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::Result<()> {
+    let text = String::from_utf8(files::read(&args.file)?)?;
+    let named = || args.file.display().to_string();
+    let plan: Plan = toml::from_str(&text)
+        .map_err(|error| one_line(&text, &error))
+        .with_context(named)?;
+    let folder = args.file.parent().unwrap_or(Path::new("."));
+    let to = args.out.as_deref().unwrap_or(folder);
+    let file = args.file.file_name().unwrap_or_default().to_string_lossy();
+    let source = match &args.date {
+        Some(date) => format!("`imn experiments {file} --date {date}`"),
+        None => format!("`imn experiments {file}`"),
+    };
+
+    let mut result = format!("# {}\n", plan.title);
+    let mut figures = Vec::new();
+    for (number, table) in plan.tables.iter().enumerate() {
+        let refuse = || format!("{}, {:?}", named(), table.title);
+        let reader = Reader::new(folder, table, device).with_context(refuse)?;
+        let computed = Table::of(table, &reader, &source).with_context(refuse)?;
+        result += &format!("\n## {}\n\n{}", table.title, computed.markdown());
+        if let Some(kind) = table.figure {
+            let name = format!("figure-{}.svg", number + 1);
+            result += &format!("\n![{}]({name})\n", table.title);
+            figures.push((name, figure::draw(&computed, kind).with_context(refuse)?));
+        }
+    }
+    for (name, svg) in &figures {
+        files::write(&to.join(name), svg.as_bytes())?;
+    }
+    files::write(&to.join("RESULT.md"), result.as_bytes())?;
+    eprintln!(
+        "{} tables -> {}",
+        plan.tables.len(),
+        to.join("RESULT.md").display()
+    );
+    Ok(())
+}
+
+/// The error without its drawing of the place, which takes several lines.
+fn one_line(text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let start = error.span().map_or(0, |span| span.start);
+    let before = text.get(..start).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    anyhow!("line {line}: {}", error.message().replace('\n', " "))
+}
+
+/// Reads or makes the outcomes of a table's runs.
+struct Reader<'a> {
+    folder: &'a Path,
+    plan: &'a TablePlan,
+    dataset: Dataset,
+    device: DeviceArg,
+}
+
+impl<'a> Reader<'a> {
+    fn new(folder: &'a Path, plan: &'a TablePlan, device: DeviceArg) -> anyhow::Result<Self> {
+        Ok(Self {
+            folder,
+            plan,
+            dataset: Dataset::open(&folder.join(&plan.dataset))?,
+            device,
+        })
+    }
+
+    fn policy(&self) -> CandidatePolicy {
+        let own = self.plan.candidates;
+        own.unwrap_or(self.dataset.info.candidate_policy)
+    }
+
+    /// Of a run or bundle folder or a file; not empty.
+    fn outcomes(&self, run: &Path) -> anyhow::Result<Vec<Outcome>> {
+        let path = self.folder.join(run);
+        if path.is_dir() {
+            let device = self.device.open()?;
+            let split = self.plan.split;
+            let evaluation =
+                Evaluation::of(&self.dataset, &path, split, Some(self.policy()), &device)?;
+            return Ok(evaluation.outcomes);
+        }
+        let outcomes = outcomes::read(&path)?;
+        ensure!(!outcomes.is_empty(), "{} is empty", path.display());
+        Ok(outcomes)
+    }
+}
