@@ -11,6 +11,11 @@ mod export;
 mod features;
 mod files;
 mod fit;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the stages that train are being written")
+)]
+mod learn;
 mod link;
 mod mentions;
 mod place;

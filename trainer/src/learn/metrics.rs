@@ -1,0 +1,137 @@
+//! `metrics-<stage>.jsonl`: one object a line, without times, so that equal runs leave equal files.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::{Metrics, Plan};
+use crate::files;
+
+/// What figures were measured on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Part {
+    /// The batch of a step.
+    Train,
+    /// Held-out data.
+    Dev,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Dev => "dev",
+        }
+    }
+}
+
+/// A line of the file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Line {
+    /// After so many steps.
+    pub(crate) step: usize,
+    /// Measured on it.
+    pub(crate) part: Part,
+    /// Without `stage`.
+    #[serde(flatten)]
+    figures: BTreeMap<String, serde_json::Value>,
+}
+
+impl Line {
+    /// A figure that was measured.
+    pub(crate) fn figure(&self, name: &str) -> Option<f64> {
+        self.figures.get(name)?.as_f64()
+    }
+}
+
+/// The file, and its lines in memory for the curves.
+pub(crate) struct Log {
+    path: PathBuf,
+    file: File,
+    stage: String,
+    /// All so far.
+    pub(crate) lines: Vec<Line>,
+}
+
+impl Log {
+    /// An empty file.
+    pub(crate) fn create(path: &Path, plan: &Plan) -> anyhow::Result<Self> {
+        Self::open(path, plan, "")
+    }
+
+    /// The file as it was when the checkpoint of `step` was written.
+    pub(crate) fn resume(path: &Path, plan: &Plan, step: usize) -> anyhow::Result<Self> {
+        let bytes = files::read(path)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let mut kept = String::new();
+        for line in text.split_inclusive('\n') {
+            // The last line may be half a line.
+            match serde_json::from_str::<Line>(line) {
+                Ok(parsed) if parsed.step <= step => kept.push_str(line),
+                _ => break,
+            }
+        }
+        let log = Self::open(path, plan, &kept)?;
+        let last = log.lines.last();
+        ensure!(
+            last.is_some_and(|last| last.step == step && last.part == Part::Dev),
+            "{} does not reach step {step} of the checkpoint beside it",
+            path.display()
+        );
+        Ok(log)
+    }
+
+    fn open(path: &Path, plan: &Plan, content: &str) -> anyhow::Result<Self> {
+        files::write(path, content.as_bytes())?;
+        let file = OpenOptions::new().append(true).open(path);
+        let lines = content.lines().map(serde_json::from_str);
+        Ok(Self {
+            file: file.with_context(|| format!("cannot write {}", path.display()))?,
+            path: path.to_owned(),
+            stage: plan.name.clone(),
+            lines: lines.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Appends a line.
+    pub(crate) fn write(
+        &mut self,
+        step: usize,
+        part: Part,
+        figures: &Metrics,
+    ) -> anyhow::Result<()> {
+        let refuse = || format!("cannot write {}", self.path.display());
+        let stage = serde_json::to_string(&self.stage)?;
+        let mut line = format!(
+            "{{\"stage\":{stage},\"step\":{step},\"part\":\"{}\"",
+            part.name()
+        );
+        for (name, value) in figures {
+            write!(line, ",\"{name}\":{}", serde_json::to_string(value)?)?;
+        }
+        line.push_str("}\n");
+        self.file.write_all(line.as_bytes()).with_context(refuse)?;
+        self.lines.push(serde_json::from_str(&line)?);
+        Ok(())
+    }
+
+    /// The held-out figures at a step that was evaluated.
+    pub(crate) fn evaluation(&self, step: usize) -> anyhow::Result<BTreeMap<String, f64>> {
+        let line = self
+            .lines
+            .iter()
+            .find(|line| line.step == step && line.part == Part::Dev);
+        let line = line.with_context(|| format!("{} has no step {step}", self.path.display()))?;
+        Ok(line
+            .figures
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)))
+            .collect())
+    }
+}

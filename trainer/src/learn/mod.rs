@@ -1,0 +1,205 @@
+//! The one training loop: steps, evaluations, early stopping, checkpoints, metrics and curves.
+//!
+//! A stage is a function of its seed: every step draws from [`rng`], and the device's own generator (dropout) is set anew before it.
+//! So a run that was killed and resumed leaves the same files and weights as one that was not.
+
+mod checkpoint;
+mod curves;
+mod metrics;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use burn::prelude::Device;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+pub(crate) use state::{Restorable, pack, unpack};
+
+use self::checkpoint::Checkpoint;
+use self::metrics::{Log, Part};
+use crate::files::progress;
+
+/// Figures in the order in which they are written; their names are not `stage`, `step` or `part`.
+pub(crate) type Metrics = Vec<(&'static str, f64)>;
+
+/// What is trained: model, optimiser and data.
+pub(crate) trait Stage {
+    /// The training figure that is drawn, and that stops the run if it is not finite.
+    fn loss(&self) -> &'static str;
+
+    /// The figure of [`Self::evaluate`] that early stopping watches; higher is better.
+    fn watched(&self) -> &'static str;
+
+    /// Where the model is.
+    fn device(&self) -> &Device;
+
+    /// One optimiser step, counted from 1, on the batch that this step stands for.
+    fn step(&mut self, step: usize) -> anyhow::Result<Metrics>;
+
+    /// What to look at if something went wrong on the batch of `step`.
+    fn batch(&self, step: usize) -> String;
+
+    /// The figures on held-out data after `step` steps.
+    fn evaluate(&mut self, step: usize) -> anyhow::Result<Metrics>;
+
+    /// Model and optimiser; see [`pack`].
+    fn state(&self) -> anyhow::Result<Vec<u8>>;
+
+    /// The reverse of [`Self::state`].
+    fn restore(&mut self, state: &[u8]) -> anyhow::Result<()>;
+}
+
+/// How long a stage trains.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    /// Of the stage: part of file names and of the seed.
+    pub(crate) name: String,
+    /// Of everything that is drawn.
+    pub(crate) seed: u64,
+    /// At most.
+    pub(crate) steps: usize,
+    /// Steps between evaluations; there is one before the first step and one after the last.
+    pub(crate) evaluate_every: usize,
+    /// Evaluations in a row without a gain after which it stops.
+    pub(crate) patience: usize,
+}
+
+/// What the training came to. The stage is at its best state.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Outcome {
+    /// After which it ended.
+    pub(crate) steps: usize,
+    /// At which the watched figure was highest.
+    pub(crate) best_step: usize,
+    /// The evaluation before the first step.
+    pub(crate) start: BTreeMap<String, f64>,
+    /// The evaluation at the best step.
+    pub(crate) best: BTreeMap<String, f64>,
+}
+
+/// Trains `stage`, and leaves in `folder` its metrics, its last checkpoint and its curves.
+///
+/// With `resume` it goes on from the checkpoint, if there is one.
+///
+/// # Errors
+///
+/// A figure that is not finite, with stage and step; the last good checkpoint stays. A checkpoint of another plan.
+pub(crate) fn learn(
+    stage: &mut impl Stage,
+    plan: &Plan,
+    folder: &Path,
+    resume: bool,
+) -> anyhow::Result<Outcome> {
+    ensure!(plan.evaluate_every > 0, "{}: no evaluations", plan.name);
+    let metrics = folder.join(format!("metrics-{}.jsonl", plan.name));
+    let checkpoints = folder.join(format!("checkpoint-{}.bpk", plan.name));
+    let curves = folder.join(format!("curves-{}.svg", plan.name));
+    let (loss, watched) = (stage.loss(), stage.watched());
+
+    let mut log;
+    let mut at;
+    if resume && checkpoints.exists() {
+        at = Checkpoint::read(&checkpoints, plan)?;
+        log = Log::resume(&metrics, plan, at.step)?;
+        stage.restore(&at.state)?;
+    } else {
+        log = Log::create(&metrics, plan)?;
+        at = Checkpoint::start();
+        evaluate(stage, plan, &mut log, &mut at, 0)?;
+        at.write(&checkpoints, plan)?;
+    }
+    let bar = progress(plan.steps, "steps").with_position(at.step as u64);
+    bar.reset_eta();
+
+    while at.step < plan.steps && at.without_gain < plan.patience {
+        let until = plan.steps.min(at.step + plan.evaluate_every);
+        for step in at.step + 1..=until {
+            stage.device().seed(draw(plan.seed, &plan.name, step));
+            let figures = stage
+                .step(step)
+                .with_context(|| format!("{}, step {step}", plan.name))?;
+            let value = figure(&figures, loss)?;
+            ensure!(
+                value.is_finite(),
+                "{}, step {step}: the {loss} is {value} on {}",
+                plan.name,
+                stage.batch(step)
+            );
+            log.write(step, Part::Train, &figures)?;
+            bar.inc(1);
+        }
+        bar.suspend(|| evaluate(stage, plan, &mut log, &mut at, until))?;
+        curves::draw(&curves, &plan.name, &log.lines, loss, watched)?;
+        at.write(&checkpoints, plan)?;
+    }
+    bar.finish_and_clear();
+
+    stage.restore(&at.best_state)?;
+    Ok(Outcome {
+        steps: at.step,
+        best_step: at.best_step,
+        start: log.evaluation(0)?,
+        best: log.evaluation(at.best_step)?,
+    })
+}
+
+/// The generator of a step; the same seed, stage and step draw the same.
+pub(crate) fn rng(seed: u64, stage: &str, step: usize) -> StdRng {
+    StdRng::from_seed(hash(seed, stage, step))
+}
+
+fn draw(seed: u64, stage: &str, step: usize) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = hash(seed, stage, step);
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+fn hash(seed: u64, stage: &str, step: usize) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(seed.to_le_bytes());
+    hash.update((step as u64).to_le_bytes());
+    hash.update(stage);
+    hash.finalize().into()
+}
+
+/// Evaluates, and moves the checkpoint to `step`.
+fn evaluate(
+    stage: &mut impl Stage,
+    plan: &Plan,
+    log: &mut Log,
+    at: &mut Checkpoint,
+    step: usize,
+) -> anyhow::Result<()> {
+    let watched = stage.watched();
+    let figures = stage
+        .evaluate(step)
+        .with_context(|| format!("{}, evaluation at step {step}", plan.name))?;
+    let value = figure(&figures, watched)?;
+    ensure!(
+        value.is_finite(),
+        "{}, step {step}: the held-out {watched} is {value}",
+        plan.name
+    );
+    let state = stage
+        .state()
+        .with_context(|| format!("{}, step {step}", plan.name))?;
+    at.advance(step, value, state);
+    log.write(step, Part::Dev, &figures)?;
+    eprintln!(
+        "{} {step}/{}: {watched} {value:.4}, best {:.4} at {}",
+        plan.name, plan.steps, at.best, at.best_step
+    );
+    Ok(())
+}
+
+fn figure(figures: &Metrics, name: &str) -> anyhow::Result<f64> {
+    let found = figures.iter().find(|(found, _)| *found == name);
+    let (_, value) = found.with_context(|| format!("no figure {name:?} among {figures:?}"))?;
+    Ok(*value)
+}
