@@ -13,7 +13,11 @@ mod files;
 mod fit;
 #[cfg_attr(
     not(test),
-    expect(dead_code, reason = "the stages that train are being written")
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the stages that train are being written"
+    )
 )]
 mod learn;
 mod link;

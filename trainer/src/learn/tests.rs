@@ -30,7 +30,6 @@ impl Line {
             model: Linear {
                 weight: model.weight.map(|_| weight.require_grad()),
                 bias: model.bias.map(|bias| bias.map(|_| zeros.require_grad())),
-                ..model
             },
             optimizer: ModuleOptimizer::from(Restorable(AdamWConfig::new().build())),
             device,
