@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use shared_model::bundle::{Bundle, FileEntry, Licence, MANIFEST, Manifest, sha256};
 use shared_model::data::Mention;
 use shared_model::error::{Error, Result};
-use shared_model::linker::Encoders;
+use shared_model::linker::{Encoders, Models};
 use shared_model::prototype::Selection;
 use shared_model::scorer::{Calibration, ScorerConfig};
 
@@ -79,6 +79,8 @@ pub(crate) struct Example {
 pub(crate) struct Model {
     /// On the device.
     pub(crate) encoders: Encoders,
+    /// Their sizes.
+    pub(crate) sizes: Models,
     /// Weights of the cues.
     pub(crate) scorer: ScorerConfig,
     /// Fitted temperature and NIL logit.
@@ -129,8 +131,10 @@ impl EncoderOrigin {
                 } else {
                     VisionKind::Efficientnet
                 };
+                let loaded = weights::load(folder, vision, device)?;
                 Ok(Model {
-                    encoders: weights::load(folder, vision, device)?.encoders,
+                    encoders: loaded.encoders,
+                    sizes: loaded.models,
                     scorer: ScorerConfig::default(),
                     calibration: None,
                 })
@@ -139,6 +143,7 @@ impl EncoderOrigin {
                 let bundle = open_bundle(folder, device)?;
                 Ok(Model {
                     encoders: bundle.linker.encoders,
+                    sizes: bundle.manifest.models,
                     scorer: bundle.manifest.scorer,
                     calibration: bundle.manifest.calibration,
                 })

@@ -121,7 +121,7 @@ pub(crate) fn learn(
     while at.step < plan.steps && at.without_gain < plan.patience {
         let until = plan.steps.min(at.step + plan.evaluate_every);
         for step in at.step + 1..=until {
-            stage.device().seed(draw(plan.seed, &plan.name, step));
+            reseed(stage.device(), plan.seed, &plan.name, step);
             let figures = stage
                 .step(step)
                 .with_context(|| format!("{}, step {step}", plan.name))?;
@@ -155,9 +155,10 @@ pub(crate) fn rng(seed: u64, stage: &str, step: usize) -> StdRng {
     StdRng::from_seed(hash(seed, stage, step))
 }
 
-fn draw(seed: u64, stage: &str, step: usize) -> u64 {
+/// Sets the device's own generator, of dropout and initial weights, as [`rng`] is set.
+pub(crate) fn reseed(device: &Device, seed: u64, stage: &str, step: usize) {
     let [a, b, c, d, e, f, g, h, ..] = hash(seed, stage, step);
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    device.seed(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
 }
 
 fn hash(seed: u64, stage: &str, step: usize) -> [u8; 32] {
