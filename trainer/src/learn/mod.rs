@@ -11,6 +11,7 @@ mod state;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
@@ -103,6 +104,14 @@ pub(crate) fn learn(
     let curves = folder.join(format!("curves-{}.svg", plan.name));
     let (loss, watched) = (stage.loss(), stage.watched());
 
+    let bar = progress(plan.steps, "steps");
+    let announce = |value: f64, at: &Checkpoint| {
+        let (name, steps, step) = (&plan.name, plan.steps, at.step);
+        let (best, best_step) = (at.best, at.best_step);
+        bar.suspend(|| {
+            eprintln!("{name} {step}/{steps}: {watched} {value:.4}, best {best:.4} at {best_step}");
+        });
+    };
     let mut log;
     let mut at;
     if resume && checkpoints.exists() {
@@ -110,12 +119,18 @@ pub(crate) fn learn(
         log = Log::resume(&metrics, plan, at.step)?;
         stage.restore(&at.state)?;
     } else {
+        // An older run's must not be taken for this one's.
+        if checkpoints.exists() {
+            fs::remove_file(&checkpoints)
+                .with_context(|| format!("cannot remove {}", checkpoints.display()))?;
+        }
         log = Log::create(&metrics, plan)?;
         at = Checkpoint::start();
-        evaluate(stage, plan, &mut log, &mut at, 0)?;
+        let value = evaluate(stage, plan, &mut log, &mut at, 0)?;
+        announce(value, &at);
         at.write(&checkpoints, plan)?;
     }
-    let bar = progress(plan.steps, "steps").with_position(at.step as u64);
+    bar.set_position(at.step as u64);
     bar.reset_eta();
 
     while at.step < plan.steps && at.without_gain < plan.patience {
@@ -135,7 +150,8 @@ pub(crate) fn learn(
             log.write(step, Part::Train, &figures)?;
             bar.inc(1);
         }
-        bar.suspend(|| evaluate(stage, plan, &mut log, &mut at, until))?;
+        let value = evaluate(stage, plan, &mut log, &mut at, until)?;
+        announce(value, &at);
         curves::draw(&curves, &plan.name, &log.lines, loss, watched)?;
         at.write(&checkpoints, plan)?;
     }
@@ -169,14 +185,14 @@ fn hash(seed: u64, stage: &str, step: usize) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Evaluates, and moves the checkpoint to `step`.
+/// Evaluates, and moves the checkpoint to `step`; returns the watched figure.
 fn evaluate(
     stage: &mut impl Stage,
     plan: &Plan,
     log: &mut Log,
     at: &mut Checkpoint,
     step: usize,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<f64> {
     let watched = stage.watched();
     let figures = stage
         .evaluate(step)
@@ -192,11 +208,7 @@ fn evaluate(
         .with_context(|| format!("{}, step {step}", plan.name))?;
     at.advance(step, value, state);
     log.write(step, Part::Dev, &figures)?;
-    eprintln!(
-        "{} {step}/{}: {watched} {value:.4}, best {:.4} at {}",
-        plan.name, plan.steps, at.best, at.best_step
-    );
-    Ok(())
+    Ok(value)
 }
 
 fn figure(figures: &Metrics, name: &str) -> anyhow::Result<f64> {
