@@ -202,6 +202,11 @@ impl Pack {
         self.metadata.get(key).map(String::as_str)
     }
 
+    /// Every tensor's name, in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
     /// Shape and values of a float tensor.
     ///
     /// # Errors

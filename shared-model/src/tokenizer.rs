@@ -86,26 +86,53 @@ impl Tokenizer {
             let last = encoding.get_offsets().iter().rposition(inside)?;
             Some(first..last + 1)
         });
-        let window = window(pieces.len(), covered.as_ref());
+        let encoded = Encoded::of(self.cls, pieces, self.sep, covered);
+        Ok(encoded.within(MAX_TOKENS))
+    }
 
-        let mut ids = Vec::with_capacity(window.len() + 2);
-        ids.push(self.cls);
-        ids.extend(&pieces[window.clone()]);
-        ids.push(self.sep);
-        let mention = covered.map(|covered| {
-            let position = |piece: usize| piece.clamp(window.start, window.end) - window.start + 1;
-            position(covered.start)..position(covered.end)
-        });
-        Ok(Encoded { ids, mention })
+    /// The id of a piece, such as `[MASK]`.
+    pub fn id(&self, piece: &str) -> Option<u32> {
+        self.inner.token_to_id(piece)
     }
 }
 
-fn window(n_pieces: usize, mention: Option<&Range<usize>>) -> Range<usize> {
-    let width = (MAX_TOKENS - 2).min(n_pieces);
+impl Encoded {
+    fn of(cls: u32, pieces: &[u32], sep: u32, mention: Option<Range<usize>>) -> Self {
+        let mut ids = Vec::with_capacity(pieces.len() + 2);
+        ids.push(cls);
+        ids.extend(pieces);
+        ids.push(sep);
+        Self {
+            ids,
+            mention: mention.map(|mention| mention.start + 1..mention.end + 1),
+        }
+    }
+
+    /// At most `max_tokens`: the window centred on the mention, or the beginning where there is none.
+    #[must_use]
+    pub fn within(&self, max_tokens: usize) -> Self {
+        let [cls, pieces @ .., sep] = self.ids.as_slice() else {
+            return self.clone();
+        };
+        let covered = self
+            .mention
+            .as_ref()
+            .map(|mention| mention.start - 1..mention.end - 1);
+        let window = window(pieces.len(), covered.as_ref(), max_tokens);
+        let mention = covered.map(|covered| {
+            let position = |piece: usize| piece.clamp(window.start, window.end) - window.start;
+            position(covered.start)..position(covered.end)
+        });
+        Self::of(*cls, &pieces[window], *sep, mention)
+    }
+}
+
+fn window(n_pieces: usize, mention: Option<&Range<usize>>, max_tokens: usize) -> Range<usize> {
+    let width = (max_tokens - 2).min(n_pieces);
     let start = mention.map_or(0, |mention| {
         let centre = (mention.start + mention.end) / 2;
         centre
-            .saturating_sub((MAX_TOKENS - 2) / 2)
+            .saturating_sub((max_tokens - 2) / 2)
             .min(n_pieces - width)
     });
     start..start + width
@@ -117,11 +144,27 @@ mod tests {
 
     #[test]
     fn windows_are_full_and_hold_the_mention() {
+        let window = |n, mention: Option<Range<usize>>| window(n, mention.as_ref(), MAX_TOKENS);
         assert_eq!(window(0, None), 0..0);
-        assert_eq!(window(300, Some(&(299..300))), 0..300);
+        assert_eq!(window(300, Some(299..300)), 0..300);
         assert_eq!(window(700, None), 0..510);
-        assert_eq!(window(700, Some(&(0..2))), 0..510);
-        assert_eq!(window(700, Some(&(350..352))), 96..606);
-        assert_eq!(window(700, Some(&(698..700))), 190..700);
+        assert_eq!(window(700, Some(0..2)), 0..510);
+        assert_eq!(window(700, Some(350..352)), 96..606);
+        assert_eq!(window(700, Some(698..700)), 190..700);
+    }
+
+    #[test]
+    fn a_cut_text_keeps_its_ends_and_its_mention() {
+        let pieces: Vec<u32> = (10..110).collect();
+        let encoded = Encoded::of(1, &pieces, 2, Some(60..62));
+        assert_eq!(encoded.within(102), encoded);
+        let cut = encoded.within(12);
+        assert_eq!(cut.ids, [1, 66, 67, 68, 69, 70, 71, 72, 73, 74, 75, 2]);
+        assert_eq!(
+            cut.mention.map(|mention| cut.ids[mention].to_vec()),
+            Some(vec![70, 71])
+        );
+        let start = Encoded::of(1, &pieces, 2, None).within(4);
+        assert_eq!((start.ids, start.mention), (vec![1, 10, 11, 2], None));
     }
 }

@@ -176,6 +176,7 @@ fn linker(models: &Models, parts: &Parts, run: &crate::run::Run) -> anyhow::Resu
     };
     let model = Model {
         encoders,
+        sizes: models.clone(),
         scorer: run.scorer,
         calibration: run.calibration.clone(),
         imn,

@@ -18,6 +18,7 @@ mod metrics;
 mod outcomes;
 mod parallel;
 mod place;
+mod pretrain;
 mod prototypes;
 mod run;
 mod statistics;
@@ -65,6 +66,8 @@ enum Command {
     Features(FeaturesArgs),
     /// Encode a dataset's timelines and choose each entity's prototypes.
     Prototypes(PrototypesArgs),
+    /// Pre-train the joint encoder of text, mention and picture on datasets' posts.
+    Pretrain(PretrainArgs),
     /// Train on datasets: the scorer's weights, then the network beside it.
     Train(TrainArgs),
     /// Write the encoders' tokens of a post to a safetensors file.
@@ -266,6 +269,45 @@ struct PrototypesArgs {
     encoders: EncoderArgs,
     #[command(flatten)]
     choice: ChoiceArgs,
+}
+
+#[derive(Args)]
+struct PretrainArgs {
+    /// Dataset folders; timelines and train rows are read, a tenth of them is held out.
+    #[arg(required = true)]
+    datasets: Vec<PathBuf>,
+    /// The run folder to write.
+    #[arg(long)]
+    run: PathBuf,
+    #[command(flatten)]
+    encoders: EncoderArgs,
+    /// The ablation: BERT's masking, wrong pictures at random.
+    #[arg(long)]
+    plain: bool,
+    /// Go on from the run's checkpoint, if it has one.
+    #[arg(long)]
+    resume: bool,
+    /// Optimiser steps.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    steps: u32,
+    /// Posts a step.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch: u32,
+    /// The highest learning rate; it is reached after a tenth of the steps.
+    #[arg(long, default_value_t = 5e-5)]
+    lr: f64,
+    /// Transformer layers, taken from the text encoder's first.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=48))]
+    layers: u32,
+    /// Of everything that is drawn.
+    #[arg(long, default_value_t = 0)]
+    seed: u32,
+    /// Steps between evaluations and checkpoints.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    evaluate_every: u32,
+    /// Evaluations without a gain after which it stops.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    patience: u32,
 }
 
 #[derive(Args)]
@@ -527,6 +569,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
             features::features(&args.dataset, &origin, share, device)
         }
         Command::Prototypes(args) => prototypes::prototypes(args, device),
+        Command::Pretrain(args) => pretrain::pretrain(args, device, cli.json),
         Command::Train(args) => train::train(args, device, cli.json),
         Command::Embed(args) => embed::embed(args, device),
         Command::Link(args) => {

@@ -11,7 +11,7 @@ use shared_model::data::Mention;
 use shared_model::error::{Error, Result};
 use shared_model::imn::{ImnScorer, TrainedImn};
 use shared_model::kb::KnowledgeBase;
-use shared_model::linker::{Encoders, Linker};
+use shared_model::linker::{Encoders, Linker, Models};
 use shared_model::pack::Pack;
 use shared_model::prototype::Selection;
 use shared_model::scorer::{Calibration, ScorerConfig};
@@ -88,6 +88,8 @@ pub(crate) struct Example {
 pub(crate) struct Model {
     /// On the device.
     pub(crate) encoders: Encoders,
+    /// Their sizes.
+    pub(crate) sizes: Models,
     /// Weights of the cues.
     pub(crate) scorer: ScorerConfig,
     /// Fitted temperature and NIL logit.
@@ -114,6 +116,7 @@ impl Model {
         let imn = run.network(folder)?;
         Ok(Self {
             encoders: model.encoders,
+            sizes: model.sizes,
             scorer: run.scorer,
             calibration: run.calibration,
             imn,
@@ -205,8 +208,10 @@ impl EncoderOrigin {
                 } else {
                     VisionKind::Efficientnet
                 };
+                let loaded = weights::load(folder, vision, device)?;
                 Ok(Model {
-                    encoders: weights::load(folder, vision, device)?.encoders,
+                    encoders: loaded.encoders,
+                    sizes: loaded.models,
                     scorer: ScorerConfig::default(),
                     calibration: None,
                     imn: None,
@@ -226,6 +231,7 @@ impl EncoderOrigin {
                 };
                 Ok(Model {
                     encoders: linker.encoders,
+                    sizes: manifest.models,
                     scorer: manifest.scorer,
                     calibration: manifest.calibration,
                     imn,

@@ -111,6 +111,11 @@ impl BertConfig {
 }
 
 impl Bert {
+    /// The table of the word pieces: `[vocab_size, hidden_size]`.
+    pub fn word_embeddings(&self) -> Tensor<2> {
+        self.word_embeddings.weight.val()
+    }
+
     /// The last layer's hidden states.
     ///
     /// # Shapes

@@ -34,6 +34,14 @@ impl VisionConfig {
         }
     }
 
+    /// Tokens of a picture.
+    pub fn tokens(&self) -> usize {
+        match self {
+            Self::Efficientnet => 49,
+            Self::Detr(config) => config.n_queries,
+        }
+    }
+
     /// The encoder with the weights of `pack`.
     ///
     /// # Errors

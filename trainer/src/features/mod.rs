@@ -4,6 +4,7 @@
 //! A shard holds [`CHUNK`] texts or pictures and is named by the hash of their content: work that was interrupted goes on with the shards that are missing, and a changed picture changes one shard.
 
 mod cache;
+mod patches;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use shared_model::pack::{Entry, Precision, write};
 use shared_model::tokenizer::Encoded;
 
 pub(crate) use cache::{Features, PostFeatures, Source, Wanted};
+pub(crate) use patches::Patches;
 
 use crate::dataset::{Dataset, Split, picture_of};
 use crate::device::DeviceArg;

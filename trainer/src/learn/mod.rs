@@ -11,6 +11,7 @@ mod state;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
@@ -103,6 +104,14 @@ pub(crate) fn learn(
     let curves = folder.join(format!("curves-{}.svg", plan.name));
     let (loss, watched) = (stage.loss(), stage.watched());
 
+    let bar = progress(plan.steps, "steps");
+    let announce = |value: f64, at: &Checkpoint| {
+        let (name, steps, step) = (&plan.name, plan.steps, at.step);
+        let (best, best_step) = (at.best, at.best_step);
+        bar.suspend(|| {
+            eprintln!("{name} {step}/{steps}: {watched} {value:.4}, best {best:.4} at {best_step}");
+        });
+    };
     let mut log;
     let mut at;
     if resume && checkpoints.exists() {
@@ -110,18 +119,24 @@ pub(crate) fn learn(
         log = Log::resume(&metrics, plan, at.step)?;
         stage.restore(&at.state)?;
     } else {
+        // An older run's must not be taken for this one's.
+        if checkpoints.exists() {
+            fs::remove_file(&checkpoints)
+                .with_context(|| format!("cannot remove {}", checkpoints.display()))?;
+        }
         log = Log::create(&metrics, plan)?;
         at = Checkpoint::start();
-        evaluate(stage, plan, &mut log, &mut at, 0)?;
+        let value = evaluate(stage, plan, &mut log, &mut at, 0)?;
+        announce(value, &at);
         at.write(&checkpoints, plan)?;
     }
-    let bar = progress(plan.steps, "steps").with_position(at.step as u64);
+    bar.set_position(at.step as u64);
     bar.reset_eta();
 
     while at.step < plan.steps && at.without_gain < plan.patience {
         let until = plan.steps.min(at.step + plan.evaluate_every);
         for step in at.step + 1..=until {
-            stage.device().seed(draw(plan.seed, &plan.name, step));
+            reseed(stage.device(), plan.seed, &plan.name, step);
             let figures = stage
                 .step(step)
                 .with_context(|| format!("{}, step {step}", plan.name))?;
@@ -135,7 +150,8 @@ pub(crate) fn learn(
             log.write(step, Part::Train, &figures)?;
             bar.inc(1);
         }
-        bar.suspend(|| evaluate(stage, plan, &mut log, &mut at, until))?;
+        let value = evaluate(stage, plan, &mut log, &mut at, until)?;
+        announce(value, &at);
         curves::draw(&curves, &plan.name, &log.lines, loss, watched)?;
         at.write(&checkpoints, plan)?;
     }
@@ -155,9 +171,10 @@ pub(crate) fn rng(seed: u64, stage: &str, step: usize) -> StdRng {
     StdRng::from_seed(hash(seed, stage, step))
 }
 
-fn draw(seed: u64, stage: &str, step: usize) -> u64 {
+/// Sets the device's own generator, of dropout and initial weights, as [`rng`] is set.
+pub(crate) fn reseed(device: &Device, seed: u64, stage: &str, step: usize) {
     let [a, b, c, d, e, f, g, h, ..] = hash(seed, stage, step);
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    device.seed(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
 }
 
 fn hash(seed: u64, stage: &str, step: usize) -> [u8; 32] {
@@ -168,14 +185,14 @@ fn hash(seed: u64, stage: &str, step: usize) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Evaluates, and moves the checkpoint to `step`.
+/// Evaluates, and moves the checkpoint to `step`; returns the watched figure.
 fn evaluate(
     stage: &mut impl Stage,
     plan: &Plan,
     log: &mut Log,
     at: &mut Checkpoint,
     step: usize,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<f64> {
     let watched = stage.watched();
     let figures = stage
         .evaluate(step)
@@ -191,11 +208,7 @@ fn evaluate(
         .with_context(|| format!("{}, step {step}", plan.name))?;
     at.advance(step, value, state);
     log.write(step, Part::Dev, &figures)?;
-    eprintln!(
-        "{} {step}/{}: {watched} {value:.4}, best {:.4} at {}",
-        plan.name, plan.steps, at.best, at.best_step
-    );
-    Ok(())
+    Ok(value)
 }
 
 fn figure(figures: &Metrics, name: &str) -> anyhow::Result<f64> {

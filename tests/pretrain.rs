@@ -1,0 +1,187 @@
+//! `imn pretrain` on a part of the demo knowledge base: twice the same, and the same after a kill.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::Value;
+use tests::{Dir, Run, imn, pack, run, weights};
+
+/// A line of `metrics-pretrain.jsonl`.
+#[derive(Debug, Deserialize)]
+struct Line {
+    step: usize,
+    part: String,
+    #[serde(flatten)]
+    figures: BTreeMap<String, Value>,
+}
+
+/// A dataset folder with the demo's entities and every third of their posts.
+fn dataset(folder: &Path) -> PathBuf {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/kb");
+    let data = folder.join("data");
+    fs::create_dir_all(data.join("images")).unwrap();
+    for file in ["dataset.json", "entities.jsonl", "test.jsonl"] {
+        fs::copy(demo.join(file), data.join(file)).unwrap();
+    }
+    let timeline = fs::read_to_string(demo.join("timeline.jsonl")).unwrap();
+    let kept: Vec<&str> = timeline
+        .lines()
+        .filter(|line| line.contains("images/"))
+        .chain(timeline.lines().step_by(3))
+        .collect();
+    fs::write(data.join("timeline.jsonl"), kept.join("\n")).unwrap();
+    for entry in fs::read_dir(demo.join("images")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, data.join("images").join(path.file_name().unwrap())).unwrap();
+    }
+    data
+}
+
+fn arguments(run: &str, more: &str) -> Vec<String> {
+    let settings = "--device flex --json pretrain data --steps 6 --evaluate-every 2 --batch 8 \
+         --layers 1 --seed 5";
+    let mut words: Vec<String> = settings.split_whitespace().map(str::to_owned).collect();
+    words.extend(["--run".to_owned(), run.to_owned()]);
+    words.extend(["--weights".to_owned(), weights().display().to_string()]);
+    words.extend(more.split_whitespace().map(str::to_owned));
+    words
+}
+
+fn pretrain(folder: &Path, to: &str, more: &str) -> Run {
+    run(folder, &arguments(to, more)[2..])
+}
+
+/// Everything that a run leaves and that must be the same each time: the checkpoint names parameters at random.
+fn files(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    [
+        "metrics-pretrain.jsonl",
+        "curves-pretrain.svg",
+        "joint.bpk",
+        "joint.json",
+        "pretrain.toml",
+    ]
+    .into_iter()
+    .map(|file| (file, fs::read(folder.join(file)).unwrap()))
+    .collect()
+}
+
+#[track_caller]
+fn check_same(folder: &Path, run: &str, other: &str) {
+    for ((file, ours), (_, theirs)) in files(&folder.join(run))
+        .iter()
+        .zip(files(&folder.join(other)))
+    {
+        assert!(*ours == theirs, "{file} differs between {run} and {other}");
+    }
+}
+
+#[test]
+fn a_run_repeats_itself_and_survives_a_kill() {
+    let dir = Dir::new();
+    dataset(dir.root());
+    let report = pretrain(dir.root(), "first", "").ok();
+    pretrain(dir.root(), "second", "").ok();
+    check_same(dir.root(), "first", "second");
+
+    let checkpoint = dir.path("killed/checkpoint-pretrain.bpk");
+    let mut child = Command::new(imn())
+        .args(arguments("killed", ""))
+        .current_dir(dir.root())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while !checkpoint.exists() {
+        assert!(
+            started.elapsed() < Duration::from_secs(300),
+            "no checkpoint"
+        );
+        assert_eq!(child.try_wait().unwrap(), None, "it ended by itself");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!dir.path("killed/joint.bpk").exists(), "it was too late");
+    pretrain(dir.root(), "killed", "--resume").ok();
+    check_same(dir.root(), "first", "killed");
+
+    // Done is done, and other settings are another run.
+    assert_eq!(pretrain(dir.root(), "killed", "--resume").ok(), report);
+    check_same(dir.root(), "first", "killed");
+    pretrain(dir.root(), "killed", "--resume --plain")
+        .refused(&["pretrain.toml", "plain is false"]);
+
+    check_figures(&dir.path("first"), &report);
+    check_weights(&dir.path("first"));
+
+    // The ablation sees the same held-out posts, and draws at random.
+    let plain = pretrain(dir.root(), "plain", "--plain").ok();
+    let [plain, guided]: [Value; 2] =
+        [plain, report].map(|report| serde_json::from_str(&report).unwrap());
+    assert_eq!(plain["start"], guided["start"]);
+    assert_ne!(plain["best"], guided["best"]);
+    for line in lines(&dir.path("plain"))
+        .iter()
+        .filter(|line| line.part == "train")
+    {
+        assert_eq!(line.figures["random_share"], 1.0);
+    }
+}
+
+fn lines(run: &Path) -> Vec<Line> {
+    let metrics = fs::read_to_string(run.join("metrics-pretrain.jsonl")).unwrap();
+    metrics
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn check_figures(run: &Path, report: &str) {
+    let lines = lines(run);
+    let steps = |part: &str| -> Vec<usize> {
+        let of_part = lines.iter().filter(|line| line.part == part);
+        of_part.map(|line| line.step).collect()
+    };
+    assert_eq!(steps("train"), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(steps("dev"), [0, 2, 4, 6]);
+    let first = &lines[0].figures;
+    for name in [
+        "mention_accuracy",
+        "other_accuracy",
+        "alignment_accuracy",
+        "patch_loss",
+        "patch_entropy",
+        "rival_refused",
+    ] {
+        assert!(first[name].as_f64().unwrap().is_finite(), "{name}");
+    }
+    // No prior knowledge of 30,522 word pieces, of two classes, and of 1,280 channels.
+    let close = |name: &str, want: f64, by: f64| {
+        let got = first[name].as_f64().unwrap();
+        assert!((got - want).abs() < by, "{name} is {got}");
+    };
+    close("mention_loss", 30522f64.ln(), 2.0);
+    close("alignment_loss", 2f64.ln(), 0.3);
+
+    let report: Value = serde_json::from_str(report).unwrap();
+    assert_eq!(report["steps"], 6);
+    assert!(report["best"]["score"].as_f64() > report["start"]["score"].as_f64());
+    assert!(report["train"]["with_rival"].as_u64().unwrap() > 0);
+}
+
+fn check_weights(run: &Path) {
+    let joint = pack(&run.join("joint.bpk"));
+    joint.expect("image_project.weight", &[1280, 384]).unwrap();
+    assert_eq!(joint.count("encoder.layers", "norm_1.gamma"), 1);
+    let config: shared_model::joint::JointConfig = tests::config(&joint);
+    let file = fs::read(run.join("joint.json")).unwrap();
+    assert_eq!(config, serde_json::from_slice(&file).unwrap());
+    assert_eq!(config.layers, 1);
+}

@@ -1,0 +1,165 @@
+//! Tokens of pictures, all in memory: what pre-training reads over and over.
+//!
+//! They are kept in shards beside those of `imn features`, so that the next run finds them.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::ensure;
+use half::f16;
+use shared_model::linker::Encoders;
+
+use super::{CHUNK, Key, PictureItem, contents, encode_pictures, folder, picture_key, shard_name};
+use crate::dataset::Dataset;
+use crate::files::{self, progress};
+
+/// Tokens of pictures, every picture once.
+#[derive(Default)]
+pub(crate) struct Patches {
+    /// Of one picture.
+    pub(crate) tokens: usize,
+    /// Of one token.
+    pub(crate) width: usize,
+    values: Vec<f16>,
+    places: HashMap<Key, usize>,
+}
+
+impl Patches {
+    /// For pictures with tokens of such a shape.
+    pub(crate) fn new(tokens: usize, width: usize) -> Self {
+        Self {
+            tokens,
+            width,
+            ..Self::default()
+        }
+    }
+
+    /// Adds pictures of a dataset, encoding those that no shard holds, and returns the place of each path; equal pictures share one.
+    ///
+    /// # Errors
+    ///
+    /// An unreadable picture, by its path.
+    pub(crate) fn add(
+        &mut self,
+        dataset: &Dataset,
+        paths: &[String],
+        encoders: &Encoders,
+        fingerprint: &str,
+    ) -> anyhow::Result<HashMap<String, usize>> {
+        let folder = folder(dataset, fingerprint);
+        let items: Vec<PictureItem> = paths
+            .iter()
+            .map(|path| PictureItem {
+                path: path.clone(),
+                with_tokens: true,
+            })
+            .collect();
+        let mut found = HashMap::new();
+        let bar = progress(items.len(), "pictures");
+        for chunk in items.chunks(CHUNK) {
+            let contents = contents(dataset, chunk)?;
+            let keys: Vec<Key> = contents
+                .iter()
+                .map(|bytes| picture_key(bytes, true))
+                .collect();
+            let shard = folder
+                .join(shard_name("patches", &keys))
+                .with_extension("tokens");
+            if !shard.exists() {
+                let bytes: Vec<u8> = encode_pictures(&contents, chunk, encoders)?
+                    .iter()
+                    .flat_map(|row| &row.tokens)
+                    .flat_map(|&value| f16::from_f32(value).to_le_bytes())
+                    .collect();
+                files::write(&shard, &bytes)?;
+            }
+            self.read(&shard, chunk, &keys, &mut found)?;
+            bar.inc(chunk.len() as u64);
+        }
+        bar.finish_and_clear();
+        Ok(found)
+    }
+
+    fn read(
+        &mut self,
+        shard: &Path,
+        chunk: &[PictureItem],
+        keys: &[Key],
+        found: &mut HashMap<String, usize>,
+    ) -> anyhow::Result<()> {
+        let bytes = files::read(shard)?;
+        let size = 2 * self.tokens * self.width;
+        ensure!(
+            bytes.len() == size * keys.len(),
+            "{} is not of {} pictures; delete it",
+            shard.display(),
+            keys.len()
+        );
+        for ((bytes, key), item) in bytes.chunks(size).zip(keys).zip(chunk) {
+            let next = self.places.len();
+            let place = *self.places.entry(*key).or_insert(next);
+            if place == next {
+                let values = bytes
+                    .chunks_exact(2)
+                    .map(|b| f16::from_le_bytes([b[0], b[1]]));
+                self.values.extend(values);
+            }
+            found.insert(item.path.clone(), place);
+        }
+        Ok(())
+    }
+
+    /// The tokens of the picture at `place`, row-major.
+    pub(crate) fn of(&self, place: usize) -> impl Iterator<Item = f32> + '_ {
+        let size = self.tokens * self.width;
+        let values = &self.values[place * size..(place + 1) * size];
+        values.iter().map(|value| value.to_f32())
+    }
+
+    /// Mean and standard deviation of every channel over the tokens of `places`.
+    pub(crate) fn statistics(&self, places: impl Iterator<Item = usize>) -> (Vec<f32>, Vec<f32>) {
+        let mut sums = vec![(0.0f64, 0.0f64); self.width];
+        let mut n = 0usize;
+        for place in places {
+            for (i, value) in self.of(place).map(f64::from).enumerate() {
+                let (sum, squares) = &mut sums[i % self.width];
+                *sum += value;
+                *squares += value * value;
+            }
+            n += self.tokens;
+        }
+        let n = n.max(1) as f64;
+        sums.into_iter()
+            .map(|(sum, squares)| {
+                let mean = sum / n;
+                let variance = (squares / n - mean * mean).max(0.0);
+                (mean as f32, variance.sqrt() as f32)
+            })
+            .unzip()
+    }
+
+    /// Tokens that are given, for tests.
+    #[cfg(test)]
+    pub(crate) fn given(tokens: usize, width: usize, pictures: &[Vec<f32>]) -> Self {
+        Self {
+            values: pictures
+                .iter()
+                .flatten()
+                .map(|&value| f16::from_f32(value))
+                .collect(),
+            ..Self::new(tokens, width)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_are_those_of_a_channel() {
+        let patches = Patches::given(2, 2, &[vec![1.0, 0.0, 3.0, 0.0], vec![9.0; 4]]);
+        let (means, deviations) = patches.statistics([0].into_iter());
+        assert_eq!((means, deviations), (vec![2.0, 0.0], vec![1.0, 0.0]));
+    }
+}

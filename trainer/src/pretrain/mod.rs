@@ -1,0 +1,278 @@
+//! `imn pretrain`: the joint encoder, by masked words, masked patches and the alignment of text and picture.
+
+mod batch;
+mod masking;
+mod negatives;
+mod posts;
+mod stage;
+mod start;
+mod tasks;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use burn::prelude::Tensor;
+use serde::{Deserialize, Serialize};
+use shared_model::joint::{JointConfig, MAX_TEXT};
+use shared_model::linker::{Encoders, Models};
+use shared_model::pack::{Entry, Precision, write};
+use shared_model::words::WordTable;
+
+use self::masking::Shares;
+use self::posts::{Corpus, Post};
+use self::stage::Pretraining;
+use self::start::start;
+use crate::PretrainArgs;
+use crate::dataset::Dataset;
+use crate::device::DeviceArg;
+use crate::features::Patches;
+use crate::files;
+use crate::learn::{Outcome, Plan, learn, reseed};
+use crate::run::{EncoderOrigin, Model};
+
+/// In file names and seeds.
+const STAGE: &str = "pretrain";
+/// Of the joint encoder, while it trains.
+const DROPOUT: f64 = 0.1;
+/// FashionBERT's.
+const WARM_UP: f64 = 0.1;
+/// BERT's.
+const WEIGHT_DECAY: f64 = 0.01;
+
+/// `pretrain.toml`: everything that the result depends on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// As they were named.
+    datasets: Vec<PathBuf>,
+    /// A hash of the posts and pictures.
+    posts: String,
+    /// A hash of the encoders' weights.
+    encoders: String,
+    /// BERT's masking and random negatives.
+    plain: bool,
+    /// Optimiser steps.
+    steps: usize,
+    /// Posts a step.
+    batch: usize,
+    /// Highest learning rate.
+    rate: f64,
+    /// The share of the steps over which it rises.
+    warm_up: f64,
+    /// AdamW's.
+    weight_decay: f64,
+    /// Of everything that is drawn.
+    seed: u64,
+    /// Steps between evaluations.
+    evaluate_every: usize,
+    /// Evaluations without a gain after which it stops.
+    patience: usize,
+    /// The encoder's sizes.
+    joint: JointConfig,
+}
+
+impl Settings {
+    fn shares(&self) -> Shares {
+        if self.plain {
+            Shares::PLAIN
+        } else {
+            Shares::MENTION
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        Plan {
+            name: STAGE.to_owned(),
+            seed: self.seed,
+            steps: self.steps,
+            evaluate_every: self.evaluate_every,
+            patience: self.patience,
+        }
+    }
+}
+
+/// What came out, on held-out posts.
+#[derive(Serialize)]
+struct Report {
+    train: Counts,
+    held_out: Counts,
+    dropped: usize,
+    steps: usize,
+    best_step: usize,
+    start: BTreeMap<String, f64>,
+    best: BTreeMap<String, f64>,
+}
+
+/// What posts have.
+#[derive(Serialize)]
+struct Counts {
+    posts: usize,
+    with_picture: usize,
+    with_mention: usize,
+    with_word_vector: usize,
+    with_owner: usize,
+    /// A rival of the owner has a picture among them.
+    with_rival: usize,
+}
+
+/// Trains the joint encoder and writes `joint.bpk` and `joint.json` into the run folder.
+pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> anyhow::Result<()> {
+    let datasets = args
+        .datasets
+        .iter()
+        .map(|folder| Dataset::open(folder))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let origin = EncoderOrigin::of(args.encoders)?;
+    let device = device.open()?;
+    let Model {
+        encoders, sizes, ..
+    } = origin.load(&device)?;
+    let fingerprint = origin.fingerprint()?;
+    let joint = sizes_of(&sizes, &encoders, args.layers as usize);
+    let patches = Patches::new(joint.patches, joint.image_width);
+    let corpus = Corpus::read(&datasets, &encoders, patches, &fingerprint)?;
+    let settings = Settings {
+        datasets: args.datasets,
+        posts: corpus.fingerprint.clone(),
+        encoders: fingerprint,
+        plain: args.plain,
+        steps: args.steps as usize,
+        batch: args.batch as usize,
+        rate: args.lr,
+        warm_up: WARM_UP,
+        weight_decay: WEIGHT_DECAY,
+        seed: args.seed.into(),
+        evaluate_every: args.evaluate_every as usize,
+        patience: args.patience as usize,
+        joint,
+    };
+    keep(&settings, &args.run, args.resume)?;
+
+    let device = device.autodiff();
+    let words = Tensor::from_data(encoders.text.word_embeddings().into_data(), &device);
+    let mask = encoders.tokenizer.id("[MASK]");
+    let mask = mask.context("the tokenizer has no [MASK]")?;
+    reseed(&device, settings.seed, "initial weights", 0);
+    let model = start(&settings.joint, &encoders.text, &device)?;
+    let mut stage = Pretraining::new(model, words, mask, &corpus, &settings);
+    let outcome = learn(&mut stage, &settings.plan(), &args.run, args.resume)?;
+    save(&stage, &settings.joint, &args.run)?;
+    report(&corpus, outcome).print(as_json)
+}
+
+/// The joint encoder that these encoders feed.
+fn sizes_of(sizes: &Models, encoders: &Encoders, layers: usize) -> JointConfig {
+    JointConfig {
+        width: sizes.text.hidden_size,
+        layers,
+        heads: sizes.text.num_attention_heads,
+        feed_forward: sizes.text.intermediate_size,
+        max_text: MAX_TEXT,
+        word_width: encoders.words.as_ref().map_or(1, WordTable::width),
+        image_width: sizes.vision.widths().0,
+        patches: sizes.vision.tokens(),
+        layer_norm_eps: sizes.text.layer_norm_eps,
+        dropout: DROPOUT,
+    }
+}
+
+/// Writes `pretrain.toml`; a run that is resumed must have the same.
+fn keep(settings: &Settings, run: &Path, resume: bool) -> anyhow::Result<()> {
+    let path = run.join("pretrain.toml");
+    if resume && path.exists() {
+        let text = files::read(&path)?;
+        let text = String::from_utf8(text).with_context(|| path.display().to_string())?;
+        let found: Settings =
+            toml::from_str(&text).with_context(|| format!("{} is malformed", path.display()))?;
+        let (found, now) = (
+            toml::Table::try_from(found)?,
+            toml::Table::try_from(settings)?,
+        );
+        if let Some((name, value)) = now.iter().find(|(name, value)| found[*name] != **value) {
+            bail!(
+                "{}: {name} is {} there and {value} now; resume with the same",
+                path.display(),
+                found[name]
+            );
+        }
+        return Ok(());
+    }
+    files::write(&path, toml::to_string_pretty(settings)?.as_bytes())
+}
+
+fn save(stage: &Pretraining, joint: &JointConfig, run: &Path) -> anyhow::Result<()> {
+    let config = serde_json::to_string(joint)?;
+    let entries = Entry::of_module(&stage.model.encoder);
+    let bytes = write(entries, &[("config", &config)], Precision::F32)?;
+    files::write(&run.join("joint.bpk"), &bytes)?;
+    files::write_json(&run.join("joint.json"), joint)
+}
+
+fn report(corpus: &Corpus, outcome: Outcome) -> Report {
+    Report {
+        train: Counts::of(&corpus.train, &corpus.rivals),
+        held_out: Counts::of(&corpus.held_out, &corpus.rivals),
+        dropped: corpus.dropped,
+        steps: outcome.steps,
+        best_step: outcome.best_step,
+        start: outcome.start,
+        best: outcome.best,
+    }
+}
+
+impl Counts {
+    fn of(posts: &[Post], rivals: &[Vec<usize>]) -> Self {
+        let count = |has: &dyn Fn(&Post) -> bool| posts.iter().filter(|post| has(post)).count();
+        let mut pictured = vec![false; rivals.len()];
+        for post in posts.iter().filter(|post| !post.pictures.is_empty()) {
+            if let Some(owner) = post.owner {
+                pictured[owner] = true;
+            }
+        }
+        let has_rival = |post: &Post| {
+            let rivals = post.owner.map(|owner| &rivals[owner]);
+            rivals.is_some_and(|rivals| rivals.iter().any(|&rival| pictured[rival]))
+        };
+        Self {
+            posts: posts.len(),
+            with_picture: count(&|post| !post.pictures.is_empty()),
+            with_mention: count(&|post| post.mention.is_some()),
+            with_word_vector: count(&|post| post.word.is_some()),
+            with_owner: count(&|post| post.owner.is_some()),
+            with_rival: count(&has_rival),
+        }
+    }
+}
+
+impl Report {
+    fn print(&self, as_json: bool) -> anyhow::Result<()> {
+        if as_json {
+            println!("{}", serde_json::to_string_pretty(self)?);
+            return Ok(());
+        }
+        for (part, counts) in [("trained on", &self.train), ("held out", &self.held_out)] {
+            println!(
+                "{part}: {} posts, {} with a picture, {} with a mention, {} of a known word, {} with an owner, {} with a rival's picture",
+                counts.posts,
+                counts.with_picture,
+                counts.with_mention,
+                counts.with_word_vector,
+                counts.with_owner,
+                counts.with_rival
+            );
+        }
+        println!(
+            "dropped, as they stand twice or in dev or test: {}",
+            self.dropped
+        );
+        println!(
+            "held-out figures before the first step and at step {} of {}:",
+            self.best_step, self.steps
+        );
+        for (name, start) in &self.start {
+            let best = self.best.get(name).context("figures differ")?;
+            println!("{name:>20} {start:9.4} {best:9.4}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,237 @@
+//! The posts that are trained on: timelines and train rows, every text once, a tenth held out.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use anyhow::ensure;
+use sha2::{Digest as _, Sha256};
+use shared_model::aliases::{AliasIndex, fold};
+use shared_model::data::{MAX_IMAGES, Mention};
+use shared_model::joint::MAX_TEXT;
+use shared_model::linker::Encoders;
+
+use crate::dataset::{Dataset, Split};
+use crate::features::Patches;
+
+/// One in this many posts is held out.
+const HELD_OUT: u64 = 10;
+
+/// A post as the joint encoder reads it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Post {
+    /// Where it stands.
+    pub(crate) label: String,
+    /// [CLS] and [SEP] included.
+    pub(crate) ids: Vec<u32>,
+    /// Positions in `ids`.
+    pub(crate) mention: Option<Range<usize>>,
+    /// The mention's; `None` without a mention or a known word.
+    pub(crate) word: Option<Vec<f32>>,
+    /// Places in [`Corpus::patches`].
+    pub(crate) pictures: Vec<usize>,
+    /// A position in [`Corpus::rivals`].
+    pub(crate) owner: Option<usize>,
+}
+
+/// All posts.
+#[derive(Default)]
+pub(crate) struct Corpus {
+    /// To train on.
+    pub(crate) train: Vec<Post>,
+    /// To measure on.
+    pub(crate) held_out: Vec<Post>,
+    /// Their pictures.
+    pub(crate) patches: Patches,
+    /// Of every entity, the others that share a name with it.
+    pub(crate) rivals: Vec<Vec<usize>>,
+    /// Posts whose text stands twice, or in a dev or test part.
+    pub(crate) dropped: usize,
+    /// A hash of everything.
+    pub(crate) fingerprint: String,
+}
+
+/// A post before it is encoded.
+struct Draft<'a> {
+    label: String,
+    text: &'a str,
+    mention: Option<Mention>,
+    images: &'a [String],
+    owner: Option<usize>,
+}
+
+impl Corpus {
+    /// Reads and encodes the posts of `datasets`.
+    pub(crate) fn read(
+        datasets: &[Dataset],
+        encoders: &Encoders,
+        patches: Patches,
+        fingerprint: &str,
+    ) -> anyhow::Result<Self> {
+        let mut corpus = Self {
+            patches,
+            ..Self::default()
+        };
+        let mut seen = HashSet::new();
+        for dataset in datasets {
+            for split in [Split::Dev, Split::Test] {
+                let posts = dataset.posts_if_any(split)?;
+                seen.extend(posts.iter().filter_map(|post| text_key(&post.text)));
+            }
+        }
+        let mut hash = Sha256::new();
+        for dataset in datasets {
+            corpus.add(dataset, encoders, fingerprint, &mut seen, &mut hash)?;
+        }
+        ensure!(
+            !corpus.train.is_empty() && !corpus.held_out.is_empty(),
+            "{} posts are too few to train on and to hold a tenth out",
+            corpus.train.len() + corpus.held_out.len()
+        );
+        let digest = hash.finalize();
+        corpus.fingerprint = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
+        Ok(corpus)
+    }
+
+    fn add(
+        &mut self,
+        dataset: &Dataset,
+        encoders: &Encoders,
+        fingerprint: &str,
+        seen: &mut HashSet<String>,
+        hash: &mut Sha256,
+    ) -> anyhow::Result<()> {
+        let names = AliasIndex::new(&dataset.entities);
+        let first_entity = self.rivals.len();
+        self.rivals
+            .extend(rivals(dataset, &names).into_iter().map(|rivals| {
+                let global = |rival| first_entity + rival;
+                rivals.into_iter().map(global).collect::<Vec<_>>()
+            }));
+
+        let positions = dataset.positions();
+        let owner = |id: &str| Some(first_entity + positions.get(id)?);
+        // Train rows first: where a timeline repeats one, its mention is known.
+        let rows = dataset.posts_if_any(Split::Train)?;
+        let rows = rows.iter().map(|row| Draft {
+            label: row.id.clone(),
+            text: &row.text,
+            mention: row.mention,
+            images: &row.images,
+            owner: row.entity.as_deref().and_then(owner),
+        });
+        let timelines = dataset.timeline.iter().enumerate().map(|(i, post)| {
+            let owner = owner(&post.entity);
+            let position = owner.map(|owner| owner - first_entity);
+            Draft {
+                label: format!("timeline {}", i + 1),
+                text: &post.text,
+                mention: own_name(&post.text, position, &names),
+                images: &post.images,
+                owner,
+            }
+        });
+        let mut drafts: Vec<Draft> = rows.chain(timelines).collect();
+        let before = drafts.len();
+        drafts.retain(|draft| {
+            let picture = || {
+                Some(
+                    dataset
+                        .folder
+                        .join(draft.images.first()?)
+                        .display()
+                        .to_string(),
+                )
+            };
+            let key = text_key(draft.text).or_else(picture);
+            key.is_some_and(|key| seen.insert(key))
+        });
+        self.dropped += before - drafts.len();
+
+        let mut listed = HashSet::new();
+        let paths: Vec<String> = drafts
+            .iter()
+            .flat_map(|draft| draft.images.iter().take(MAX_IMAGES))
+            .filter(|path| listed.insert(path.as_str()))
+            .cloned()
+            .collect();
+        let places = self.patches.add(dataset, &paths, encoders, fingerprint)?;
+        for draft in drafts {
+            let post = encode(&draft, encoders, &places)?;
+            for id in &post.ids {
+                hash.update(id.to_le_bytes());
+            }
+            hash.update(format!("{:?}", (&post.mention, &post.pictures, post.owner)));
+            if is_held_out(draft.text, draft.images) {
+                self.held_out.push(post);
+            } else {
+                self.train.push(post);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn encode(
+    draft: &Draft,
+    encoders: &Encoders,
+    places: &HashMap<String, usize>,
+) -> anyhow::Result<Post> {
+    let encoded = encoders
+        .tokenizer
+        .encode(draft.text, draft.mention)?
+        .within(MAX_TEXT);
+    let surface = draft.mention.map(|mention| mention.surface(draft.text));
+    let surface = surface.transpose()?;
+    Ok(Post {
+        label: draft.label.clone(),
+        ids: encoded.ids,
+        mention: encoded.mention,
+        word: surface.and_then(|surface| encoders.words.as_ref()?.embed(surface)),
+        pictures: draft
+            .images
+            .iter()
+            .take(MAX_IMAGES)
+            .map(|path| places[path])
+            .collect(),
+        owner: draft.owner,
+    })
+}
+
+/// Of every entity, the others that bear one of its names.
+fn rivals(dataset: &Dataset, names: &AliasIndex) -> Vec<Vec<usize>> {
+    let of = |(position, entity): (usize, &shared_model::data::Entity)| {
+        let mut rivals: Vec<usize> = entity
+            .names()
+            .flat_map(|name| names.candidates(name))
+            .filter(|&rival| rival != position)
+            .collect();
+        rivals.sort_unstable();
+        rivals.dedup();
+        rivals
+    };
+    dataset.entities.iter().enumerate().map(of).collect()
+}
+
+/// The mention in a timeline post: its owner's name, else the first name of anybody.
+fn own_name(text: &str, owner: Option<usize>, names: &AliasIndex) -> Option<Mention> {
+    let mentions = names.mentions(text);
+    let is_own = |mention: &&Mention| {
+        let surface = mention.surface(text).unwrap_or_default();
+        owner.is_some_and(|owner| names.candidates(surface).contains(&owner))
+    };
+    mentions.iter().find(is_own).or(mentions.first()).copied()
+}
+
+/// `None` for a text without a word.
+fn text_key(text: &str) -> Option<String> {
+    let folded = fold(text);
+    (!folded.is_empty()).then_some(folded)
+}
+
+/// By the text without case and punctuation, so that a post's copies in several datasets fall together.
+fn is_held_out(text: &str, images: &[String]) -> bool {
+    let key = text_key(text).or_else(|| images.first().cloned());
+    let digest: [u8; 32] = Sha256::digest(key.unwrap_or_default()).into();
+    let [a, b, c, d, e, f, g, h, ..] = digest;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h]).is_multiple_of(HELD_OUT)
+}

@@ -1,0 +1,226 @@
+//! The joint encoder under its three tasks, as a stage of the training loop.
+
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::prelude::*;
+use rand::seq::SliceRandom as _;
+
+use super::batch::Material;
+use super::masking::{Pieces, Shares};
+use super::negatives::{Negatives, Source, Wrong, is_pair};
+use super::posts::Corpus;
+use super::tasks::{Figures, Pretrained};
+use super::{STAGE, Settings};
+use crate::learn::{Metrics, Restorable, Stage, pack, rng, unpack};
+
+/// Held-out posts encoded at once.
+const EVALUATED: usize = 32;
+
+/// Held-out losses whose sum, negated, is the score.
+const SCORED: [&str; 3] = ["words_loss", "patch_loss", "alignment_loss"];
+
+/// See [`Stage`].
+pub(crate) struct Pretraining<'a> {
+    /// With gradients.
+    pub(crate) model: Pretrained,
+    optimizer: ModuleOptimizer,
+    settings: &'a Settings,
+    corpus: &'a Corpus,
+    train: Negatives<'a>,
+    held_out: Negatives<'a>,
+    /// Channels of the training pictures: mean and standard deviation.
+    statistics: (Vec<f32>, Vec<f32>),
+    pieces: Pieces,
+    /// The text encoder's word embeddings, frozen.
+    words: Tensor<2>,
+    device: Device,
+}
+
+impl<'a> Pretraining<'a> {
+    /// Everything but the model is read off `corpus`.
+    pub(crate) fn new(
+        model: Pretrained,
+        words: Tensor<2>,
+        mask: u32,
+        corpus: &'a Corpus,
+        settings: &'a Settings,
+    ) -> Self {
+        let optimizer = AdamWConfig::new()
+            .with_epsilon(1e-8)
+            .with_weight_decay(settings.weight_decay as f32)
+            .build();
+        let pictures = corpus.train.iter().flat_map(|post| post.pictures.clone());
+        Self {
+            model,
+            optimizer: ModuleOptimizer::from(Restorable(optimizer)),
+            settings,
+            train: Negatives::new(&corpus.train, &corpus.rivals),
+            held_out: Negatives::new(&corpus.held_out, &corpus.rivals),
+            statistics: corpus.patches.statistics(pictures),
+            corpus,
+            pieces: Pieces {
+                mask,
+                n: words.dims()[0] as u32,
+            },
+            device: words.device(),
+            words,
+        }
+    }
+
+    fn material(&self) -> Material<'_> {
+        Material {
+            patches: &self.corpus.patches,
+            means: &self.statistics.0,
+            deviations: &self.statistics.1,
+            word_width: self.settings.joint.word_width,
+            pieces: self.pieces,
+        }
+    }
+
+    /// Held-out pairs with wrong pictures.
+    fn wrong(&self, rows: &[usize], source: Source, number: usize) -> Vec<(usize, Option<Wrong>)> {
+        let mut rng = rng(self.settings.seed, "held-out pictures", number);
+        let wrong = |&post: &usize| {
+            let wrong = match source {
+                Source::Rival => self.held_out.rival(post, &mut rng),
+                Source::Random => self.held_out.random(post, &mut rng),
+            };
+            Some((post, Some(wrong?)))
+        };
+        let pairs = rows
+            .iter()
+            .filter(|&&post| is_pair(&self.corpus.held_out[post]));
+        pairs.filter_map(wrong).collect()
+    }
+
+    /// The posts of a step: every epoch in an order of its own.
+    fn rows(&self, step: usize) -> Vec<usize> {
+        let n = self.corpus.train.len();
+        let batch = self.settings.batch.min(n);
+        let steps_per_epoch = n / batch;
+        let mut order: Vec<usize> = (0..n).collect();
+        let epoch = (step - 1) / steps_per_epoch;
+        order.shuffle(&mut rng(self.settings.seed, "order of posts", epoch));
+        let start = (step - 1) % steps_per_epoch * batch;
+        order[start..start + batch].to_vec()
+    }
+
+    /// Rises over the warm-up, then falls to 0 at the end.
+    fn rate(&self, step: usize) -> f64 {
+        let Settings {
+            steps,
+            rate,
+            warm_up,
+            ..
+        } = *self.settings;
+        let rising = (steps as f64 * warm_up).ceil().max(1.0);
+        let falling = (steps as f64 - rising).max(1.0);
+        let share = if step as f64 <= rising {
+            step as f64 / rising
+        } else {
+            1.0 - (step as f64 - rising) / falling
+        };
+        rate * share
+    }
+}
+
+impl Stage for Pretraining<'_> {
+    fn loss(&self) -> &'static str {
+        "loss"
+    }
+
+    fn watched(&self) -> &'static str {
+        "score"
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn step(&mut self, step: usize) -> anyhow::Result<Metrics> {
+        let rows = self.rows(step);
+        let mut rng = rng(self.settings.seed, STAGE, step);
+        let wrong = self.train.draw(&rows, !self.settings.plain, &mut rng);
+        let shares = self.settings.shares();
+        let batch = self.material().batch(
+            &self.corpus.train,
+            &rows,
+            &wrong,
+            shares,
+            &mut rng,
+            &self.device,
+        );
+        let answers = self.model.answer(&batch, &self.words);
+        let mut figures = Figures::default();
+        figures.add(&answers, &batch)?;
+
+        let rate = self.rate(step);
+        let Some((loss, weights)) = answers.loss() else {
+            // Nothing was asked for: no step, and a loss of 0.
+            return Ok(vec![("loss", 0.0), ("rate", rate)]);
+        };
+        let value: f32 = loss.clone().into_scalar();
+        let mut metrics = vec![("loss", f64::from(value)), ("rate", rate)];
+        metrics.extend(figures.of_step());
+        metrics.extend(weights);
+        if value.is_finite() {
+            let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+            self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+        }
+        Ok(metrics)
+    }
+
+    fn batch(&self, step: usize) -> String {
+        let labels: Vec<&str> = self
+            .rows(step)
+            .into_iter()
+            .map(|post| self.corpus.train[post].label.as_str())
+            .collect();
+        format!("the posts {}", labels.join(", "))
+    }
+
+    /// The same questions at every step, to guided and plain runs alike: tokens are masked as the paper does, and every pair is asked for with its own picture, with a random one, and with a rival's if there is one.
+    fn evaluate(&mut self, _step: usize) -> anyhow::Result<Metrics> {
+        let model = self.model.valid();
+        let words = self.words.clone().inner();
+        let all: Vec<usize> = (0..self.corpus.held_out.len()).collect();
+        let mut figures = Figures::default();
+        for (number, rows) in all.chunks(EVALUATED).enumerate() {
+            let own: Vec<_> = rows.iter().map(|&post| (post, None)).collect();
+            let passes = [
+                own,
+                self.wrong(rows, Source::Random, number),
+                self.wrong(rows, Source::Rival, number),
+            ];
+            for pass in passes.into_iter().filter(|pass| !pass.is_empty()) {
+                let (rows, wrong): (Vec<_>, Vec<_>) = pass.into_iter().unzip();
+                let batch = self.material().batch(
+                    &self.corpus.held_out,
+                    &rows,
+                    &wrong,
+                    Shares::MENTION,
+                    &mut rng(self.settings.seed, "held-out masks", number),
+                    &words.device(),
+                );
+                figures.add(&model.answer(&batch, &words), &batch)?;
+            }
+        }
+        let mut metrics = figures.of_held_out();
+        let losses: f64 = metrics
+            .iter()
+            .filter(|(name, _)| SCORED.contains(name))
+            .map(|(_, loss)| loss)
+            .sum();
+        metrics.insert(0, ("score", -losses));
+        Ok(metrics)
+    }
+
+    fn state(&self) -> anyhow::Result<Vec<u8>> {
+        pack(&self.model, &self.optimizer)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> anyhow::Result<()> {
+        (self.model, self.optimizer) = unpack(self.model.clone(), self.optimizer.clone(), state)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,134 @@
+//! The joint encoder before pre-training: the text encoder's first layers, and random weights where it has none.
+
+use anyhow::ensure;
+use burn::prelude::*;
+use shared_model::joint::{JointConfig, JointHeads};
+use shared_model::pack::{Entry, Pack, Precision, write};
+use shared_model::text::Bert;
+
+use super::tasks::Pretrained;
+
+/// Pictures' and mentions' vectors are normalised as words are: that is what the layers expect.
+const NORMS: [&str; 3] = ["text_norm", "mention_norm", "image_norm"];
+
+/// The model on `device`, whose generator draws what is random.
+pub(crate) fn start(
+    config: &JointConfig,
+    text: &Bert,
+    device: &Device,
+) -> anyhow::Result<Pretrained> {
+    let n_words = text.word_embeddings().dims()[0];
+    let fresh = Pretrained {
+        encoder: config.init(device),
+        heads: JointHeads::new(config, n_words, device),
+    };
+    let text = packed("text", text)?;
+    let n_layers = text.count("encoder.layers", "norm_1.gamma");
+    ensure!(
+        (1..=n_layers).contains(&config.layers),
+        "{} layers cannot be taken from a text encoder of {n_layers}",
+        config.layers
+    );
+    let drawn = packed("drawn", &fresh)?;
+    let mut entries = Vec::new();
+    for name in drawn.names() {
+        let (shape, values) = drawn.floats(name)?;
+        entries.push(Entry::floats(
+            name,
+            shape.clone(),
+            taken(name, &shape, &values, &text)?,
+        ));
+    }
+    let started = Pack::read("started", write(entries, &[], Precision::F32)?)?;
+    Ok(started.load(fresh)?)
+}
+
+/// The value of a parameter: the text encoder's where it has it.
+fn taken(name: &str, shape: &[usize], drawn: &[f32], text: &Pack) -> anyhow::Result<Vec<f32>> {
+    let Some(name) = name.strip_prefix("encoder.") else {
+        return Ok(drawn.to_vec());
+    };
+    let (part, rest) = name.split_once('.').unwrap_or((name, ""));
+    let counterpart = match part {
+        "encoder" | "position_embeddings" => Some(name.to_owned()),
+        "types" => Some("token_type_embeddings.weight".to_owned()),
+        part if NORMS.contains(&part) => Some(format!("norm.{rest}")),
+        _ => None,
+    };
+    let Some(counterpart) = counterpart else {
+        return Ok(drawn.to_vec());
+    };
+    let (_, theirs) = text.floats(&counterpart)?;
+    let n: usize = if part == "types" {
+        // Texts have BERT's first type; pictures and mentions are new.
+        shape[1]
+    } else {
+        // Fewer positions than the text encoder's.
+        shape.iter().product()
+    };
+    ensure!(theirs.len() >= n, "{name}: the text encoder's is smaller");
+    Ok(theirs[..n].iter().chain(&drawn[n..]).copied().collect())
+}
+
+fn packed(name: &str, module: &impl Module) -> anyhow::Result<Pack> {
+    let bytes = write(Entry::of_module(module), &[], Precision::F32)?;
+    Ok(Pack::read(name, bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared_model::text::BertConfig;
+
+    #[test]
+    fn what_the_text_encoder_has_is_taken() {
+        let device = Device::flex();
+        let bert = BertConfig {
+            hidden_size: 8,
+            num_hidden_layers: 3,
+            num_attention_heads: 2,
+            intermediate_size: 16,
+            vocab_size: 20,
+            max_position_embeddings: 512,
+            type_vocab_size: 2,
+            layer_norm_eps: 1e-12,
+        };
+        let config = JointConfig {
+            width: 8,
+            layers: 2,
+            heads: 2,
+            feed_forward: 16,
+            max_text: 64,
+            word_width: 5,
+            image_width: 6,
+            patches: 4,
+            layer_norm_eps: 1e-12,
+            dropout: 0.1,
+        };
+        let text = bert.init(&device);
+        let started = packed("started", &start(&config, &text, &device).unwrap()).unwrap();
+        let text = packed("text", &text).unwrap();
+        let ours = |name: &str| started.floats(&format!("encoder.{name}")).unwrap().1;
+        let theirs = |name: &str| text.floats(name).unwrap().1;
+        for name in [
+            "encoder.layers.0.mha.query.weight",
+            "encoder.layers.1.pwff.linear_outer.bias",
+        ] {
+            assert_eq!(ours(name), theirs(name), "{name}");
+        }
+        assert_eq!(
+            ours("position_embeddings.weight"),
+            theirs("position_embeddings.weight")[..64 * 8]
+        );
+        assert_eq!(
+            ours("types")[..8],
+            theirs("token_type_embeddings.weight")[..8]
+        );
+        assert_eq!(ours("image_norm.gamma"), theirs("norm.gamma"));
+        let four = JointConfig {
+            layers: 4,
+            ..config
+        };
+        assert!(start(&four, &bert.init(&device), &device).is_err());
+    }
+}
