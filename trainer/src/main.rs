@@ -152,7 +152,7 @@ struct WorldArgs {
     by: Option<dataset::By>,
     /// The dataset folder to write; with --folds, the folder of fold-1, fold-2, ...
     destination: PathBuf,
-    /// With --photos: timeline posts of an entity, as many for all of a name [default: 3..10]. With --by: the posts, one a line: {"id","text","images"}.
+    /// With --photos: timeline posts of an entity, as many for all of a name [default: 2..6]. With --by: the posts, one a line: {"id","text","images"}.
     #[arg(long, value_name = "N|A..B|FILE")]
     posts: Option<OsString>,
     /// With --photos: pictures of a post at most [default: 1]. With --by: where the posts' pictures lie, if not beside them.
@@ -162,10 +162,10 @@ struct WorldArgs {
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(3..=1000), conflicts_with = "by")]
     ambiguity: u32,
     /// How much of a gloss a text tells: the mean share of its words.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.3, value_parser = parse_part, conflicts_with = "by")]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.15, value_parser = parse_part, conflicts_with = "by")]
     text: f64,
     /// Share of off-topic timeline posts.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = parse_part, conflicts_with = "by")]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.35, value_parser = parse_part, conflicts_with = "by")]
     noise: f64,
     /// Share of posts that lack a modality.
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = parse_part, conflicts_with = "by")]
@@ -205,7 +205,7 @@ impl WorldArgs {
             missing: self.missing,
             images: *number("images", &self.images, "1").end(),
             nil: self.nil,
-            posts: number("posts", &self.posts, "3..10"),
+            posts: number("posts", &self.posts, "2..6"),
             mentions: self.mentions as usize,
             seed: self.seed,
         };
