@@ -312,7 +312,7 @@ struct PretrainArgs {
 
 #[derive(Args)]
 struct TrainArgs {
-    /// Dataset folders; each has the same share of a batch, and the run keeps the first one's knowledge base. One without train.jsonl takes part by its timelines.
+    /// Dataset folders; the run keeps the first one's knowledge base. One without train.jsonl takes part by its timelines.
     #[arg(required = true)]
     datasets: Vec<PathBuf>,
     /// The run folder to write.
@@ -324,6 +324,9 @@ struct TrainArgs {
     /// The paper's literal form: no training-free scorer beside the network, random weights, learning rate 1e-3.
     #[arg(long)]
     paper: bool,
+    /// What each dataset weighs in a batch and in the scorer's fit [default: the same].
+    #[arg(long, value_delimiter = ',', value_name = "NUMBER")]
+    shares: Vec<f64>,
     /// What the network and the scorer may look at.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "text,image")]
     modalities: Vec<ModalityArg>,

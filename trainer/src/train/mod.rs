@@ -54,6 +54,17 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         .iter()
         .map(|folder| Dataset::open(folder))
         .collect::<anyhow::Result<Vec<_>>>()?;
+    ensure!(
+        args.shares.is_empty()
+            || (args.shares.len() == datasets.len()
+                && args
+                    .shares
+                    .iter()
+                    .all(|share| *share >= 0.0 && share.is_finite())
+                && args.shares.iter().sum::<f64>() > 0.0),
+        "--shares takes a number for each of the {} datasets, none below 0 and one above it",
+        datasets.len()
+    );
     let origin = EncoderOrigin::of(args.encoders.clone())?;
     let device = device.open()?;
     let model = origin.load(&device)?;
@@ -147,16 +158,16 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     Ok(())
 }
 
-/// The scorer's weights; none in the paper's form, which has no such scorer beside it. Every dataset weighs the same.
+/// The scorer's weights; none in the paper's form, which has no such scorer beside it.
 fn fit_scorer(worlds: &[World], settings: &Settings) -> ScorerConfig {
     if settings.paper {
         return ScorerConfig::of_weights(Default::default());
     }
     let mut rows = Vec::new();
-    for world in worlds {
+    for (world, share) in worlds.iter().zip(&settings.shares) {
         let examples = world.examples.iter();
         let examples = examples.filter(|example| example.part == Part::Fit);
-        let share = 1.0 / examples.clone().count().max(1) as f64;
+        let share = share / examples.clone().count().max(1) as f64;
         rows.extend(examples.map(|example| Row {
             cues: example.cues.clone(),
             gold: example.gold,

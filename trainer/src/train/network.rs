@@ -42,8 +42,8 @@ pub(super) type Placed<'a> = (usize, &'a Example);
 pub(super) struct ImnStage<'a> {
     name: &'static str,
     setup: &'a Setup<'a>,
-    /// A world each; those without examples are left out.
-    examples: Vec<Vec<Placed<'a>>>,
+    /// Each world's share of a batch, summed up, with its examples; worlds without any are left out.
+    examples: Vec<(f64, Vec<Placed<'a>>)>,
     held: Vec<Placed<'a>>,
     model: Imn,
     optimizer: ModuleOptimizer,
@@ -60,13 +60,19 @@ impl<'a> ImnStage<'a> {
         let adamw = AdamWConfig::new().with_weight_decay(0.01);
         let optimizer = ModuleOptimizer::from(Restorable(adamw.build()))
             .with_grad_clipping(GradientClippingConfig::Norm(1.0).init());
+        let mut sum = 0.0;
+        let mut until: Vec<(f64, Vec<Placed>)> = Vec::new();
+        for (examples, share) in examples.into_iter().zip(&setup.settings.shares) {
+            if !examples.is_empty() && *share > 0.0 {
+                sum += share;
+                until.push((sum, examples));
+            }
+        }
+        until.iter_mut().for_each(|(until, _)| *until /= sum);
         Self {
             name,
             setup,
-            examples: examples
-                .into_iter()
-                .filter(|examples| !examples.is_empty())
-                .collect(),
+            examples: until,
             held,
             model,
             optimizer,
@@ -86,12 +92,15 @@ impl<'a> ImnStage<'a> {
         self.model
     }
 
-    /// Every world has the same share of a batch.
+    /// Every world has its share of each batch, to within one example.
     fn draw(&self, stage: &str, step: usize) -> (Vec<Placed<'a>>, rand::rngs::StdRng) {
         let mut rng = rng(self.setup.settings.seed, stage, step);
-        let first = rng.random_range(0..self.examples.len());
-        let drawn = (0..self.setup.settings.batch).map(|i| {
-            let world = &self.examples[(first + i) % self.examples.len()];
+        let batch = self.setup.settings.batch;
+        let offset: f64 = rng.random();
+        let drawn = (0..batch).map(|i| {
+            let place = (i as f64 + offset) / batch as f64;
+            let world = self.examples.iter().find(|(until, _)| place < *until);
+            let (_, world) = world.unwrap_or(&self.examples[self.examples.len() - 1]);
             world[rng.random_range(0..world.len())]
         });
         (drawn.collect(), rng)

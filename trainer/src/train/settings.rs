@@ -12,6 +12,8 @@ use crate::TrainArgs;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Settings {
     pub(super) datasets: Vec<String>,
+    /// One a dataset.
+    pub(super) shares: Vec<f64>,
     pub(super) modalities: Vec<Modality>,
     pub(super) paper: bool,
     pub(super) seed: u64,
@@ -57,6 +59,11 @@ impl Settings {
                 .iter()
                 .map(|folder| folder.display().to_string())
                 .collect(),
+            shares: if args.shares.is_empty() {
+                vec![1.0; args.datasets.len()]
+            } else {
+                args.shares.clone()
+            },
             paper: args.paper,
             seed: args.seed,
             batch: args.batch as usize,

@@ -89,6 +89,7 @@ fn settings() -> Settings {
     }];
     Settings {
         datasets: Vec::new(),
+        shares: vec![1.0],
         modalities: vec![Modality::Text],
         paper: true,
         seed: 1,
