@@ -336,6 +336,9 @@ struct TrainArgs {
     /// Mentions a step.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(8..=4096))]
     batch: u32,
+    /// Steps of the read-out's own training before it, at most.
+    #[arg(long, default_value_t = 300)]
+    metric_steps: usize,
     /// Steps of knowledge learning, at most.
     #[arg(long, default_value_t = 200)]
     knowledge_steps: usize,

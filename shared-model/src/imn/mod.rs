@@ -240,17 +240,25 @@ impl Imn {
 
     fn encode(&self, encoder: &HierarchicalEncoder, norms: &LevelNorms, side: &Side) -> Tensor<3> {
         let encoded = norms.forward(encoder.forward(side)); // [n, 3, aux]
-        let (Some(readout), Some(gates)) = (&self.readout, &self.gates) else {
+        let pooled = side.sequences.iter();
+        let pooled = pooled.map(|sequence| sequence.pooled.clone() * sequence.present());
+        let (Some(read), Some(gates)) = (self.read(pooled.collect()), &self.gates) else {
             return encoded;
         };
-        let read = side
-            .sequences
-            .iter()
-            .zip(readout)
-            .map(|(sequence, linear)| linear.forward(sequence.pooled.clone() * sequence.present()))
-            .reduce(|sum, read| sum + read)
-            .expect("a network has an input");
         read.unsqueeze_dim(1) + gates.val().reshape([1, LEVELS, 1]) * encoded
+    }
+
+    /// The read-out of pooled vectors, an input each, zero where a row lacks it; `None` in the paper's form.
+    ///
+    /// # Shapes
+    ///
+    /// - pooled: `[n, width]`
+    /// - output: `[n, aux]`
+    pub fn read(&self, pooled: Vec<Tensor<2>>) -> Option<Tensor<2>> {
+        let readout = self.readout.as_ref()?;
+        let read = pooled.into_iter().zip(readout);
+        read.map(|(pooled, linear)| linear.forward(pooled))
+            .reduce(|sum, read| sum + read)
     }
 
     /// What the attention needs of posts, computed once a post.

@@ -86,7 +86,10 @@ impl<'a> Features<'a> {
     /// An unreadable picture, by its path.
     pub(crate) fn pooled(&self, posts: &[Source]) -> anyhow::Result<Vec<Pooled>> {
         let posts = self.posts(posts, Wanted::Pooled)?;
-        Ok(posts.iter().map(|post| post.vectors().pooled()).collect())
+        Ok(posts
+            .iter()
+            .map(|post| post.without_tokens().pooled())
+            .collect())
     }
 
     /// The vectors of posts, in their order.
@@ -226,6 +229,25 @@ pub(crate) struct PostFeatures {
 }
 
 impl PostFeatures {
+    /// In f32, the tokens left out.
+    pub(crate) fn without_tokens(&self) -> PostVectors {
+        PostVectors {
+            text: self.text.as_ref().map(|row| TextVectors {
+                pooled: row.pooled.clone(),
+                tokens: Vec::new(),
+            }),
+            images: self
+                .images
+                .iter()
+                .map(|row| ImageVectors {
+                    pooled: row.pooled.clone(),
+                    classes: row.classes.clone(),
+                    tokens: Vec::new(),
+                })
+                .collect(),
+        }
+    }
+
     /// A text of one token.
     #[cfg(test)]
     pub(crate) fn of_text(pooled: Vec<f32>) -> Self {

@@ -133,7 +133,7 @@ fn own(example: &Example, candidate: usize) -> Option<usize> {
 }
 
 /// The posts of an entity that are a prototype in some modality.
-fn timeline(kb: &KnowledgeBase, entity: usize, without: Option<usize>) -> Vec<usize> {
+pub(super) fn timeline(kb: &KnowledgeBase, entity: usize, without: Option<usize>) -> Vec<usize> {
     let chosen = &kb.text.prototypes[entity];
     let mut posts: Vec<usize> = chosen
         .text

@@ -3,6 +3,7 @@
 mod batch;
 mod blend;
 mod fit;
+mod metric;
 mod network;
 mod readout;
 mod settings;
@@ -20,7 +21,8 @@ use shared_model::scorer::{Calibration, ScorerConfig};
 
 use self::blend::{Blend, Held};
 use self::fit::{Row, Scored};
-use self::network::{ImnStage, Placed, Setup};
+use self::metric::MetricStage;
+use self::network::{ImnStage, Placed, Setup, shared};
 use self::settings::Settings;
 use self::world::{Example, Part, World};
 use crate::dataset::Dataset;
@@ -268,6 +270,28 @@ fn train_network(setup: &Setup, args: &TrainArgs) -> anyhow::Result<Trained> {
         })
         .collect();
 
+    let plan = |name: &str, steps: usize| Plan {
+        name: name.to_owned(),
+        seed: settings.seed,
+        steps,
+        evaluate_every: settings.evaluate_every,
+        patience: settings.patience,
+    };
+    if settings.imn.readout && settings.metric_steps > 0 {
+        let examples = task.iter().zip(&knowledge).map(|(task, posts)| {
+            let chosen = if task.is_empty() { posts } else { task };
+            chosen.clone()
+        });
+        let examples = shared(examples.collect(), &settings.shares);
+        let mut stage = MetricStage::new(setup, examples, held.clone(), network);
+        let plan = plan("metric", settings.metric_steps);
+        let outcome = learn(&mut stage, &plan, &args.run, args.resume)?;
+        eprintln!(
+            "metric: the best of {} steps was {}",
+            outcome.steps, outcome.best_step
+        );
+        network = stage.into_network();
+    }
     let mut plans = Vec::new();
     if knowledge.iter().any(|examples| !examples.is_empty()) && settings.knowledge_steps > 0 {
         plans.push(("knowledge", knowledge, settings.knowledge_steps));
@@ -277,15 +301,9 @@ fn train_network(setup: &Setup, args: &TrainArgs) -> anyhow::Result<Trained> {
     }
     let (mut blend, mut cosines, mut nil) = (Blend::default(), Vec::new(), Vec::new());
     for (name, examples, steps) in plans {
+        let examples = shared(examples, &settings.shares);
         let mut stage = ImnStage::new(name, setup, examples, held.clone(), network);
-        let plan = Plan {
-            name: name.to_owned(),
-            seed: settings.seed,
-            steps,
-            evaluate_every: settings.evaluate_every,
-            patience: settings.patience,
-        };
-        let outcome = learn(&mut stage, &plan, &args.run, args.resume)?;
+        let outcome = learn(&mut stage, &plan(name, steps), &args.run, args.resume)?;
         eprintln!(
             "{name}: the best of {} steps was {}",
             outcome.steps, outcome.best_step

@@ -38,11 +38,28 @@ pub(super) struct Setup<'a> {
 /// An example with the position of its world.
 pub(super) type Placed<'a> = (usize, &'a Example);
 
+/// Each world's share of a batch, summed up, with its examples; worlds without any are left out.
+pub(super) fn shared<'a>(
+    examples: Vec<Vec<Placed<'a>>>,
+    shares: &[f64],
+) -> Vec<(f64, Vec<Placed<'a>>)> {
+    let mut sum = 0.0;
+    let mut until: Vec<(f64, Vec<Placed>)> = Vec::new();
+    for (examples, share) in examples.into_iter().zip(shares) {
+        if !examples.is_empty() && *share > 0.0 {
+            sum += share;
+            until.push((sum, examples));
+        }
+    }
+    until.iter_mut().for_each(|(until, _)| *until /= sum);
+    until
+}
+
 /// Model, optimiser and data of a stage.
 pub(super) struct ImnStage<'a> {
     name: &'static str,
     setup: &'a Setup<'a>,
-    /// Each world's share of a batch, summed up, with its examples; worlds without any are left out.
+    /// See [`shared`].
     examples: Vec<(f64, Vec<Placed<'a>>)>,
     held: Vec<Placed<'a>>,
     model: Imn,
@@ -53,26 +70,17 @@ impl<'a> ImnStage<'a> {
     pub(super) fn new(
         name: &'static str,
         setup: &'a Setup<'a>,
-        examples: Vec<Vec<Placed<'a>>>,
+        examples: Vec<(f64, Vec<Placed<'a>>)>,
         held: Vec<Placed<'a>>,
         model: Imn,
     ) -> Self {
         let adamw = AdamWConfig::new().with_weight_decay(0.01);
         let optimizer = ModuleOptimizer::from(Restorable(adamw.build()))
             .with_grad_clipping(GradientClippingConfig::Norm(1.0).init());
-        let mut sum = 0.0;
-        let mut until: Vec<(f64, Vec<Placed>)> = Vec::new();
-        for (examples, share) in examples.into_iter().zip(&setup.settings.shares) {
-            if !examples.is_empty() && *share > 0.0 {
-                sum += share;
-                until.push((sum, examples));
-            }
-        }
-        until.iter_mut().for_each(|(until, _)| *until /= sum);
         Self {
             name,
             setup,
-            examples: until,
+            examples,
             held,
             model,
             optimizer,

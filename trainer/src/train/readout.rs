@@ -69,7 +69,7 @@ fn pooled(config: &ImnConfig, modality: usize, worlds: &[World]) -> Vec<Vec<f32>
         .collect()
 }
 
-/// The first components, each divided by the fourth root of its variance; the mean square of the outputs' norm is 1.
+/// The first components, each divided by the fourth root of its variance; the outputs are as long as those of the normalised encoder beside them, in the mean square.
 fn half_whitened(
     vectors: Vec<Vec<f32>>,
     width: usize,

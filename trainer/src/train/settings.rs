@@ -19,6 +19,7 @@ pub(super) struct Settings {
     pub(super) seed: u64,
     pub(super) batch: usize,
     pub(super) learning_rate: f64,
+    pub(super) metric_steps: usize,
     pub(super) knowledge_steps: usize,
     pub(super) task_steps: usize,
     pub(super) evaluate_every: usize,
@@ -70,6 +71,7 @@ impl Settings {
             learning_rate: args
                 .learning_rate
                 .unwrap_or(if args.paper { 1e-3 } else { 3e-4 }),
+            metric_steps: args.metric_steps,
             knowledge_steps: args.knowledge_steps,
             task_steps: args.steps,
             evaluate_every: args.evaluate_every as usize,

@@ -95,6 +95,7 @@ fn settings() -> Settings {
         seed: 1,
         batch: 32,
         learning_rate: 5e-3,
+        metric_steps: 0,
         knowledge_steps: 0,
         task_steps: 150,
         evaluate_every: 50,
@@ -127,7 +128,13 @@ fn trained(world: World, fit: std::ops::Range<usize>, held: std::ops::Range<usiz
     };
     device.seed(1);
     let network = settings.imn.init(&device);
-    let mut stage = ImnStage::new("task", &setup, vec![placed(fit)], placed(held), network);
+    let mut stage = ImnStage::new(
+        "task",
+        &setup,
+        vec![(1.0, placed(fit))],
+        placed(held),
+        network,
+    );
     let plan = Plan {
         name: "task".to_owned(),
         seed: 1,

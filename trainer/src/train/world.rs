@@ -166,7 +166,7 @@ impl World {
             let without = own.get(mention.post.id.as_str()).copied();
             let cues = scorer.all_cues(
                 &self.kb,
-                &mention.features.vectors().pooled(),
+                &mention.features.without_tokens().pooled(),
                 &mention.post.text,
                 mention.surface,
                 &mention.candidates,
