@@ -7,6 +7,7 @@ use anyhow::{Context as _, ensure};
 use burn::prelude::Device;
 use serde::Serialize;
 use serde_json::{Value, json};
+use shared_model::bundle::MANIFEST;
 use shared_model::data::Post;
 use shared_model::linker::Linker;
 
@@ -19,7 +20,7 @@ use crate::outcomes::{self, Answer, Outcome, Sorting, Subset};
 use crate::parallel::on_all_cores;
 use crate::place::TIE_RULE;
 use crate::prototypes::build;
-use crate::run::{EncoderOrigin, Prototyping, open_run};
+use crate::run::{EncoderOrigin, Model, Prototyping, open_run};
 use crate::systems::{System, Systems};
 use crate::{EvalArgs, run};
 
@@ -70,7 +71,7 @@ impl Evaluation {
     /// If the split has no mention with an entity, and of a row that cannot be ranked: its id.
     pub(crate) fn of(
         dataset: &Dataset,
-        model: &Path,
+        folder: &Path,
         split: Split,
         policy: Option<CandidatePolicy>,
         device: &Device,
@@ -87,22 +88,22 @@ impl Evaluation {
             dataset.folder.display()
         );
         let train = dataset.posts_if_any(Split::Train)?;
-        let (origin, trained) = opened(model, &train)?;
-
-        let model_parts = origin.load(device)?;
-        let features = Features::open(dataset, &model_parts.encoders, &origin.fingerprint()?)?;
-        let prototyping = Prototyping::of(model)?;
-        let kb = build(dataset, &model_parts.encoders, &features, prototyping)?;
-        let encode =
-            |posts| mentions::encode(dataset, posts, policy, &model_parts.encoders, &features);
+        let Opened {
+            origin,
+            model,
+            trained,
+        } = Opened::of(folder, &train, device)?;
+        let Model {
+            encoders,
+            scorer,
+            calibration,
+        } = model;
+        let features = Features::open(dataset, &encoders, &origin.fingerprint()?)?;
+        let kb = build(dataset, &encoders, &features, Prototyping::of(folder)?)?;
+        let encode = |posts| mentions::encode(dataset, posts, policy, &encoders, &features);
         let (mentions, nil) = (encode(&golds)?, encode(&nil)?);
         drop(features);
-        let linker = Linker::new(
-            model_parts.encoders,
-            kb,
-            model_parts.scorer,
-            model_parts.calibration,
-        );
+        let linker = Linker::new(encoders, kb, scorer, calibration);
 
         let systems = Systems::new(&linker, dataset, &train);
         let answered = on_all_cores(&mentions, "mentions", |mention| {
@@ -189,23 +190,46 @@ impl Evaluation {
     }
 }
 
-/// Where a run's or bundle's encoders are, and the entities that it was trained on: those that it names, else the golds of the dataset's train part.
-fn opened(model: &Path, train: &[Post]) -> anyhow::Result<(EncoderOrigin, HashSet<String>)> {
-    let golds = || {
-        train
-            .iter()
-            .filter_map(|post| post.entity.clone())
-            .collect()
-    };
-    if !model.join(shared_model::bundle::MANIFEST).exists() {
-        return Ok((open_run(model)?.encoders, golds()));
+/// A run or a bundle without its knowledge base.
+struct Opened {
+    origin: EncoderOrigin,
+    model: Model,
+    /// The entities that it was trained on: those that it names, else the golds of the dataset's train part.
+    trained: HashSet<String>,
+}
+
+impl Opened {
+    fn of(folder: &Path, train: &[Post], device: &Device) -> anyhow::Result<Self> {
+        let golds = || {
+            train
+                .iter()
+                .filter_map(|post| post.entity.clone())
+                .collect()
+        };
+        if folder.join(MANIFEST).exists() {
+            let trained = run::manifest(folder)?.training;
+            let origin = EncoderOrigin::Bundle {
+                folder: folder.to_owned(),
+            };
+            return Ok(Self {
+                model: origin.load(device)?,
+                origin,
+                trained: trained
+                    .map_or_else(golds, |training| training.entities.into_iter().collect()),
+            });
+        }
+        let run = open_run(folder)?;
+        Ok(Self {
+            // What the run has fitted, not what its encoders came with.
+            model: Model {
+                scorer: run.scorer,
+                calibration: run.calibration,
+                ..run.encoders.load(device)?
+            },
+            origin: run.encoders,
+            trained: golds(),
+        })
     }
-    let trained = run::manifest(model)?.training;
-    let folder = model.to_owned();
-    Ok((
-        EncoderOrigin::Bundle { folder },
-        trained.map_or_else(golds, |training| training.entities.into_iter().collect()),
-    ))
 }
 
 /// The share of mentions that are called NIL; `None` if one is not asked, or if there is none.
