@@ -194,6 +194,39 @@ fn the_golds_of_train_are_seen() {
     );
 }
 
+/// A run that trusts names alone ranks by names alone, whatever its encoders came with.
+#[test]
+fn a_run_is_evaluated_with_the_weights_that_it_has_fitted() {
+    let dir = dataset(
+        &[
+            entity("planet", "Mercury"),
+            entity("element", "Quicksilver"),
+        ],
+        &[
+            row("1", "Mercury", Some("planet")),
+            row("2", "Mercury", Some("element")),
+        ],
+    );
+    let bundle = asset("demo");
+    run(
+        dir.root(),
+        &["prototypes", ".", "--run", "run", "--bundle", &bundle],
+    )
+    .ok();
+    let path = dir.path("run/run.json");
+    let mut run_json: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    run_json["scorer"] = json!({"text": 0.0, "image": 0.0, "classes": 0.0, "lexical": 1.0, "lexical_parts": [0.0, 1.0, 0.0, 0.0, 0.0, 0.0]});
+    run_json["calibration"] =
+        json!({"policy": "full-kb", "temperature": 0.001, "nil_logit": 500.0});
+    fs::write(&path, run_json.to_string()).unwrap();
+    let figures = report(dir.imn("--json eval . --run run"));
+    assert_eq!(
+        (&figures["p@1"], &figures["ece"]),
+        (&0.5.into(), &0.5.into())
+    );
+    assert_eq!(figures["nil"]["false_alarms"], 0.0, "NIL is calibrated");
+}
+
 #[test]
 fn of_one_entity_every_answer_is_right() {
     let dir = dataset(
