@@ -6,7 +6,7 @@ use std::ops::Range;
 use anyhow::ensure;
 use sha2::{Digest as _, Sha256};
 use shared_model::aliases::{AliasIndex, fold};
-use shared_model::data::{MAX_IMAGES, Mention};
+use shared_model::data::{Entity, MAX_IMAGES, Mention};
 use shared_model::joint::MAX_TEXT;
 use shared_model::linker::Encoders;
 
@@ -103,7 +103,7 @@ impl Corpus {
         let names = AliasIndex::new(&dataset.entities);
         let first_entity = self.rivals.len();
         self.rivals
-            .extend(rivals(dataset, &names).into_iter().map(|rivals| {
+            .extend(rivals(&dataset.entities, &names).into_iter().map(|rivals| {
                 let global = |rival| first_entity + rival;
                 rivals.into_iter().map(global).collect::<Vec<_>>()
             }));
@@ -198,8 +198,8 @@ fn encode(
 }
 
 /// Of every entity, the others that bear one of its names.
-fn rivals(dataset: &Dataset, names: &AliasIndex) -> Vec<Vec<usize>> {
-    let of = |(position, entity): (usize, &shared_model::data::Entity)| {
+fn rivals(entities: &[Entity], names: &AliasIndex) -> Vec<Vec<usize>> {
+    let of = |(position, entity): (usize, &Entity)| {
         let mut rivals: Vec<usize> = entity
             .names()
             .flat_map(|name| names.candidates(name))
@@ -209,7 +209,7 @@ fn rivals(dataset: &Dataset, names: &AliasIndex) -> Vec<Vec<usize>> {
         rivals.dedup();
         rivals
     };
-    dataset.entities.iter().enumerate().map(of).collect()
+    entities.iter().enumerate().map(of).collect()
 }
 
 /// The mention in a timeline post: its owner's name, else the first name of anybody.
@@ -234,4 +234,61 @@ fn is_held_out(text: &str, images: &[String]) -> bool {
     let digest: [u8; 32] = Sha256::digest(key.unwrap_or_default()).into();
     let [a, b, c, d, e, f, g, h, ..] = digest;
     u64::from_le_bytes([a, b, c, d, e, f, g, h]).is_multiple_of(HELD_OUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entities() -> Vec<Entity> {
+        let entity = |name: &str, alias: &str| Entity {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            aliases: vec![alias.to_owned()],
+            description: String::new(),
+        };
+        vec![
+            entity("Mercury", "planet"),
+            entity("Freddie Mercury", "MERCURY"),
+            entity("Venus", "planet"),
+            entity("Jaguar", "cat"),
+        ]
+    }
+
+    #[test]
+    fn rivals_share_a_name_whatever_its_case() {
+        let entities = entities();
+        let names = AliasIndex::new(&entities);
+        let want: [&[usize]; 4] = [&[1, 2], &[0], &[0], &[]];
+        assert_eq!(rivals(&entities, &names), want);
+    }
+
+    #[test]
+    fn a_timeline_post_mentions_its_owner_or_else_the_first_name() {
+        let names = AliasIndex::new(&entities());
+        let text = "A cat looked at Venus.";
+        let found = |owner| {
+            let mention = own_name(text, owner, &names);
+            mention.map(|mention| mention.surface(text).unwrap().to_owned())
+        };
+        assert_eq!(found(Some(2)).as_deref(), Some("Venus"));
+        assert_eq!(found(Some(1)).as_deref(), Some("cat"));
+        assert_eq!(found(None).as_deref(), Some("cat"));
+        assert_eq!(own_name("Nobody is here.", Some(2), &names), None);
+    }
+
+    #[test]
+    fn a_tenth_is_held_out_by_its_words() {
+        let n = (0..2000)
+            .filter(|n| is_held_out(&format!("Post {n}"), &[]))
+            .count();
+        assert!((150..250).contains(&n), "{n} of 2000");
+        for n in 0..50 {
+            let [plain, loud] = [format!("post {n}"), format!("POST: {n}!")];
+            assert_eq!(
+                is_held_out(&plain, &[]),
+                is_held_out(&loud, &["a.jpg".to_owned()])
+            );
+        }
+    }
 }

@@ -105,7 +105,7 @@ impl<'a> Pretraining<'a> {
         order[start..start + batch].to_vec()
     }
 
-    /// Rises over the warm-up, then falls to 0 at the end.
+    /// Rises over the warm-up, then falls; it would be 0 after the last step.
     fn rate(&self, step: usize) -> f64 {
         let Settings {
             steps,
@@ -114,7 +114,7 @@ impl<'a> Pretraining<'a> {
             ..
         } = *self.settings;
         let rising = (steps as f64 * warm_up).ceil().max(1.0);
-        let falling = (steps as f64 - rising).max(1.0);
+        let falling = steps as f64 - rising + 1.0;
         let share = if step as f64 <= rising {
             step as f64 / rising
         } else {
