@@ -306,10 +306,15 @@ impl Linker {
             .scorer
             .score(&self.kb, &post.pooled, text, surface, candidates);
         let mut scorer = "prototype";
+        let mut calibration = self.calibration.as_ref();
         if let (Some(imn), Some(vectors)) = (&self.imn, &post.imn) {
-            let (weight, name) = imn.weight(candidates);
+            let weight = imn.weight(candidates);
             if weight > 0.0 {
-                scorer = name;
+                scorer = "imn-new";
+                if imn.all_seen(candidates) {
+                    scorer = "imn";
+                    calibration = imn.calibration();
+                }
                 for (candidate, cosine) in ranked.iter_mut().zip(imn.scores(vectors, candidates)) {
                     candidate.score += weight * cosine;
                     candidate.cues.imn = Some(cosine);
@@ -322,7 +327,7 @@ impl Linker {
                 candidate.entity, candidate.score
             )));
         }
-        let (candidates, nil_probability) = settle(ranked, self.calibration.as_ref());
+        let (candidates, nil_probability) = settle(ranked, calibration);
         Ok(Ranking {
             mention,
             candidates,

@@ -11,6 +11,7 @@ use super::{
 use crate::error::Result;
 use crate::kb::KnowledgeBase;
 use crate::linker::PostVectors;
+use crate::scorer::Calibration;
 
 /// Entities encoded at once.
 const BATCH: usize = 128;
@@ -24,6 +25,8 @@ pub struct TrainedImn {
     pub seen: f32,
     /// What its cosine weighs where a candidate is new to it; 0 where nothing better than the training-free scorer was proven.
     pub new: f32,
+    /// Of scores where it has trained on all candidates; the run's own calibration is of the others.
+    pub calibration: Option<Calibration>,
 }
 
 /// The network's share of a score, ready for one knowledge base.
@@ -103,13 +106,18 @@ impl ImnScorer {
         self.index.scores(mention, candidates)
     }
 
-    /// What the cosine weighs among `candidates`, and the name of that scorer.
-    pub fn weight(&self, candidates: &[usize]) -> (f32, &'static str) {
+    /// What the cosine weighs among `candidates`.
+    pub fn weight(&self, candidates: &[usize]) -> f32 {
         if self.all_seen(candidates) {
-            (self.trained.seen, "imn")
+            self.trained.seen
         } else {
-            (self.trained.new, "imn-new")
+            self.trained.new
         }
+    }
+
+    /// Of scores where the network has trained on all candidates.
+    pub fn calibration(&self) -> Option<&Calibration> {
+        self.trained.calibration.as_ref()
     }
 
     /// Whether the network trained on all of `candidates`.

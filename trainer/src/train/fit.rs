@@ -58,7 +58,7 @@ pub(crate) fn weights(rows: &[Row]) -> AllCues {
 }
 
 /// A mention's scores, for calibration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Scored {
     /// A candidate each.
     pub(crate) scores: Vec<f32>,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use burn::nn::DropoutConfig;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::prelude::*;
 use rand::RngExt as _;
@@ -104,13 +105,16 @@ impl<'a> MetricStage<'a> {
 
     /// `[n, aux]`, each row of length 1.
     fn read(&self, model: &Imn, rows: &[Pooled], device: &Device) -> Tensor<2> {
+        // Without effect outside training.
+        let dropout = DropoutConfig::new(self.setup.settings.imn.dropout).init();
         let inputs = self.setup.settings.imn.inputs.iter().enumerate();
         let pooled = inputs.map(|(modality, input)| {
             let mut values = vec![0.0; rows.len() * input.width];
             for (row, into) in rows.iter().zip(values.chunks_mut(input.width)) {
                 into[..row[modality].len()].copy_from_slice(&row[modality]);
             }
-            Tensor::from_data(TensorData::new(values, [rows.len(), input.width]), device)
+            let pooled = TensorData::new(values, [rows.len(), input.width]);
+            dropout.forward(Tensor::from_data(pooled, device))
         });
         let read = model.read(pooled.collect()).expect("ours has a read-out");
         let square = (read.clone() * read.clone()).sum_dim(1);

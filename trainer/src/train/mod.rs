@@ -113,14 +113,43 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         StageArg::Prototype => None,
         StageArg::Knowledge | StageArg::Task => Some(train_network(&setup, &args)?),
     };
-    let (scored, network) = match trained {
-        None => (scored, None),
-        Some(Trained { network, held, nil }) => {
-            let weights = (network.trained.seen, network.trained.new);
-            (blended(&held, &nil, weights), Some(network))
+    let policy = datasets[0].info.candidate_policy.name();
+    let calibrate = |scored: &[Scored]| {
+        let (temperature, nil_logit) = fit::calibration(scored);
+        Calibration {
+            policy: policy.to_owned(),
+            temperature,
+            nil_logit,
         }
     };
-    let (temperature, nil_logit) = fit::calibration(&scored);
+    let (scored, calibration, network) = match trained {
+        None => {
+            let calibration = calibrate(&scored);
+            (scored, calibration, None)
+        }
+        Some(Trained {
+            mut network,
+            held,
+            nil,
+        }) => {
+            let TrainedImn { seen, new, .. } = network.trained;
+            let with = |weight, only_seen: bool| {
+                let rows = |rows: &[Held], is_gold: bool| -> Vec<Scored> {
+                    let rows = rows.iter().filter(|row| !only_seen || row.is_seen);
+                    rows.map(|row| Scored {
+                        scores: row.scores(weight),
+                        gold: is_gold.then_some(row.gold),
+                    })
+                    .collect()
+                };
+                [rows(&held, true), rows(&nil, false)].concat()
+            };
+            let of_seen = with(seen, true);
+            network.trained.calibration = (!of_seen.is_empty()).then(|| calibrate(&of_seen));
+            let calibration = calibrate(&with(new, false));
+            (blended(&held, (seen, new)), calibration, Some(network))
+        }
+    };
     let count = |part: fn(&World) -> usize| worlds.iter().map(part).sum::<usize>();
     let fitted_on = count(|world| {
         let examples = world.examples.iter();
@@ -134,11 +163,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         p_at_1_before: p_at_1(&self::scored(&worlds, &ScorerConfig::default(), None)),
         p_at_1: p_at_1(&scored),
         scorer: fitted,
-        calibration: Calibration {
-            policy: datasets[0].info.candidate_policy.name().to_owned(),
-            temperature,
-            nil_logit,
-        },
+        calibration,
         imn: network.as_ref().map(|network| network.trained.clone()),
     };
     let fitted = Fitted {
@@ -338,6 +363,7 @@ fn train_network(setup: &Setup, args: &TrainArgs) -> anyhow::Result<Trained> {
                 config: settings.imn.clone(),
                 seen: blend.seen,
                 new: blend.new,
+                calibration: None,
             },
             training: Training { entities },
         },
@@ -346,15 +372,13 @@ fn train_network(setup: &Setup, args: &TrainArgs) -> anyhow::Result<Trained> {
     })
 }
 
-/// Held-out posts under the score that the run will have.
-fn blended(held: &[Held], nil: &[Held], (seen, new): (f32, f32)) -> Vec<Scored> {
-    let scored = |held: &Held, gold| Scored {
-        scores: held.scores(if held.is_seen { seen } else { new }),
-        gold,
-    };
-    let golds = held.iter().map(|held| scored(held, Some(held.gold)));
-    golds
-        .chain(nil.iter().map(|held| scored(held, None)))
+/// Held-out posts with an entity under the score that the run will have.
+fn blended(held: &[Held], (seen, new): (f32, f32)) -> Vec<Scored> {
+    held.iter()
+        .map(|held| Scored {
+            scores: held.scores(if held.is_seen { seen } else { new }),
+            gold: Some(held.gold),
+        })
         .collect()
 }
 

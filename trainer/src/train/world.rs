@@ -172,6 +172,9 @@ impl World {
                 &mention.candidates,
                 without,
             );
+            // Rows that show the same picture are held out together.
+            let shown = mention.post.images.first();
+            let row = shown.unwrap_or(&mention.post.id);
             let all_trained = || {
                 mention
                     .candidates
@@ -180,7 +183,7 @@ impl World {
             };
             let part = match gold.map(|gold| mention.candidates[gold]) {
                 Some(entity) if held_out(entity) => Part::New,
-                _ if !is_validation(&format!("row {}", mention.post.id)) => Part::Fit,
+                _ if !is_validation(&format!("row {row}")) => Part::Fit,
                 _ if all_trained() => Part::Seen,
                 _ => Part::New,
             };
