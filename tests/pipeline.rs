@@ -417,7 +417,7 @@ fn train_fits_a_scorer_that_eval_and_export_take() {
     dir.create("data/timeline.jsonl", posts);
     let weights = weights();
     let train = format!(
-        "train data --run run --json --weights {}",
+        "train data --run run --stage prototype --json --weights {}",
         weights.display()
     );
     let report: serde_json::Value = serde_json::from_str(&dir.imn(&train).ok()).unwrap();
@@ -450,7 +450,7 @@ fn train_without_anything_to_learn_from_leaves_no_run() {
     let dir = Dir::new_in(shared());
     dataset(&dir.path("data"));
     let weights = weights();
-    let train = format!("train data --run run --weights {}", weights.display());
+    let train = format!("train data --run run --stage prototype --weights {}", weights.display());
     dir.imn(&train).refused(&["train.jsonl"]);
     let only_nil: String = TRAIN.lines().filter(|row| row.contains("null")).collect();
     dir.create("data/train.jsonl", only_nil);

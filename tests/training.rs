@@ -1,0 +1,156 @@
+//! `imn train` on the demo knowledge base, its test posts turned into train mentions: twice the same, after a kill, and out into a bundle.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tests::{Dir, Run, imn, run, weights};
+
+/// A dataset folder with features, made once.
+fn shared() -> &'static Path {
+    static DIR: OnceLock<Dir> = OnceLock::new();
+    let dir = DIR.get_or_init(|| {
+        let dir = Dir::new();
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/kb");
+        let data = dir.path("data");
+        fs::create_dir_all(data.join("images")).unwrap();
+        for (from, to) in [
+            ("dataset.json", "dataset.json"),
+            ("entities.jsonl", "entities.jsonl"),
+            ("timeline.jsonl", "timeline.jsonl"),
+            ("test.jsonl", "train.jsonl"),
+            ("test.jsonl", "test.jsonl"),
+        ] {
+            fs::copy(demo.join(from), data.join(to)).unwrap();
+        }
+        for entry in fs::read_dir(demo.join("images")).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, data.join("images").join(path.file_name().unwrap())).unwrap();
+        }
+        let weights = weights().display().to_string();
+        run(dir.root(), &["features", "data", "--weights", &weights]).ok();
+        dir
+    });
+    dir.root()
+}
+
+fn arguments(to: &str, more: &str) -> Vec<String> {
+    let settings = "train data --metric-steps 4 --knowledge-steps 2 --steps 4 --evaluate-every 2 \
+         --batch 8 --seed 5";
+    let mut words: Vec<String> = settings.split_whitespace().map(str::to_owned).collect();
+    words.extend(["--run".to_owned(), to.to_owned()]);
+    words.extend(["--weights".to_owned(), weights().display().to_string()]);
+    words.extend(more.split_whitespace().map(str::to_owned));
+    words
+}
+
+fn train(to: &str, more: &str) -> Run {
+    run(shared(), &arguments(to, more))
+}
+
+fn eval(model: &str) -> Value {
+    let words = ["--json", "eval", "data"]
+        .into_iter()
+        .chain(model.split_whitespace());
+    let report = run(shared(), &words.collect::<Vec<_>>()).ok();
+    serde_json::from_str(&report).unwrap()
+}
+
+#[track_caller]
+fn check_same(run: &str, other: &str) {
+    for file in [
+        "metrics-metric.jsonl",
+        "metrics-knowledge.jsonl",
+        "metrics-task.jsonl",
+        "imn.bpk",
+        "run.json",
+        "train.toml",
+    ] {
+        let read = |run: &str| fs::read(shared().join(run).join(file)).unwrap();
+        assert!(
+            read(run) == read(other),
+            "{file} differs between {run} and {other}"
+        );
+    }
+}
+
+#[test]
+fn a_run_repeats_itself_and_survives_a_kill() {
+    train("first", "").ok();
+    train("second", "").ok();
+    check_same("first", "second");
+
+    let checkpoint = shared().join("killed/checkpoint-task.bpk");
+    let mut child = Command::new(imn())
+        .args(["--device", "flex"])
+        .args(arguments("killed", ""))
+        .current_dir(shared())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while !checkpoint.exists() {
+        assert!(
+            started.elapsed() < Duration::from_secs(300),
+            "no checkpoint"
+        );
+        assert_eq!(child.try_wait().unwrap(), None, "it ended by itself");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!shared().join("killed/imn.bpk").exists(), "it was too late");
+    train("killed", "--resume").ok();
+    check_same("first", "killed");
+}
+
+#[test]
+fn an_untrained_network_ranks_as_the_training_free_scorer() {
+    train("start", "--metric-steps 0 --knowledge-steps 0 --steps 0").ok();
+    train("prototype", "--stage prototype").ok();
+    let (start, prototype) = (eval("--run start"), eval("--run prototype"));
+    let p = |report: &Value| report["p@1"].as_f64().unwrap();
+    assert!(
+        (p(&start) - p(&prototype)).abs() < 0.01,
+        "{start} {prototype}"
+    );
+}
+
+#[test]
+fn the_papers_form_goes_from_a_run_to_a_bundle() {
+    train("paper", "--paper").ok();
+    let of_run = eval("--run paper");
+    assert_eq!(of_run["system"], "imn");
+    run(shared(), &["export", "paper", "bundle"]).ok();
+    let of_bundle = eval("--bundle bundle");
+    let mrr = |report: &Value| report["mrr"].as_f64().unwrap();
+    // int8 against f32.
+    assert!(
+        (mrr(&of_run) - mrr(&of_bundle)).abs() < 0.1,
+        "{of_run} {of_bundle}"
+    );
+
+    let post = r#"{"id":"a","text":"Saw a jaguar today","images":[]}"#;
+    fs::write(shared().join("posts.jsonl"), post).unwrap();
+    let words = ["link", "--bundle", "bundle", "--input", "posts.jsonl"];
+    let answer: Value = serde_json::from_str(&run(shared(), &words).ok()).unwrap();
+    assert!(
+        answer["scorer"].as_str().unwrap().starts_with("imn"),
+        "{answer}"
+    );
+    let ranking = answer["ranking"].as_array().unwrap();
+    assert!(ranking.len() > 1, "{answer}");
+    let cosines = ranking
+        .iter()
+        .map(|candidate| candidate["score"].as_f64().unwrap());
+    assert!(
+        cosines.into_iter().all(|cosine| cosine.abs() <= 1.001),
+        "{answer}"
+    );
+}
