@@ -450,7 +450,10 @@ fn train_without_anything_to_learn_from_leaves_no_run() {
     let dir = Dir::new_in(shared());
     dataset(&dir.path("data"));
     let weights = weights();
-    let train = format!("train data --run run --stage prototype --weights {}", weights.display());
+    let train = format!(
+        "train data --run run --stage prototype --weights {}",
+        weights.display()
+    );
     dir.imn(&train).refused(&["train.jsonl"]);
     let only_nil: String = TRAIN.lines().filter(|row| row.contains("null")).collect();
     dir.create("data/train.jsonl", only_nil);

@@ -9,7 +9,7 @@ use crate::names::{NameQuery, Names};
 
 /// How a post's names and words agree with an entity's, each between 0 and 1.
 ///
-/// Of the name: fuzzy ratio, exact match, token overlap, surname match. Of the context: overlap of idf-weighted words, tf-idf cosine of character 3-5-grams.
+/// Of the name: fuzzy ratio, exact match, share of the mention's words, surname match. Of the context: overlap of idf-weighted words, tf-idf cosine of character 3-5-grams.
 pub type LexicalCues = [f32; 6];
 
 /// What the post's words are compared with: each entity's profile and timeline as one document.

@@ -16,7 +16,7 @@ pub struct NameQuery {
     edits: Edits,
 }
 
-/// Fuzzy ratio, exact match, token overlap and surname match, each between 0 and 1.
+/// Fuzzy ratio, exact match, share of the mention's words that the name has, and surname match, each between 0 and 1.
 pub(crate) type NameCues = [f32; 4];
 
 impl Names {
@@ -96,7 +96,6 @@ impl NameQuery {
         let own = &self.name;
         let shared = own.words.iter().filter(|word| other.words.contains(word));
         let shared = shared.count();
-        let union = own.words.len() + other.words.len() - shared;
         let longer = own.length.max(other.length);
         let ratio = if longer > 0 {
             1.0 - self.edits.to(&own.text, &other.text) as f64 / longer as f64
@@ -106,7 +105,7 @@ impl NameQuery {
         [
             ratio as f32,
             f32::from(own.text == other.text),
-            shared as f32 / union.max(1) as f32,
+            shared as f32 / own.words.len().max(1) as f32,
             f32::from(own.surname() == other.surname()),
         ]
     }
@@ -179,8 +178,9 @@ mod tests {
         assert_eq!(cues("JAGUAR", "jaguar"), [1.0; 4]);
         assert_eq!(
             cues("Mercury", "Freddie Mercury"),
-            [7.0 / 15.0, 0.0, 0.5, 1.0]
+            [7.0 / 15.0, 0.0, 1.0, 1.0]
         );
+        assert_eq!(cues("Mercury, Freddie", "Mercury")[2], 0.5);
         assert_eq!(cues("John John", "John"), [4.0 / 9.0, 0.0, 1.0, 1.0]);
         assert_eq!(
             cues("?", "!"),

@@ -31,6 +31,8 @@ use crate::files::{read, read_json, read_jsonl};
 
 /// The version that this code reads.
 const FORMAT: u32 = 1;
+/// One in this many entities goes to dev, and one to test, where a format has no parts.
+const HELD_OUT: u32 = 10;
 
 /// A dataset without its mentions.
 pub(crate) struct Dataset {
@@ -111,6 +113,15 @@ pub(crate) enum Split {
 impl Split {
     /// In this order.
     pub(crate) const ALL: [Self; 3] = [Self::Train, Self::Dev, Self::Test];
+
+    /// Where a format without parts has its rows: all of an entity together.
+    pub(crate) fn of_entity(id: &str) -> Self {
+        match (hash(id) >> 8) % HELD_OUT {
+            0 => Self::Test,
+            1 => Self::Dev,
+            _ => Self::Train,
+        }
+    }
 
     /// As written in files and flags.
     pub(crate) fn name(self) -> &'static str {
@@ -201,6 +212,13 @@ impl Dataset {
             .map(|(position, entity)| (entity.id.as_str(), position))
             .collect()
     }
+}
+
+/// FNV-1a: the same on every platform.
+pub(crate) fn hash(id: &str) -> u32 {
+    id.bytes().fold(0x811C_9DC5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// Refuses an empty post, a mention outside its text, a text that is too long and a path out of the folder.

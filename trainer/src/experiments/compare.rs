@@ -1,6 +1,6 @@
 //! One table: rows of systems, seeds averaged per mention, and how they compare with the reference.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context as _, ensure};
 
@@ -20,7 +20,7 @@ pub(super) struct Table {
     pub(super) title: String,
     /// What it was made of: command, dataset, part, candidates, mentions.
     pub(super) caption: String,
-    /// The plan's, then the baselines that it does not name.
+    /// The plan's, then the baselines that are not among them.
     pub(super) rows: Vec<Row>,
     /// How many mentions each column has.
     counts: [usize; 3],
@@ -67,6 +67,7 @@ impl Table {
         let mut mentions: Vec<Outcome> = Vec::new();
         let mut systems = Vec::new();
         let mut baselines = Vec::new();
+        let mut shown = HashSet::new();
         for system in &plan.systems {
             ensure!(!system.runs.is_empty(), "{:?} has no run", system.name);
             let mut runs = Vec::new();
@@ -83,13 +84,14 @@ impl Table {
                 None => model(&runs[0][0]).context("say by `row` which system is meant")?,
             };
             systems.push(Averaged::of(system, &row, &runs)?);
+            shown.insert(row);
             if baselines.is_empty() {
                 baselines = runs;
             }
         }
         for name in BASELINES {
             let named = systems.iter().any(|system| system.name == name);
-            if !named && baselines[0][0].systems.contains_key(name) {
+            if !named && !shown.contains(name) && baselines[0][0].systems.contains_key(name) {
                 let plan = SystemPlan {
                     name: name.to_owned(),
                     runs: Vec::new(),

@@ -422,7 +422,7 @@ impl Report {
         let names = [
             "fuzzy ratio",
             "exact name",
-            "name tokens",
+            "mention's words",
             "surname",
             "words",
             "n-grams",

@@ -16,8 +16,6 @@ use crate::files::{progress, read};
 
 /// An entity with this many train mentions has them as its timeline, where the format has no timelines.
 const TIMELINE: usize = 3;
-/// One in this many entities goes to dev, and one to test, where the format has no parts.
-const HELD_OUT: u32 = 10;
 
 /// A dataset in the making.
 pub(super) struct Draft {
@@ -141,15 +139,7 @@ impl Draft {
     /// Adds a row to the part that its entity falls into, for formats without parts: all rows of an entity together.
     pub(super) fn row_of_no_part(&mut self, row: Row) {
         let id = row.entity.as_deref().unwrap_or(&row.id);
-        // FNV-1a: the same on every platform.
-        let hash = id.bytes().fold(0x811C_9DC5_u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
-        let split = match (hash >> 8) % HELD_OUT {
-            0 => Split::Test,
-            1 => Split::Dev,
-            _ => Split::Train,
-        };
+        let split = Split::of_entity(id);
         self.matter(
             "row of no part, put into one by its entity",
             &row.id.clone(),
