@@ -18,7 +18,7 @@ use shared_model::pack::{Entry, Precision, write};
 use shared_model::tokenizer::Encoded;
 
 pub(crate) use cache::{Features, PostFeatures, Source, Wanted};
-pub(crate) use patches::Patches;
+pub(crate) use patches::{Channels, Patches};
 
 use crate::dataset::{Dataset, Split, picture_of};
 use crate::device::DeviceArg;

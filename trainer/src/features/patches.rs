@@ -13,6 +13,15 @@ use super::{CHUNK, Key, PictureItem, contents, encode_pictures, folder, picture_
 use crate::dataset::Dataset;
 use crate::files::{self, progress};
 
+/// What the channels of tokens are like.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Channels {
+    /// One a channel.
+    pub(crate) means: Vec<f32>,
+    /// Standard deviations.
+    pub(crate) deviations: Vec<f32>,
+}
+
 /// Tokens of pictures, every picture once.
 #[derive(Default)]
 pub(crate) struct Patches {
@@ -116,8 +125,8 @@ impl Patches {
         values.iter().map(|value| value.to_f32())
     }
 
-    /// Mean and standard deviation of every channel over the tokens of `places`.
-    pub(crate) fn statistics(&self, places: impl Iterator<Item = usize>) -> (Vec<f32>, Vec<f32>) {
+    /// Of every channel over the tokens of `places`.
+    pub(crate) fn channels(&self, places: impl Iterator<Item = usize>) -> Channels {
         let mut sums = vec![(0.0f64, 0.0f64); self.width];
         let mut n = 0usize;
         for place in places {
@@ -129,13 +138,13 @@ impl Patches {
             n += self.tokens;
         }
         let n = n.max(1) as f64;
-        sums.into_iter()
-            .map(|(sum, squares)| {
-                let mean = sum / n;
-                let variance = (squares / n - mean * mean).max(0.0);
-                (mean as f32, variance.sqrt() as f32)
-            })
-            .unzip()
+        let moments = sums.into_iter().map(|(sum, squares)| {
+            let mean = sum / n;
+            let variance = (squares / n - mean * mean).max(0.0);
+            (mean as f32, variance.sqrt() as f32)
+        });
+        let (means, deviations) = moments.unzip();
+        Channels { means, deviations }
     }
 
     /// Tokens that are given, for tests.
@@ -159,7 +168,7 @@ mod tests {
     #[test]
     fn statistics_are_those_of_a_channel() {
         let patches = Patches::given(2, 2, &[vec![1.0, 0.0, 3.0, 0.0], vec![9.0; 4]]);
-        let (means, deviations) = patches.statistics([0].into_iter());
+        let Channels { means, deviations } = patches.channels([0].into_iter());
         assert_eq!((means, deviations), (vec![2.0, 0.0], vec![1.0, 0.0]));
     }
 }

@@ -7,16 +7,14 @@ use shared_model::joint::JointInput;
 use super::masking::{self, Pieces, Shares};
 use super::negatives::{Source, Wrong, is_pair};
 use super::posts::Post;
-use crate::features::Patches;
+use crate::features::{Channels, Patches};
 
 /// What batches are made of.
 pub(crate) struct Material<'a> {
     /// All pictures' tokens.
     pub(crate) patches: &'a Patches,
-    /// Mean of each of their channels.
-    pub(crate) means: &'a [f32],
-    /// And standard deviation.
-    pub(crate) deviations: &'a [f32],
+    /// What their z-scores are taken by.
+    pub(crate) channels: &'a Channels,
     /// Of a word vector.
     pub(crate) word_width: usize,
     /// What hides a token.
@@ -169,8 +167,8 @@ impl Material<'_> {
     fn z_scores(&self, values: &[f32]) -> Vec<f32> {
         values
             .iter()
-            .zip(self.means)
-            .zip(self.deviations)
+            .zip(&self.channels.means)
+            .zip(&self.channels.deviations)
             .map(|((value, mean), deviation)| (value - mean) / deviation.max(1e-6))
             .collect()
     }
@@ -213,8 +211,10 @@ mod tests {
         let pictures = [vec![1.0; 8], vec![3.0; 8]];
         let material = Material {
             patches: &Patches::given(4, 2, &pictures),
-            means: &[0.0, 1.0],
-            deviations: &[1.0, 2.0],
+            channels: &Channels {
+                means: vec![0.0, 1.0],
+                deviations: vec![1.0, 2.0],
+            },
             word_width: 2,
             pieces: Pieces { mask: 9, n: 100 },
         };

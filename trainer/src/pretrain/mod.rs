@@ -153,7 +153,7 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
     let mask = encoders.tokenizer.id("[MASK]");
     let mask = mask.context("the tokenizer has no [MASK]")?;
     reseed(&device, settings.seed, "initial weights", 0);
-    let model = start(&settings.joint, &encoders.text, &device)?;
+    let model = start(&settings.joint, &encoders.text, &corpus.channels, &device)?;
     let mut stage = Pretraining::new(model, words, mask, &corpus, &settings);
     let outcome = learn(&mut stage, &settings.plan(), &args.run, args.resume)?;
     save(&stage, &settings.joint, &args.run)?;

@@ -11,7 +11,7 @@ use shared_model::joint::MAX_TEXT;
 use shared_model::linker::Encoders;
 
 use crate::dataset::{Dataset, Split};
-use crate::features::Patches;
+use crate::features::{Channels, Patches};
 
 /// One in this many posts is held out.
 const HELD_OUT: u64 = 10;
@@ -42,6 +42,8 @@ pub(crate) struct Corpus {
     pub(crate) held_out: Vec<Post>,
     /// Their pictures.
     pub(crate) patches: Patches,
+    /// Of the pictures to train on.
+    pub(crate) channels: Channels,
     /// Of every entity, the others that share a name with it.
     pub(crate) rivals: Vec<Vec<usize>>,
     /// Posts whose text stands twice, or in a dev or test part.
@@ -87,6 +89,8 @@ impl Corpus {
             "{} posts are too few to train on and to hold a tenth out",
             corpus.train.len() + corpus.held_out.len()
         );
+        let pictures = corpus.train.iter().flat_map(|post| post.pictures.clone());
+        corpus.channels = corpus.patches.channels(pictures);
         let digest = hash.finalize();
         corpus.fingerprint = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
         Ok(corpus)

@@ -28,8 +28,6 @@ pub(crate) struct Pretraining<'a> {
     corpus: &'a Corpus,
     train: Negatives<'a>,
     held_out: Negatives<'a>,
-    /// Channels of the training pictures: mean and standard deviation.
-    statistics: (Vec<f32>, Vec<f32>),
     pieces: Pieces,
     /// The text encoder's word embeddings, frozen.
     words: Tensor<2>,
@@ -49,14 +47,12 @@ impl<'a> Pretraining<'a> {
             .with_epsilon(1e-8)
             .with_weight_decay(settings.weight_decay as f32)
             .build();
-        let pictures = corpus.train.iter().flat_map(|post| post.pictures.clone());
         Self {
             model,
             optimizer: ModuleOptimizer::from(Restorable(optimizer)),
             settings,
             train: Negatives::new(&corpus.train, &corpus.rivals),
             held_out: Negatives::new(&corpus.held_out, &corpus.rivals),
-            statistics: corpus.patches.statistics(pictures),
             corpus,
             pieces: Pieces {
                 mask,
@@ -70,8 +66,7 @@ impl<'a> Pretraining<'a> {
     fn material(&self) -> Material<'_> {
         Material {
             patches: &self.corpus.patches,
-            means: &self.statistics.0,
-            deviations: &self.statistics.1,
+            channels: &self.corpus.channels,
             word_width: self.settings.joint.word_width,
             pieces: self.pieces,
         }

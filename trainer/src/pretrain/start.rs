@@ -7,14 +7,21 @@ use shared_model::pack::{Entry, Pack, Precision, write};
 use shared_model::text::Bert;
 
 use super::tasks::Pretrained;
+use crate::features::Channels;
+
+/// A channel that varies less than this share of the mean is not blown up.
+const LEAST: f32 = 0.1;
 
 /// Pictures' and mentions' vectors are normalised as words are: that is what the layers expect.
 const NORMS: [&str; 3] = ["text_norm", "mention_norm", "image_norm"];
 
 /// The model on `device`, whose generator draws what is random.
+///
+/// The pictures' projection is drawn for z-scores, and takes them itself: raw tokens of all pictures point the same way, and after the norm they would be one.
 pub(crate) fn start(
     config: &JointConfig,
     text: &Bert,
+    channels: &Channels,
     device: &Device,
 ) -> anyhow::Result<Pretrained> {
     let n_words = text.word_embeddings().dims()[0];
@@ -30,17 +37,38 @@ pub(crate) fn start(
         config.layers
     );
     let drawn = packed("drawn", &fresh)?;
+    let (_, weight) = drawn.floats("encoder.image_project.weight")?;
+    let (_, bias) = drawn.floats("encoder.image_project.bias")?;
+    let (weight, bias) = z_scoring(weight, bias, channels);
     let mut entries = Vec::new();
     for name in drawn.names() {
         let (shape, values) = drawn.floats(name)?;
-        entries.push(Entry::floats(
-            name,
-            shape.clone(),
-            taken(name, &shape, &values, &text)?,
-        ));
+        let values = match name {
+            "encoder.image_project.weight" => weight.clone(),
+            "encoder.image_project.bias" => bias.clone(),
+            _ => taken(name, &shape, &values, &text)?,
+        };
+        entries.push(Entry::floats(name, shape, values));
     }
     let started = Pack::read("started", write(entries, &[], Precision::F32)?)?;
     Ok(started.load(fresh)?)
+}
+
+/// A projection of raw tokens that does what `weight`, `[in, out]`, and `bias` do to their z-scores.
+fn z_scoring(
+    mut weight: Vec<f32>,
+    mut bias: Vec<f32>,
+    Channels { means, deviations }: &Channels,
+) -> (Vec<f32>, Vec<f32>) {
+    let least = LEAST * deviations.iter().sum::<f32>() / deviations.len() as f32;
+    let n = bias.len();
+    for ((row, mean), deviation) in weight.chunks_mut(n).zip(means).zip(deviations) {
+        for (weight, bias) in row.iter_mut().zip(&mut bias) {
+            *weight /= deviation.max(least).max(f32::MIN_POSITIVE);
+            *bias -= mean * *weight;
+        }
+    }
+    (weight, bias)
 }
 
 /// The value of a parameter: the text encoder's where it has it.
@@ -81,6 +109,18 @@ mod tests {
     use shared_model::text::BertConfig;
 
     #[test]
+    fn the_projection_takes_z_scores() {
+        let channels = Channels {
+            means: vec![3.0, 1.0],
+            deviations: vec![2.0, 0.0],
+        };
+        // The second channel is constant: a tenth of the mean deviation stands for its own.
+        let (weight, bias) = z_scoring(vec![1.0, -4.0, 0.1, 0.2], vec![0.0, 1.0], &channels);
+        assert_eq!(weight, [0.5, -2.0, 1.0, 2.0]);
+        assert_eq!(bias, [-1.5 - 1.0, 1.0 + 6.0 - 2.0]);
+    }
+
+    #[test]
     fn what_the_text_encoder_has_is_taken() {
         let device = Device::flex();
         let bert = BertConfig {
@@ -106,7 +146,12 @@ mod tests {
             dropout: 0.1,
         };
         let text = bert.init(&device);
-        let started = packed("started", &start(&config, &text, &device).unwrap()).unwrap();
+        let channels = Channels {
+            means: vec![0.5; 6],
+            deviations: vec![2.0; 6],
+        };
+        let started = start(&config, &text, &channels, &device).unwrap();
+        let started = packed("started", &started).unwrap();
         let text = packed("text", &text).unwrap();
         let ours = |name: &str| started.floats(&format!("encoder.{name}")).unwrap().1;
         let theirs = |name: &str| text.floats(name).unwrap().1;
@@ -129,6 +174,6 @@ mod tests {
             layers: 4,
             ..config
         };
-        assert!(start(&four, &bert.init(&device), &device).is_err());
+        assert!(start(&four, &bert.init(&device), &channels, &device).is_err());
     }
 }
