@@ -327,6 +327,9 @@ struct TrainArgs {
     /// What each dataset weighs in a batch and in the scorer's fit [default: the same].
     #[arg(long, value_delimiter = ',', value_name = "NUMBER")]
     shares: Vec<f64>,
+    /// Leave the training-free scorer's weights as the encoders' bundle or the defaults have them: for a model that shall serve knowledge bases unlike those it trains on.
+    #[arg(long, conflicts_with = "paper")]
+    keep_scorer: bool,
     /// What the network and the scorer may look at.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "text,image")]
     modalities: Vec<ModalityArg>,

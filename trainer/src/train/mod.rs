@@ -99,7 +99,11 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         toml::to_string(&settings)?.as_bytes(),
     )?;
 
-    let fitted = fit_scorer(&worlds, &settings);
+    let fitted = if args.keep_scorer {
+        model.scorer
+    } else {
+        fit_scorer(&worlds, &settings)
+    };
     let scored = scored(&worlds, &fitted, None);
     let (temperature, _) = fit::calibration(&scored);
     let setup = Setup {
@@ -400,7 +404,7 @@ impl Report {
             self.fitted_on, self.validated_on, self.nil_mentions, self.left_out
         );
         println!(
-            "P@1 on {}: {:.3} before, {:.3} fitted",
+            "P@1 on {}: {:.3} before, {:.3} after",
             if self.validated_on > 0 {
                 "the held-out mentions"
             } else {

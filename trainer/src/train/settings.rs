@@ -16,6 +16,7 @@ pub(super) struct Settings {
     pub(super) shares: Vec<f64>,
     pub(super) modalities: Vec<Modality>,
     pub(super) paper: bool,
+    pub(super) keep_scorer: bool,
     pub(super) seed: u64,
     pub(super) batch: usize,
     pub(super) learning_rate: f64,
@@ -66,6 +67,7 @@ impl Settings {
                 args.shares.clone()
             },
             paper: args.paper,
+            keep_scorer: args.keep_scorer,
             seed: args.seed,
             batch: args.batch as usize,
             learning_rate: args

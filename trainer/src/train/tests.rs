@@ -92,6 +92,7 @@ fn settings() -> Settings {
         shares: vec![1.0],
         modalities: vec![Modality::Text],
         paper: true,
+        keep_scorer: false,
         seed: 1,
         batch: 32,
         learning_rate: 5e-3,
