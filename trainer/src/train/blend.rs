@@ -7,6 +7,8 @@ use crate::place::Place;
 
 /// Weights that are tried, in units of what the network was trained with.
 const GRID: [f64; 10] = [0.0, 0.06, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0];
+/// The smallest weight that keeps this share of the best gain is taken: what the training-free scorer knows stays as strong as it can.
+const KEPT: f64 = 0.9;
 /// How many standard errors a gain must lie above 0 to be proven.
 const PROVEN: f64 = 2.0;
 
@@ -63,10 +65,11 @@ impl Blend {
         let best = |is_seen: bool| {
             let part: Vec<&Held> = held.iter().filter(|held| held.is_seen == is_seen).collect();
             let gains = GRID.map(|factor| gain(&part, (factor * unit) as f32));
+            let best = gains.iter().map(|gain| gain.mrr).fold(0.0, f64::max);
+            let mut gains = gains.into_iter();
             gains
-                .into_iter()
-                .reduce(|best, next| if next.mrr > best.mrr { next } else { best })
-                .expect("the grid is not empty")
+                .find(|gain| gain.mrr >= KEPT * best)
+                .expect("the best is in the grid")
         };
         let (seen, new) = (best(true), best(false));
         Self {
@@ -164,7 +167,8 @@ mod tests {
             held
         });
         let blend = Blend::choose(&helps.chain(hurts).collect::<Vec<_>>(), 1.0);
-        assert!(blend.seen >= 0.125, "{blend:?}");
+        // Anything above 1/8 turns the order.
+        assert_eq!(blend.seen, 0.25, "{blend:?}");
         assert_eq!(blend.new, 0.0, "{blend:?}");
         let once = Blend::choose(&[held(0, true, [0.9, 0.1])], 1.0);
         assert_eq!(once.seen, 0.0, "one entity proves nothing: {once:?}");
