@@ -65,6 +65,7 @@ fn bars<'a>(area: &Area<'a>, table: &Table) -> Drawn<'a> {
     let mut chart = ChartBuilder::on(area)
         .caption(&table.title, ("sans-serif", 18))
         .margin(10)
+        .margin_right(28)
         .x_label_area_size(40)
         .y_label_area_size(190)
         .build_cartesian_2d(0.0..100.0, 0.0..n)?;
@@ -72,6 +73,7 @@ fn bars<'a>(area: &Area<'a>, table: &Table) -> Drawn<'a> {
         .configure_mesh()
         .disable_y_mesh()
         .disable_y_axis()
+        .x_max_light_lines(0)
         .x_desc("P@1, per cent, with 95 % intervals")
         .draw()?;
     for (i, row) in table.rows.iter().enumerate() {
@@ -118,6 +120,7 @@ fn lines<'a>(area: &Area<'a>, table: &Table, axis: &str) -> Drawn<'a> {
     let mut chart = ChartBuilder::on(area)
         .caption(&table.title, ("sans-serif", 18))
         .margin(10)
+        .margin_right(28)
         .x_label_area_size(40)
         .y_label_area_size(50)
         .build_cartesian_2d(
