@@ -39,9 +39,10 @@ fn shared() -> &'static Path {
     dir.root()
 }
 
+const SHORT: &str = "--metric-steps 4 --knowledge-steps 2 --steps 4";
+
 fn arguments(to: &str, more: &str) -> Vec<String> {
-    let settings = "train data --metric-steps 4 --knowledge-steps 2 --steps 4 --evaluate-every 2 \
-         --batch 8 --seed 5";
+    let settings = "train data --evaluate-every 2 --batch 8 --seed 5";
     let mut words: Vec<String> = settings.split_whitespace().map(str::to_owned).collect();
     words.extend(["--run".to_owned(), to.to_owned()]);
     words.extend(["--weights".to_owned(), weights().display().to_string()]);
@@ -81,14 +82,14 @@ fn check_same(run: &str, other: &str) {
 
 #[test]
 fn a_run_repeats_itself_and_survives_a_kill() {
-    train("first", "").ok();
-    train("second", "").ok();
+    train("first", SHORT).ok();
+    train("second", SHORT).ok();
     check_same("first", "second");
 
     let checkpoint = shared().join("killed/checkpoint-task.bpk");
     let mut child = Command::new(imn())
         .args(["--device", "flex"])
-        .args(arguments("killed", ""))
+        .args(arguments("killed", SHORT))
         .current_dir(shared())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -106,7 +107,7 @@ fn a_run_repeats_itself_and_survives_a_kill() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!shared().join("killed/imn.bpk").exists(), "it was too late");
-    train("killed", "--resume").ok();
+    train("killed", &format!("{SHORT} --resume")).ok();
     check_same("first", "killed");
 }
 
@@ -124,7 +125,7 @@ fn an_untrained_network_ranks_as_the_training_free_scorer() {
 
 #[test]
 fn the_papers_form_goes_from_a_run_to_a_bundle() {
-    train("paper", "--paper").ok();
+    train("paper", &format!("{SHORT} --paper")).ok();
     let of_run = eval("--run paper");
     assert_eq!(of_run["system"], "imn");
     run(shared(), &["export", "paper", "bundle"]).ok();

@@ -57,8 +57,9 @@ impl EntityIndex {
                 .fold(0.0f32, |max, value| max.max(value.abs()));
             let scale = largest / 127.0;
             let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
-            self.scales
-                .push(if largest.is_finite() { scale } else { f32::NAN });
+            // A maximum passes over NaN.
+            let is_finite = vector.iter().all(|value| value.is_finite());
+            self.scales.push(if is_finite { scale } else { f32::NAN });
             self.values
                 .extend(vector.iter().map(|value| (value * inverse).round() as i8));
         }

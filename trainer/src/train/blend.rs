@@ -8,7 +8,7 @@ use crate::place::Place;
 /// Weights that are tried, in units of what the network was trained with.
 const GRID: [f64; 10] = [0.0, 0.06, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0];
 /// The smallest weight that keeps this share of the best gain is taken: what the training-free scorer knows stays as strong as it can.
-const KEPT: f64 = 0.9;
+const KEPT: f64 = 0.8;
 /// How many standard errors a gain must lie above 0 to be proven.
 const PROVEN: f64 = 2.0;
 
