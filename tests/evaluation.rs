@@ -42,13 +42,15 @@ fn row(id: &str, mention: &str, entity: Option<&str>) -> Value {
     })
 }
 
-/// Evaluates with the demo bundle's model.
+/// Evaluates with the training-free scorer.
 fn eval(dir: &Dir, more: &[&str]) -> Run {
-    let bundle = asset("demo");
-    run(
-        dir.root(),
-        &[&["eval", ".", "--bundle", &bundle], more].concat(),
-    )
+    let folder = dir.path("run");
+    if !folder.exists() {
+        let weights = weights().display().to_string();
+        let words = ["prototypes", ".", "--run", "run", "--weights", &weights];
+        run(dir.root(), &words).ok();
+    }
+    run(dir.root(), &[&["eval", ".", "--run", "run"], more].concat())
 }
 
 #[track_caller]

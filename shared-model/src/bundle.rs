@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::data::Mention;
 use crate::error::{Error, Result};
-use crate::imn::{ImnScorer, TrainedImn};
+use crate::imn::{ImnScorer, Modality, TrainedImn};
 use crate::kb::KnowledgeBase;
 use crate::linker::{Encoders, Linker, Models, PostVectors};
 use crate::pack::{Entry, Pack};
@@ -212,12 +212,34 @@ impl Bundle {
         let golden = Golden::from_pack(&Pack::read("golden.bpk", checked("golden.bpk")?)?)?;
         let kb = Pack::read("kb.bpk", checked("kb.bpk")?)?;
         let kb = KnowledgeBase::from_parts(&checked("kb.json")?, &kb, &manifest.models)?;
+        let n_entities = kb.text.entities.len();
+        if golden.candidates.iter().any(|&entity| entity >= n_entities) {
+            return Err(Error::file(
+                "golden.bpk",
+                "a candidate is not in the knowledge base",
+            ));
+        }
         let imn = match &manifest.imn {
             Some(trained) => {
                 let pack = Pack::read("imn.bpk", checked("imn.bpk")?)?;
                 let training = manifest.training.iter();
                 let entities = training.flat_map(|training| &training.entities);
                 let entities = entities.map(String::as_str).collect();
+                let fits = trained
+                    .config
+                    .inputs
+                    .iter()
+                    .all(|input| match input.modality {
+                        Modality::Text => input.width == manifest.models.text.hidden_size,
+                        Modality::Image => input.width == manifest.models.vision.widths().0,
+                        Modality::Joint => false,
+                    });
+                if !fits {
+                    return Err(Error::file(
+                        "imn.bpk",
+                        "the network reads other vectors than the encoders give",
+                    ));
+                }
                 let network = trained.config.load(&pack, device)?;
                 Some(ImnScorer::new(network, trained.clone(), &entities, &kb, device).await?)
             }

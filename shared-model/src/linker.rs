@@ -308,13 +308,12 @@ impl Linker {
         let mut scorer = "prototype";
         let mut calibration = self.calibration.as_ref();
         if let (Some(imn), Some(vectors)) = (&self.imn, &post.imn) {
-            let weight = imn.weight(candidates);
+            let (weight, all_seen) = (imn.weight(candidates), imn.all_seen(candidates));
+            if all_seen {
+                calibration = imn.calibration().or(calibration);
+            }
             if weight > 0.0 {
-                scorer = "imn-new";
-                if imn.all_seen(candidates) {
-                    scorer = "imn";
-                    calibration = imn.calibration();
-                }
+                scorer = if all_seen { "imn" } else { "imn-new" };
                 for (candidate, cosine) in ranked.iter_mut().zip(imn.scores(vectors, candidates)) {
                     candidate.score += weight * cosine;
                     candidate.cues.imn = Some(cosine);

@@ -328,7 +328,7 @@ struct TrainArgs {
     #[arg(long, value_delimiter = ',', value_name = "NUMBER")]
     shares: Vec<f64>,
     /// Leave the training-free scorer's weights as the encoders' bundle or the defaults have them: for a model that shall serve knowledge bases unlike those it trains on.
-    #[arg(long, conflicts_with = "paper")]
+    #[arg(long, conflicts_with_all = ["paper", "modalities"])]
     keep_scorer: bool,
     /// What the network and the scorer may look at.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "text,image")]
@@ -358,8 +358,8 @@ struct TrainArgs {
     #[arg(long, default_value_t = 5)]
     patience: usize,
     /// Held-out mentions a dataset and part that an evaluation looks at.
-    #[arg(long, default_value_t = 400)]
-    validation: usize,
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..))]
+    validation: u32,
     /// Go on from the run's checkpoints.
     #[arg(long)]
     resume: bool,

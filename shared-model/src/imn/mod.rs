@@ -122,7 +122,7 @@ impl ImnConfig {
                 .chain([&self.heads])
                 .all(|&length| (1..=64).contains(&length))
             && sizes.clone().all(|size| (1..=MAX_WIDTH).contains(&size));
-        if !(whole && bounded) {
+        if !(whole && bounded && (0.0..1.0).contains(&self.dropout)) {
             return Err(Error::file(
                 pack.file(),
                 format!("a network cannot be {self:?}"),

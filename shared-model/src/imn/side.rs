@@ -60,6 +60,10 @@ pub fn mention_sequences(
                 return sequence;
             };
             sequence.pooled = centre(whole);
+            // A knowledge base without pictures knows no mean to centre one by, and nothing to compare it with.
+            if sequence.pooled.len() != input.width {
+                return PlainSequence::default();
+            }
             let lead = sequence.pooled.clone();
             sequence.push(&lead, 0);
             match input.modality {

@@ -92,13 +92,20 @@ pub(super) fn dropped(
             };
             let candidates = candidates(example, scorer, rng);
             let kb = &worlds[*world].kb;
+            // Without its own post the gold may have none left: then nobody has any.
+            let gold = example.candidates[example.gold];
+            let is_bare =
+                example.without.is_some() && timeline(kb, gold, example.without).is_empty();
             let shortest = candidates
                 .iter()
                 .map(|&i| timeline(kb, example.candidates[i], own(example, i)).len())
                 .filter(|&n| n > 0)
                 .min();
             Draw {
-                n_posts: rng.random_range(1..=MAX_POSTS).min(shortest.unwrap_or(0)),
+                n_posts: match shortest {
+                    Some(shortest) if !is_bare => rng.random_range(1..=MAX_POSTS).min(shortest),
+                    _ => 0,
+                },
                 mention: drop(rng),
                 entity: drop(rng),
                 candidates,

@@ -11,6 +11,8 @@ mod settings;
 mod tests;
 mod world;
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, ensure};
 use burn::module::Module as _;
 use serde::Serialize;
@@ -94,10 +96,19 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
             .flat_map(|example| &mut example.cues)
             .for_each(|cues| settings.mask(cues));
     }
-    files::write(
-        &args.run.join("train.toml"),
-        toml::to_string(&settings)?.as_bytes(),
-    )?;
+    ensure!(
+        args.stage == StageArg::Prototype || !settings.imn.inputs.is_empty(),
+        "no dataset has what --modalities names"
+    );
+    let teaches = |(world, share): (&World, &f64)| {
+        let mut examples = world.examples.iter();
+        *share > 0.0 && examples.any(|example| example.part == Part::Fit)
+    };
+    ensure!(
+        worlds.iter().zip(&settings.shares).any(teaches),
+        "no dataset with a share above 0 has train mentions"
+    );
+    begin(&args, &settings)?;
 
     let fitted = if args.keep_scorer {
         model.scorer
@@ -137,20 +148,22 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
             nil,
         }) => {
             let TrainedImn { seen, new, .. } = network.trained;
-            let with = |weight, only_seen: bool| {
+            // Each score is calibrated on its own lists: what is NIL among known entities says little of new ones.
+            let with = |weight, is_seen: bool| {
                 let rows = |rows: &[Held], is_gold: bool| -> Vec<Scored> {
-                    let rows = rows.iter().filter(|row| !only_seen || row.is_seen);
+                    let rows = rows.iter().filter(|row| row.is_seen == is_seen);
                     rows.map(|row| Scored {
                         scores: row.scores(weight),
                         gold: is_gold.then_some(row.gold),
                     })
                     .collect()
                 };
-                [rows(&held, true), rows(&nil, false)].concat()
+                let golds = rows(&held, true);
+                (!golds.is_empty()).then(|| [golds, rows(&nil, false)].concat())
             };
-            let of_seen = with(seen, true);
-            network.trained.calibration = (!of_seen.is_empty()).then(|| calibrate(&of_seen));
-            let calibration = calibrate(&with(new, false));
+            network.trained.calibration = with(seen, true).map(|rows| calibrate(&rows));
+            let of_new = with(new, false).or_else(|| with(new, true));
+            let calibration = calibrate(&of_new.context("nothing is held out")?);
             (blended(&held, (seen, new)), calibration, Some(network))
         }
     };
@@ -187,6 +200,28 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         report.print();
     }
     Ok(())
+}
+
+/// Writes `train.toml`. A new run leaves no checkpoint of an older one behind; a resumed one must have its settings.
+fn begin(args: &TrainArgs, settings: &Settings) -> anyhow::Result<()> {
+    let (path, text) = (args.run.join("train.toml"), toml::to_string(settings)?);
+    if args.resume {
+        let same = !path.exists() || files::read(&path)? == text.as_bytes();
+        ensure!(
+            same,
+            "{}: the run was begun with other settings; resume it with these, or begin another",
+            path.display()
+        );
+    } else {
+        for stage in ["metric", "knowledge", "task"] {
+            let checkpoint = args.run.join(format!("checkpoint-{stage}.bpk"));
+            if checkpoint.exists() {
+                std::fs::remove_file(&checkpoint)
+                    .with_context(|| format!("cannot remove {}", checkpoint.display()))?;
+            }
+        }
+    }
+    files::write(&path, text.as_bytes())
 }
 
 /// The scorer's weights; none in the paper's form, which has no such scorer beside it.
@@ -328,6 +363,16 @@ fn train_network(setup: &Setup, args: &TrainArgs) -> anyhow::Result<Trained> {
     if args.stage == StageArg::Task {
         plans.push(("task", task, settings.task_steps));
     }
+    plans.retain(|(_, examples, _)| {
+        let examples = examples.iter().zip(&settings.shares);
+        examples
+            .into_iter()
+            .any(|(examples, share)| !examples.is_empty() && *share > 0.0)
+    });
+    ensure!(
+        !plans.is_empty(),
+        "no entity has two timeline posts: nothing for knowledge learning"
+    );
     let (mut blend, mut cosines, mut nil) = (Blend::default(), Vec::new(), Vec::new());
     for (name, examples, steps) in plans {
         let examples = shared(examples, &settings.shares);
@@ -342,23 +387,25 @@ fn train_network(setup: &Setup, args: &TrainArgs) -> anyhow::Result<Trained> {
             .iter()
             .enumerate()
             .flat_map(|(position, world)| {
-                let nil = world.nil.iter();
-                let nil = nil.filter(|example| example.part != Part::Fit);
-                nil.map(move |example| (position, example))
+                // Thinned out as the mentions with an entity are, or NIL would seem more frequent than it is.
+                [Part::Seen, Part::New].into_iter().flat_map(move |part| {
+                    let examples = world.examples.iter();
+                    let n = examples.filter(|example| example.part == part).count();
+                    let step = n.div_ceil(settings.validation).max(1);
+                    let nil = world.nil.iter().filter(move |example| example.part == part);
+                    nil.step_by(step).map(move |example| (position, example))
+                })
             })
-            .take(settings.validation)
             .collect();
         nil = stage.cosines(&nil_posts)?;
         network = stage.into_network();
     }
 
-    let entities = worlds.iter().flat_map(|world| {
-        let ids = world.trained.iter();
-        ids.map(|&entity| world.kb.text.entities[entity].id.clone())
-    });
-    let mut entities: Vec<String> = entities.collect();
-    entities.sort();
-    entities.dedup();
+    if !settings.paper && held.iter().all(|(_, example)| example.part == Part::Fit) {
+        // What was learned by heart proves nothing.
+        (blend.seen, blend.new) = (0.0, 0.0);
+    }
+    let entities = trained_entities(worlds, &posts, &settings.shares);
     let bytes = write(Entry::of_module(&network.valid()), &[], Precision::F32)?;
     Ok(Trained {
         network: Network {
@@ -374,6 +421,36 @@ fn train_network(setup: &Setup, args: &TrainArgs) -> anyhow::Result<Trained> {
         held: cosines,
         nil,
     })
+}
+
+/// Ids of the golds that were trained on. An id that stands for an untrained entity in one of the datasets is not among them.
+fn trained_entities(worlds: &[World], posts: &[Vec<Example>], shares: &[f64]) -> Vec<String> {
+    let mut trained = BTreeSet::new();
+    let mut untrained = BTreeSet::new();
+    for ((world, posts), share) in worlds.iter().zip(posts).zip(shares) {
+        let golds: BTreeSet<usize> = if *share <= 0.0 {
+            BTreeSet::new()
+        } else if world.examples.is_empty() {
+            let posts = posts.iter();
+            posts
+                .map(|example| example.candidates[example.gold])
+                .collect()
+        } else {
+            world.trained.iter().copied().collect()
+        };
+        for (position, entity) in world.kb.text.entities.iter().enumerate() {
+            let ids = if golds.contains(&position) {
+                &mut trained
+            } else {
+                &mut untrained
+            };
+            ids.insert(entity.id.as_str());
+        }
+    }
+    trained
+        .difference(&untrained)
+        .map(|id| (*id).to_owned())
+        .collect()
 }
 
 /// Held-out posts with an entity under the score that the run will have.

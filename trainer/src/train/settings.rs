@@ -78,7 +78,7 @@ impl Settings {
             task_steps: args.steps,
             evaluate_every: args.evaluate_every as usize,
             patience: args.patience,
-            validation: args.validation,
+            validation: args.validation as usize,
             loss: FusionLoss::default(),
             imn: if args.paper {
                 ImnConfig::paper(inputs)

@@ -129,7 +129,7 @@ impl World {
         let positions = dataset.positions();
         let policy = dataset.info.candidate_policy;
         let scorer = PrototypeScorer::new(ScorerConfig::default(), &self.kb);
-        let posts: Vec<&Post> = posts.iter().collect();
+        let posts: Vec<&Post> = posts.iter().filter(|post| post.mention.is_some()).collect();
         let mentions = mentions::encode(dataset, &posts, policy, encoders, features, wanted)?;
 
         let gold_of = |mention: &EncodedMention| {
@@ -142,11 +142,16 @@ impl World {
             let id = &self.kb.text.entities[groups.leader(entity)].id;
             is_validation(id)
         };
+        // Rows that show the same picture are held out together.
+        let row_of = |mention: &EncodedMention| {
+            let shown = mention.post.images.first();
+            format!("row {}", shown.unwrap_or(&mention.post.id))
+        };
         let mut trained = HashSet::new();
         for mention in &mentions {
             if let Some(gold) = gold_of(mention) {
                 let entity = mention.candidates[gold];
-                if !held_out(entity) {
+                if !held_out(entity) && !is_validation(&row_of(mention)) {
                     trained.insert(entity);
                 }
             }
@@ -172,9 +177,7 @@ impl World {
                 &mention.candidates,
                 without,
             );
-            // Rows that show the same picture are held out together.
-            let shown = mention.post.images.first();
-            let row = shown.unwrap_or(&mention.post.id);
+            let row = row_of(&mention);
             let all_trained = || {
                 mention
                     .candidates
@@ -183,7 +186,7 @@ impl World {
             };
             let part = match gold.map(|gold| mention.candidates[gold]) {
                 Some(entity) if held_out(entity) => Part::New,
-                _ if !is_validation(&format!("row {row}")) => Part::Fit,
+                _ if !is_validation(&row) => Part::Fit,
                 _ if all_trained() => Part::Seen,
                 _ => Part::New,
             };
@@ -221,7 +224,9 @@ impl World {
         let mut posts: Vec<usize> = (0..self.kb.text.posts.len())
             .filter(|&post| {
                 let entity = self.kb.text.posts[post].entity;
-                trained.contains(&entity) && n_posts[entity] > 1
+                trained.contains(&entity)
+                    && n_posts[entity] > 1
+                    && !timeline_without(&self.kb, entity, post).is_empty()
             })
             .collect();
         posts.shuffle(&mut rng);
@@ -296,6 +301,11 @@ impl World {
             }
         }
     }
+}
+
+/// The posts that stand for an entity when one of its own is to be linked.
+fn timeline_without(kb: &KnowledgeBase, entity: usize, post: usize) -> Vec<usize> {
+    super::batch::timeline(kb, entity, Some(post))
 }
 
 /// Entities that stand in one another's candidate lists.
