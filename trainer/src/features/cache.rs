@@ -231,10 +231,19 @@ pub(crate) struct PostFeatures {
 impl PostFeatures {
     /// In f32, the tokens left out.
     pub(crate) fn without_tokens(&self) -> PostVectors {
+        self.vectors_with(|_| Vec::new())
+    }
+
+    /// In f32.
+    pub(crate) fn vectors(&self) -> PostVectors {
+        self.vectors_with(widened)
+    }
+
+    fn vectors_with(&self, tokens: impl Fn(&[f16]) -> Vec<f32>) -> PostVectors {
         PostVectors {
             text: self.text.as_ref().map(|row| TextVectors {
                 pooled: row.pooled.clone(),
-                tokens: Vec::new(),
+                tokens: tokens(&row.tokens),
             }),
             images: self
                 .images
@@ -242,7 +251,7 @@ impl PostFeatures {
                 .map(|row| ImageVectors {
                     pooled: row.pooled.clone(),
                     classes: row.classes.clone(),
-                    tokens: Vec::new(),
+                    tokens: tokens(&row.tokens),
                 })
                 .collect(),
         }
@@ -258,25 +267,6 @@ impl PostFeatures {
                 classes: Vec::new(),
             }),
             images: Vec::new(),
-        }
-    }
-
-    /// In f32.
-    pub(crate) fn vectors(&self) -> PostVectors {
-        PostVectors {
-            text: self.text.as_ref().map(|row| TextVectors {
-                pooled: row.pooled.clone(),
-                tokens: widened(&row.tokens),
-            }),
-            images: self
-                .images
-                .iter()
-                .map(|row| ImageVectors {
-                    pooled: row.pooled.clone(),
-                    classes: row.classes.clone(),
-                    tokens: widened(&row.tokens),
-                })
-                .collect(),
         }
     }
 }

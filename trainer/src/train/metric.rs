@@ -14,11 +14,11 @@ use shared_model::prototype::cosine;
 
 use super::batch::timeline;
 use super::blend::{Blend, Held};
-use super::network::{Placed, Setup};
+use super::network::{Placed, Setup, named, pick};
 use super::world::{Part, Query};
 use crate::learn::{Metrics, Restorable, Stage, pack, rng, unpack};
 
-/// Posts a step, each of another entity where there are as many.
+/// Posts a step.
 const BATCH: usize = 64;
 /// Posts that stand for an entity, at most.
 const MAX_POSTS: usize = 3;
@@ -90,9 +90,7 @@ impl<'a> MetricStage<'a> {
         let offset: f64 = rng.random();
         let drawn = (0..BATCH).map(|i| {
             let place = (i as f64 + offset) / BATCH as f64;
-            let world = self.examples.iter().find(|(until, _)| place < *until);
-            let (_, world) = world.unwrap_or(&self.examples[self.examples.len() - 1]);
-            let (position, example) = world[rng.random_range(0..world.len())];
+            let (position, example) = pick(&self.examples, place, &mut rng);
             let kb = &self.setup.worlds[position].kb;
             let gold = example.candidates[example.gold];
             let mut posts = timeline(kb, gold, example.without);
@@ -238,13 +236,8 @@ impl Stage for MetricStage<'_> {
 
     fn batch(&self, step: usize) -> String {
         let (drawn, _) = self.draw(step);
-        let names = drawn.iter().map(|((world, example), _)| {
-            let kb = &self.setup.worlds[*world].kb;
-            kb.text.entities[example.candidates[example.gold]]
-                .id
-                .as_str()
-        });
-        format!("posts of {}", names.collect::<Vec<_>>().join(", "))
+        let drawn: Vec<Placed> = drawn.into_iter().map(|(placed, _)| placed).collect();
+        named(self.setup.worlds, &drawn)
     }
 
     fn evaluate(&mut self, _: usize) -> anyhow::Result<Metrics> {

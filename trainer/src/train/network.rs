@@ -6,6 +6,7 @@ use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::prelude::*;
 use burn::tensor::Device;
 use rand::RngExt as _;
+use rand::rngs::StdRng;
 use shared_model::imn::{Imn, Similarities};
 use shared_model::loss::{FusionLoss, info_nce};
 
@@ -55,6 +56,26 @@ pub(super) fn shared<'a>(
     until
 }
 
+/// An example of the [`shared`] world whose share holds `place`, from 0 to 1: places that are spread evenly give each world its share.
+pub(super) fn pick<'a>(
+    worlds: &[(f64, Vec<Placed<'a>>)],
+    place: f64,
+    rng: &mut StdRng,
+) -> Placed<'a> {
+    let world = worlds.iter().find(|(until, _)| place < *until);
+    let (_, world) = world.unwrap_or(&worlds[worlds.len() - 1]);
+    world[rng.random_range(0..world.len())]
+}
+
+/// What an error says of a batch.
+pub(super) fn named(worlds: &[World], drawn: &[Placed]) -> String {
+    let names = drawn.iter().map(|(world, example)| {
+        let entities = &worlds[*world].kb.text.entities;
+        entities[example.candidates[example.gold]].id.as_str()
+    });
+    format!("posts of {}", names.collect::<Vec<_>>().join(", "))
+}
+
 /// Model, optimiser and data of a stage.
 pub(super) struct ImnStage<'a> {
     name: &'static str,
@@ -100,17 +121,12 @@ impl<'a> ImnStage<'a> {
         self.model
     }
 
-    /// Every world has its share of each batch, to within one example.
-    fn draw(&self, stage: &str, step: usize) -> (Vec<Placed<'a>>, rand::rngs::StdRng) {
-        let mut rng = rng(self.setup.settings.seed, stage, step);
-        let batch = self.setup.settings.batch;
+    fn draw(&self, stage: &str, step: usize) -> (Vec<Placed<'a>>, StdRng) {
+        let Settings { seed, batch, .. } = *self.setup.settings;
+        let mut rng = rng(seed, stage, step);
         let offset: f64 = rng.random();
-        let drawn = (0..batch).map(|i| {
-            let place = (i as f64 + offset) / batch as f64;
-            let world = self.examples.iter().find(|(until, _)| place < *until);
-            let (_, world) = world.unwrap_or(&self.examples[self.examples.len() - 1]);
-            world[rng.random_range(0..world.len())]
-        });
+        let place = |i: usize| (i as f64 + offset) / batch as f64;
+        let drawn = (0..batch).map(|i| pick(&self.examples, place(i), &mut rng));
         (drawn.collect(), rng)
     }
 
@@ -230,13 +246,7 @@ impl Stage for ImnStage<'_> {
 
     fn batch(&self, step: usize) -> String {
         let (drawn, _) = self.draw(self.name, step);
-        let names = drawn.iter().map(|(world, example)| {
-            let kb = &self.setup.worlds[*world].kb;
-            kb.text.entities[example.candidates[example.gold]]
-                .id
-                .as_str()
-        });
-        format!("posts of {}", names.collect::<Vec<_>>().join(", "))
+        named(self.setup.worlds, &drawn)
     }
 
     fn evaluate(&mut self, _: usize) -> anyhow::Result<Metrics> {
