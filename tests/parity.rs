@@ -14,7 +14,8 @@ use std::process::Command;
 use burn::prelude::*;
 use serde::Deserialize;
 use shared_model::data::Mention;
-use shared_model::linker::Encoders;
+use shared_model::joint::{JointConfig, JointPost};
+use shared_model::linker::{Encoders, Joint};
 use shared_model::prototype::pagerank;
 use shared_model::resize::{Filter, resize};
 use shared_model::text::{Bert, BertConfig};
@@ -197,6 +198,7 @@ fn a_padded_batch_equals_its_rows() {
         text: bert(),
         vision: Vision::Efficientnet(Box::new(EfficientNetLite0::init(&device))),
         words: None,
+        joint: None,
         device,
     };
     let cases = fixture::<BertFixture>("bert.json").cases;
@@ -218,6 +220,66 @@ fn a_padded_batch_equals_its_rows() {
         close(&format!("row {row}"), valid, &values(alone), 1e-5);
         let alone = pollster::block_on(encoders.texts(std::slice::from_ref(encoded))).unwrap();
         close(&format!("row {row}, pooled"), &pooled[row], &alone[0], 1e-5);
+    }
+}
+
+#[test]
+fn a_post_under_the_joint_encoder_is_alone_what_it_is_in_a_batch() {
+    let device = Device::flex();
+    let config = JointConfig {
+        width: 384,
+        layers: 2,
+        heads: 12,
+        feed_forward: 64,
+        max_text: 64,
+        word_width: 5,
+        image_width: 7,
+        patches: 4,
+        layer_norm_eps: 1e-12,
+        dropout: 0.1,
+    };
+    device.seed(3);
+    let encoders = Encoders {
+        tokenizer: tokenizer(),
+        text: bert(),
+        vision: Vision::Efficientnet(Box::new(EfficientNetLite0::init(&device))),
+        words: None,
+        joint: Some(Joint {
+            encoder: config.init(&device),
+            config,
+        }),
+        device,
+    };
+    let post = |text: &str, word: bool, n_pictures: usize| JointPost {
+        word: word.then(|| fill("word", &[5])),
+        ..encoders.joint_post(
+            &encoders.tokenizer.encode(text, None).unwrap(),
+            None,
+            (0..n_pictures)
+                .map(|i| fill(&format!("picture {i}"), &[4, 7]))
+                .collect(),
+        )
+    };
+    let posts = [
+        post("Saw a jaguar today, right behind the old sawmill", true, 2),
+        post("jaguar", false, 1),
+        post("", true, 0),
+    ];
+    let joint = |posts: &[JointPost]| pollster::block_on(encoders.joint(posts)).unwrap().unwrap();
+    for (i, (together, alone)) in joint(&posts).iter().zip(&posts).enumerate() {
+        let n = alone.ids.len() + usize::from(alone.word.is_some()) + 4 * alone.pictures.len();
+        assert_eq!(together.tokens.len(), n * 384);
+        let alone = joint(std::slice::from_ref(alone)).remove(0);
+        close(&format!("post {i}"), &together.tokens, &alone.tokens, 1e-5);
+        close(
+            &format!("post {i}, pooled"),
+            &together.pooled,
+            &alone.pooled,
+            1e-5,
+        );
+        let mean = |d: usize| together.tokens.iter().skip(d).step_by(384).sum::<f32>() / n as f32;
+        let means: Vec<f32> = (0..384).map(mean).collect();
+        close(&format!("post {i}, mean"), &together.pooled, &means, 1e-5);
     }
 }
 

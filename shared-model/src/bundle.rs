@@ -232,7 +232,10 @@ impl Bundle {
                     .all(|input| match input.modality {
                         Modality::Text => input.width == manifest.models.text.hidden_size,
                         Modality::Image => input.width == manifest.models.vision.widths().0,
-                        Modality::Joint => false,
+                        Modality::Joint => {
+                            let joint = manifest.models.joint.as_ref();
+                            joint.is_some_and(|joint| input.width == joint.width)
+                        }
                     });
                 if !fits {
                     return Err(Error::file(
@@ -341,10 +344,13 @@ impl Golden {
         let text = encoders.text(&encoded).await?;
         let image = encoders.image(&self.picture).await?;
         let (text_tokens, image_tokens) = (text.tokens.clone(), image.tokens.clone());
-        let post = PostVectors {
+        let mut post = PostVectors {
             text: Some(text),
             images: vec![image],
+            joint: None,
         };
+        let surface = self.mention.surface(&self.text)?;
+        encoders.join(&mut post, &encoded, Some(surface)).await?;
         let readings = linker.read(&[post]).await?;
         let ranking = linker.rank(&readings[0], &self.text, self.mention, &self.candidates)?;
         let score = |&entity: &usize| {
@@ -464,6 +470,7 @@ mod tests {
                 },
                 vision: VisionConfig::Efficientnet,
                 words: false,
+                joint: None,
             },
             scorer: ScorerConfig::default(),
             training: None,

@@ -5,8 +5,8 @@ use burn::nn::transformer::{
     TransformerEncoder, TransformerEncoderConfig, TransformerEncoderInput,
 };
 use burn::nn::{
-    Dropout, DropoutConfig, Embedding, EmbeddingConfig, Gelu, LayerNorm, LayerNormConfig, Linear,
-    LinearConfig,
+    Dropout, DropoutConfig, Embedding, EmbeddingConfig, Gelu, Initializer, LayerNorm,
+    LayerNormConfig, Linear, LinearConfig,
 };
 use burn::prelude::*;
 use burn::tensor::Distribution;
@@ -14,6 +14,9 @@ use burn::tensor::activation::{log_softmax, softmax};
 use serde::{Deserialize, Serialize};
 
 use crate::data::MAX_IMAGES;
+use crate::error::{Error, Result};
+use crate::pack::Pack;
+use crate::text::heads_fit;
 
 /// Longest text, [CLS] and [SEP] included.
 pub const MAX_TEXT: usize = 64;
@@ -62,6 +65,17 @@ pub struct JointEncoder {
     dropout: Dropout,
 }
 
+/// A post as the encoder reads it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JointPost {
+    /// [CLS] and [SEP] included.
+    pub ids: Vec<u32>,
+    /// The mention's word vector; `None` without a mention or a known word.
+    pub word: Option<Vec<f32>>,
+    /// Tokens of each picture: `[patches, image_width]`, row-major.
+    pub pictures: Vec<Vec<f32>>,
+}
+
 /// A batch of posts.
 #[derive(Debug, Clone)]
 pub struct JointInput {
@@ -93,10 +107,93 @@ pub struct JointOutput {
     n_tokens: usize,
 }
 
+impl JointInput {
+    /// Pads posts to the longest.
+    pub fn of(posts: &[JointPost], config: &JointConfig, device: &Device) -> Self {
+        let (n, word_width, width) = (posts.len(), config.word_width, config.image_width);
+        let n_tokens = posts.iter().map(|post| post.ids.len()).max().unwrap_or(1);
+        let n_pictures = posts.iter().map(|post| post.pictures.len()).max();
+        let n_patches = (n_pictures.unwrap_or(0) * config.patches).max(1);
+        let mut ids = vec![0i32; n * n_tokens];
+        let mut ids_mask = vec![true; ids.len()];
+        let mut word = vec![0.0; n * word_width];
+        let mut word_mask = vec![true; n];
+        let mut image = vec![0.0; n * n_patches * width];
+        let mut image_mask = vec![true; n * n_patches];
+        let mut patch = vec![0i32; image_mask.len()];
+        let mut picture = vec![0i32; image_mask.len()];
+        for (row, post) in posts.iter().enumerate() {
+            for (position, &id) in post.ids.iter().enumerate() {
+                ids[row * n_tokens + position] = id as i32;
+                ids_mask[row * n_tokens + position] = false;
+            }
+            if let Some(vector) = &post.word {
+                word[row * word_width..][..word_width].copy_from_slice(vector);
+                word_mask[row] = false;
+            }
+            for (number, tokens) in post.pictures.iter().enumerate() {
+                let start = row * n_patches + number * config.patches;
+                image[start * width..][..tokens.len()].copy_from_slice(tokens);
+                for i in 0..config.patches {
+                    image_mask[start + i] = false;
+                    patch[start + i] = i as i32;
+                    picture[start + i] = number as i32;
+                }
+            }
+        }
+        Self {
+            ids: Tensor::from_data(TensorData::new(ids, [n, n_tokens]), device),
+            ids_mask: Tensor::from_data(TensorData::new(ids_mask, [n, n_tokens]), device),
+            word: Tensor::from_data(TensorData::new(word, [n, word_width]), device),
+            word_mask: Tensor::from_data(TensorData::new(word_mask, [n, 1]), device),
+            image: Tensor::from_data(TensorData::new(image, [n, n_patches, width]), device),
+            image_mask: Tensor::from_data(TensorData::new(image_mask, [n, n_patches]), device),
+            patch: Tensor::from_data(TensorData::new(patch, [n, n_patches]), device),
+            picture: Tensor::from_data(TensorData::new(picture, [n, n_patches]), device),
+        }
+    }
+}
+
 impl JointConfig {
+    /// The encoder with the weights of `pack`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] if the weights are of other sizes.
+    pub fn load(&self, pack: &Pack, device: &Device) -> Result<JointEncoder> {
+        pack.expect("position_embeddings.weight", &[self.max_text, self.width])?;
+        pack.expect("patch_positions.weight", &[self.patches, self.width])?;
+        pack.expect("image_project.weight", &[self.image_width, self.width])?;
+        pack.expect("mention_project.weight", &[self.word_width, self.width])?;
+        pack.expect(
+            "encoder.layers.0.pwff.linear_inner.weight",
+            &[self.width, self.feed_forward],
+        )?;
+        let layers = pack.count("encoder.layers", "norm_1.gamma");
+        let whole = layers == self.layers
+            && heads_fit(self.width, self.heads)
+            && (0.0..1.0).contains(&self.dropout);
+        if !whole {
+            return Err(Error::file(
+                pack.file(),
+                format!("{layers} layers cannot be {self:?}"),
+            ));
+        }
+        pack.load(self.init(device))
+    }
+
     /// The encoder with random weights.
     pub fn init(&self, device: &Device) -> JointEncoder {
-        let embedding = |n| EmbeddingConfig::new(n, self.width).init(device);
+        // BERT's spread: Burn's own, 1, would drown the picture in its positions.
+        let spread = Initializer::Normal {
+            mean: 0.0,
+            std: 0.02,
+        };
+        let embedding = |n| {
+            EmbeddingConfig::new(n, self.width)
+                .with_initializer(spread.clone())
+                .init(device)
+        };
         let norm = || {
             LayerNormConfig::new(self.width)
                 .with_epsilon(self.layer_norm_eps)
@@ -183,8 +280,19 @@ impl JointOutput {
     ///
     /// - output: `[batch, width]`
     pub fn pooled(&self) -> Tensor<2> {
-        let keep = self.mask.clone().bool_not().float().unsqueeze_dim::<3>(2);
-        ((self.hidden.clone() * keep.clone()).sum_dim(1) / keep.sum_dim(1)).squeeze_dim(1)
+        mean(self.hidden.clone(), self.mask.clone())
+    }
+
+    /// The means over the text's and the pictures' tokens: `[batch, width]`; 0 where there are none.
+    fn sides(&self) -> [Tensor<2>; 2] {
+        let n_positions = self.hidden.dims()[1];
+        [0..self.n_tokens, self.n_tokens + 1..n_positions].map(|range| {
+            let (start, n) = (range.start, range.len());
+            mean(
+                self.hidden.clone().narrow(1, start, n),
+                self.mask.clone().narrow(1, start, n),
+            )
+        })
     }
 
     /// Text positions, flattened over the batch: `[batch * tokens, width]`.
@@ -203,6 +311,13 @@ impl JointOutput {
     }
 }
 
+/// Over the positions that are not padding; 0 where all are.
+fn mean(hidden: Tensor<3>, mask: Tensor<2, Bool>) -> Tensor<2> {
+    let keep = mask.bool_not().float().unsqueeze_dim::<3>(2);
+    let n = keep.clone().sum_dim(1).clamp_min(1.0);
+    ((hidden * keep).sum_dim(1) / n).squeeze_dim(1)
+}
+
 /// The heads of the three pre-training tasks.
 #[derive(Module, Debug)]
 pub struct JointHeads {
@@ -210,7 +325,8 @@ pub struct JointHeads {
     mlm_norm: LayerNorm,
     mlm_bias: Param<Tensor<1>>,
     patch_head: Linear,
-    pooler: Linear,
+    align_text: Linear,
+    align_image: Linear,
     alignment: Linear,
 }
 
@@ -225,7 +341,8 @@ impl JointHeads {
                 .init(device),
             mlm_bias: Param::from_tensor(Tensor::zeros([n_words], device)),
             patch_head: LinearConfig::new(width, config.image_width).init(device),
-            pooler: LinearConfig::new(width, width).init(device),
+            align_text: LinearConfig::new(width, width).init(device),
+            align_image: LinearConfig::new(width, width).init(device),
             alignment: LinearConfig::new(width, 2).init(device),
         }
     }
@@ -269,14 +386,15 @@ impl JointHeads {
         (target * (log_target - predicted)).sum_dim(1).mean()
     }
 
-    /// Whether text and pictures belong together: logits of no and yes.
+    /// Whether text and pictures belong together: logits of no and yes, from the product of the two sides' means (after [ViLBERT](https://arxiv.org/abs/1908.02265)).
     ///
     /// # Shapes
     ///
     /// - output: `[batch, 2]`
     pub fn alignment(&self, output: &JointOutput) -> Tensor<2> {
-        let first = output.hidden.clone().narrow(1, 0, 1).squeeze_dim(1);
-        self.alignment.forward(self.pooler.forward(first).tanh())
+        let [text, image] = output.sides();
+        self.alignment
+            .forward(self.align_text.forward(text) * self.align_image.forward(image))
     }
 }
 

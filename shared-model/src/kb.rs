@@ -28,6 +28,16 @@ pub struct Prototypes {
     pub text: Vec<Chosen>,
     /// By image.
     pub image: Vec<Chosen>,
+    /// By text and image together; empty without a joint encoder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joint: Vec<Chosen>,
+}
+
+impl Prototypes {
+    /// Of all modalities; a post may stand in several.
+    pub fn all(&self) -> impl Iterator<Item = &Chosen> {
+        self.text.iter().chain(&self.image).chain(&self.joint)
+    }
 }
 
 /// The part of a knowledge base that is kept as JSON.
@@ -55,6 +65,8 @@ pub struct Pooled {
     pub image: Option<Vec<f32>>,
     /// Mean over the pictures' class probabilities.
     pub classes: Option<Vec<f32>>,
+    /// Mean over the joint encoder's tokens; `None` without one.
+    pub joint: Option<Vec<f32>>,
 }
 
 /// Centres and scales of the pooled vectors.
@@ -63,6 +75,8 @@ pub struct Statistics {
     text_mean: Vec<f32>,
     image_mean: Vec<f32>,
     image_std: Vec<f32>,
+    /// Empty without a joint encoder.
+    joint_mean: Vec<f32>,
 }
 
 /// A knowledge base, ready to be scored against.
@@ -72,15 +86,15 @@ pub struct KnowledgeBase {
     pub text: KbText,
     /// One a post.
     pub pooled: Vec<Pooled>,
-    /// The pooled text of each entity's profile.
-    pub profiles: Vec<Vec<f32>>,
+    /// Of each entity's profile, which has a text and no picture.
+    pub profiles: Vec<Pooled>,
     /// Of the timelines and profiles.
     pub statistics: Statistics,
 }
 
 impl KnowledgeBase {
     /// Chooses the prototypes and takes the statistics; `text.prototypes` is filled.
-    pub fn new(mut text: KbText, pooled: Vec<Pooled>, profiles: Vec<Vec<f32>>) -> Self {
+    pub fn new(mut text: KbText, pooled: Vec<Pooled>, profiles: Vec<Pooled>) -> Self {
         let statistics = Statistics::of(&pooled, &profiles);
         text.prototypes = prototypes(&text, &pooled, &statistics);
         Self {
@@ -105,7 +119,7 @@ impl KnowledgeBase {
             || text
                 .prototypes
                 .iter()
-                .flat_map(|chosen| chosen.text.iter().chain(&chosen.image))
+                .flat_map(Prototypes::all)
                 .any(|chosen| chosen.post >= n_posts);
         if dangling {
             return Err(Error::file(
@@ -131,6 +145,12 @@ impl KnowledgeBase {
             (0, 0)
         };
         let text_width = models.text.hidden_size;
+        let joint_width = models.joint.as_ref().map(|joint| joint.width);
+        if let Some(width) = joint_width {
+            pack.expect("joint", &[n_posts, width])?;
+            pack.expect("joint_profile", &[n_entities, width])?;
+            pack.expect("joint_mean", &[width])?;
+        }
         for (name, shape) in [
             ("text", &[n_texts, text_width][..]),
             ("image", &[n_images, image_width]),
@@ -145,6 +165,11 @@ impl KnowledgeBase {
         let mut texts = rows(pack, "text", text_width)?.into_iter();
         let mut images = rows(pack, "image", image_width)?.into_iter();
         let mut classes = rows(pack, "classes", n_classes)?.into_iter();
+        let joint = |name: &str| {
+            let rows = joint_width.map(|width| rows(pack, name, width)).transpose();
+            Ok::<_, Error>(rows?.unwrap_or_default().into_iter())
+        };
+        let (mut joints, mut joint_profiles) = (joint("joint")?, joint("joint_profile")?);
         let pooled = text
             .posts
             .iter()
@@ -152,15 +177,28 @@ impl KnowledgeBase {
                 text: (!post.text.is_empty()).then(|| texts.next()).flatten(),
                 image: (!post.images.is_empty()).then(|| images.next()).flatten(),
                 classes: (!post.images.is_empty()).then(|| classes.next()).flatten(),
+                joint: joints.next(),
+            })
+            .collect();
+        let profiles = rows(pack, "profile", text_width)?
+            .into_iter()
+            .map(|text| Pooled {
+                text: Some(text),
+                joint: joint_profiles.next(),
+                ..Pooled::default()
             })
             .collect();
         Ok(Self {
             pooled,
-            profiles: rows(pack, "profile", text_width)?,
+            profiles,
             statistics: Statistics {
                 text_mean: pack.floats("text_mean")?.1,
                 image_mean: pack.floats("image_mean")?.1,
                 image_std: pack.floats("image_std")?.1,
+                joint_mean: match joint_width {
+                    Some(_) => pack.floats("joint_mean")?.1,
+                    None => Vec::new(),
+                },
             },
             text,
         })
@@ -194,19 +232,36 @@ impl KnowledgeBase {
         let statistics = &self.statistics;
         let vector =
             |name: &str, values: &[f32]| Entry::floats(name, [values.len()], values.to_vec());
-        vec![
+        let profiles = self.profiles.iter();
+        let joint = |pooled: &'_ [Pooled]| -> Vec<Vec<f32>> {
+            let joint = pooled.iter().filter_map(|pooled| pooled.joint.clone());
+            joint.collect()
+        };
+        let mut entries = vec![
             matrix("text", texts, statistics.text_mean.len()),
             matrix("image", images, statistics.image_mean.len()),
             matrix("classes", classes, n_classes),
             matrix(
                 "profile",
-                self.profiles.iter().collect(),
+                profiles
+                    .filter_map(|profile| profile.text.as_ref())
+                    .collect(),
                 statistics.text_mean.len(),
             ),
             vector("text_mean", &statistics.text_mean),
             vector("image_mean", &statistics.image_mean),
             vector("image_std", &statistics.image_std),
-        ]
+        ];
+        if !statistics.joint_mean.is_empty() {
+            let width = statistics.joint_mean.len();
+            let (posts, profiles) = (joint(&self.pooled), joint(&self.profiles));
+            entries.extend([
+                matrix("joint", posts.iter().collect(), width),
+                matrix("joint_profile", profiles.iter().collect(), width),
+                vector("joint_mean", &statistics.joint_mean),
+            ]);
+        }
+        entries
     }
 
     /// The position of an entity.
@@ -216,9 +271,10 @@ impl KnowledgeBase {
 }
 
 impl Statistics {
-    fn of(pooled: &[Pooled], profiles: &[Vec<f32>]) -> Self {
-        let texts = pooled.iter().filter_map(|pooled| pooled.text.as_deref());
-        let texts = texts.chain(profiles.iter().map(Vec::as_slice));
+    fn of(pooled: &[Pooled], profiles: &[Pooled]) -> Self {
+        let all = || pooled.iter().chain(profiles);
+        let texts = all().filter_map(|pooled| pooled.text.as_deref());
+        let joints = all().filter_map(|pooled| pooled.joint.as_deref());
         let images: Vec<&[f32]> = pooled
             .iter()
             .filter_map(|pooled| pooled.image.as_deref())
@@ -233,6 +289,7 @@ impl Statistics {
         image_std.iter_mut().for_each(|std| *std = std.sqrt());
         Self {
             text_mean: crate::prototype::mean(texts).unwrap_or_default(),
+            joint_mean: crate::prototype::mean(joints).unwrap_or_default(),
             image_mean,
             image_std,
         }
@@ -240,10 +297,12 @@ impl Statistics {
 
     /// A pooled text less the mean.
     pub fn centre_text(&self, text: &[f32]) -> Vec<f32> {
-        text.iter()
-            .zip(&self.text_mean)
-            .map(|(value, mean)| value - mean)
-            .collect()
+        less(text, &self.text_mean)
+    }
+
+    /// A pooled joint vector less the mean.
+    pub fn centre_joint(&self, joint: &[f32]) -> Vec<f32> {
+        less(joint, &self.joint_mean)
     }
 
     /// A pooled image, z-scored; a dimension that never varied becomes zero.
@@ -262,6 +321,11 @@ impl Statistics {
             .map(scaled)
             .collect()
     }
+}
+
+fn less(vector: &[f32], mean: &[f32]) -> Vec<f32> {
+    let pairs = vector.iter().zip(mean);
+    pairs.map(|(value, mean)| value - mean).collect()
 }
 
 fn prototypes(text: &KbText, pooled: &[Pooled], statistics: &Statistics) -> Vec<Prototypes> {
@@ -297,6 +361,12 @@ fn prototypes(text: &KbText, pooled: &[Pooled], statistics: &Statistics) -> Vec<
                     .image
                     .as_deref()
                     .map(|v| statistics.centre_image(v))
+            }),
+            joint: pick(timeline, &|post| {
+                pooled[post]
+                    .joint
+                    .as_deref()
+                    .map(|v| statistics.centre_joint(v))
             }),
         })
         .collect()

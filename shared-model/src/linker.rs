@@ -10,6 +10,7 @@ use crate::aliases::AliasIndex;
 use crate::data::{Mention, Ranking};
 use crate::error::{Error, Result};
 use crate::imn::{ImnScorer, MentionVectors};
+use crate::joint::{JointConfig, JointEncoder, JointInput, JointPost, MAX_TEXT};
 use crate::kb::{KnowledgeBase, Pooled};
 use crate::pack::Pack;
 use crate::prototype::mean;
@@ -30,13 +31,24 @@ pub struct Encoders {
     pub vision: Vision,
     /// Mentions to word vectors.
     pub words: Option<WordTable>,
+    /// Text, mention and pictures together to tokens.
+    pub joint: Option<Joint>,
     /// Where the weights lie.
     pub device: Device,
 }
 
-/// A text's vectors.
+/// A joint encoder with its sizes.
+#[derive(Debug, Clone)]
+pub struct Joint {
+    /// On the encoders' device.
+    pub encoder: JointEncoder,
+    /// What it takes.
+    pub config: JointConfig,
+}
+
+/// A text's vectors, or those of a whole post under the joint encoder.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TextVectors {
+pub struct TokenVectors {
     /// Mean over the tokens.
     pub pooled: Vec<f32>,
     /// `[tokens, width]`; empty where only the pooled vector was kept.
@@ -58,9 +70,11 @@ pub struct ImageVectors {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PostVectors {
     /// `None` for an empty text.
-    pub text: Option<TextVectors>,
+    pub text: Option<TokenVectors>,
     /// One a picture.
     pub images: Vec<ImageVectors>,
+    /// `None` without a joint encoder.
+    pub joint: Option<TokenVectors>,
 }
 
 impl PostVectors {
@@ -71,6 +85,7 @@ impl PostVectors {
             text: self.text.as_ref().map(|text| text.pooled.clone()),
             image: mean(images().map(|image| image.pooled.as_slice())),
             classes: mean(images().map(|image| image.classes.as_slice())),
+            joint: self.joint.as_ref().map(|joint| joint.pooled.clone()),
         }
     }
 }
@@ -84,14 +99,30 @@ pub struct Models {
     pub vision: VisionConfig,
     /// Whether there is a `words.bpk`.
     pub words: bool,
+    /// `joint.bpk`, where there is one; its word embeddings are the text encoder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joint: Option<JointConfig>,
+}
+
+/// The encoders' weights, read.
+#[derive(Debug, Clone, Copy)]
+pub struct Packs<'a> {
+    /// `text.bpk`
+    pub text: &'a Pack,
+    /// `vision.bpk`
+    pub vision: &'a Pack,
+    /// `words.bpk`
+    pub words: Option<&'a Pack>,
+    /// `joint.bpk`
+    pub joint: Option<&'a Pack>,
 }
 
 impl Encoders {
-    /// Loads `text.bpk`, `vision.bpk`, `words.bpk` and `tokenizer.json` through `file`.
+    /// Loads `text.bpk`, `vision.bpk`, `words.bpk`, `joint.bpk` and `tokenizer.json` through `file`.
     ///
     /// # Errors
     ///
-    /// [`Error::File`] for weights of other sizes than `models` says, [`Error::Tokenizer`] for a tokenizer that does not fit them.
+    /// [`Error::File`] for weights of other sizes than `models` says or a joint encoder that was pre-trained on other encoders, [`Error::Tokenizer`] for a tokenizer that does not fit them.
     pub fn load(
         models: &Models,
         mut file: impl FnMut(&str) -> Result<Vec<u8>>,
@@ -101,7 +132,15 @@ impl Encoders {
         let mut pack = |path: &str| Pack::read(path, file(path)?);
         let (text, vision) = (pack("text.bpk")?, pack("vision.bpk")?);
         let words = models.words.then(|| pack("words.bpk")).transpose()?;
-        Self::from_parts(models, &tokenizer, &text, &vision, words.as_ref(), device)
+        let joint = models.joint.as_ref().map(|_| pack("joint.bpk"));
+        let joint = joint.transpose()?;
+        let packs = Packs {
+            text: &text,
+            vision: &vision,
+            words: words.as_ref(),
+            joint: joint.as_ref(),
+        };
+        Self::from_parts(models, &tokenizer, packs, device)
     }
 
     /// As [`Self::load`], from parts that are read.
@@ -112,9 +151,7 @@ impl Encoders {
     pub fn from_parts(
         models: &Models,
         tokenizer: &[u8],
-        text: &Pack,
-        vision: &Pack,
-        words: Option<&Pack>,
+        packs: Packs,
         device: &Device,
     ) -> Result<Self> {
         let tokenizer = Tokenizer::from_bytes(tokenizer)?;
@@ -125,11 +162,32 @@ impl Encoders {
                 models.text.vocab_size
             )));
         }
+        let words = packs.words.map(WordTable::from_pack).transpose()?;
+        let joint = match (&models.joint, packs.joint) {
+            (Some(config), Some(pack)) => {
+                let fits = config.width == models.text.hidden_size
+                    && config.image_width == models.vision.widths().0
+                    && config.patches == models.vision.tokens()
+                    && config.word_width == words.as_ref().map_or(1, WordTable::width);
+                if !fits {
+                    return Err(Error::file(
+                        pack.file(),
+                        "it was pre-trained on other encoders",
+                    ));
+                }
+                Some(Joint {
+                    encoder: config.load(pack, device)?,
+                    config: config.clone(),
+                })
+            }
+            _ => None,
+        };
         Ok(Self {
             tokenizer,
-            text: models.text.load(text, device)?,
-            vision: models.vision.load(vision, device)?,
-            words: words.map(WordTable::from_pack).transpose()?,
+            text: models.text.load(packs.text, device)?,
+            vision: models.vision.load(packs.vision, device)?,
+            words,
+            joint,
             device: device.clone(),
         })
     }
@@ -181,12 +239,12 @@ impl Encoders {
     /// # Errors
     ///
     /// [`Error::Device`] if the device fails.
-    pub async fn text(&self, encoded: &Encoded) -> Result<TextVectors> {
+    pub async fn text(&self, encoded: &Encoded) -> Result<TokenVectors> {
         let (tokens, _) = self.text_tokens(std::slice::from_ref(encoded));
         let [_, n_tokens, width] = tokens.dims();
         let tokens = read(tokens).await?;
         let sum = |d| tokens.iter().skip(d).step_by(width).sum::<f32>();
-        Ok(TextVectors {
+        Ok(TokenVectors {
             pooled: (0..width).map(|d| sum(d) / n_tokens as f32).collect(),
             tokens,
         })
@@ -213,6 +271,81 @@ impl Encoders {
             classes: read(tokens.classes).await?,
             tokens: read(tokens.tokens).await?,
         })
+    }
+
+    /// A post as the joint encoder reads it.
+    ///
+    /// # Arguments
+    ///
+    /// - mention: its characters.
+    /// - pictures: tokens of each, `[patches, width]`, row-major.
+    pub fn joint_post(
+        &self,
+        text: &Encoded,
+        mention: Option<&str>,
+        pictures: Vec<Vec<f32>>,
+    ) -> JointPost {
+        JointPost {
+            ids: text.within(MAX_TEXT).ids,
+            word: mention.and_then(|mention| self.words.as_ref()?.embed(mention)),
+            pictures,
+        }
+    }
+
+    /// Posts under the joint encoder: text, mention, pictures; `None` where there is no such encoder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub async fn joint(&self, posts: &[JointPost]) -> Result<Option<Vec<TokenVectors>>> {
+        let Some(Joint { encoder, config }) = &self.joint else {
+            return Ok(None);
+        };
+        let input = JointInput::of(posts, config, &self.device);
+        let n_tokens = input.ids.dims()[1];
+        let output = encoder.forward(&input, &self.text.word_embeddings());
+        let pooled = read(output.pooled()).await?;
+        let hidden = read(output.hidden).await?;
+        let width = config.width;
+        let rows = hidden.chunks(hidden.len() / posts.len().max(1));
+        let vectors = posts.iter().zip(rows).zip(pooled.chunks(width));
+        let tokens = |post: &JointPost, row: &[f32]| {
+            let (text, rest) = row.split_at(n_tokens * width);
+            let (word, image) = rest.split_at(width);
+            let n_patches = post.pictures.len() * config.patches;
+            let mut tokens = text[..post.ids.len() * width].to_vec();
+            if post.word.is_some() {
+                tokens.extend_from_slice(word);
+            }
+            tokens.extend_from_slice(&image[..n_patches * width]);
+            tokens
+        };
+        let vectors = vectors.map(|((post, row), pooled)| TokenVectors {
+            pooled: pooled.to_vec(),
+            tokens: tokens(post, row),
+        });
+        Ok(Some(vectors.collect()))
+    }
+
+    /// Adds what the joint encoder says of a post, if there is one.
+    ///
+    /// # Arguments
+    ///
+    /// - mention: its characters.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub async fn join(
+        &self,
+        post: &mut PostVectors,
+        text: &Encoded,
+        mention: Option<&str>,
+    ) -> Result<()> {
+        let pictures = post.images.iter().map(|image| image.tokens.clone());
+        let posts = [self.joint_post(text, mention, pictures.collect())];
+        post.joint = self.joint(&posts).await?.and_then(|mut joint| joint.pop());
+        Ok(())
     }
 }
 

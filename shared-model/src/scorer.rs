@@ -272,7 +272,7 @@ impl EntityVectors {
             .text
             .iter()
             .filter_map(|chosen| pooled(chosen)?.text.as_ref());
-        let texts = posts.chain([&kb.profiles[entity]]);
+        let texts = posts.chain(&kb.profiles[entity].text);
         let images = || chosen.image.iter().filter_map(pooled);
         Self {
             text: average(
@@ -443,6 +443,7 @@ mod tests {
             text: Some(axis(i, 4)),
             image: Some(axis(i, 3)),
             classes: Some(axis(i, 2)),
+            joint: None,
         };
         let text = KbText {
             entities: vec![entity("bird"), entity("language"), entity("singer")],
@@ -451,7 +452,11 @@ mod tests {
             k: 10,
             selection: Selection::Pagerank,
         };
-        let profiles = (0..3).map(|i| axis(i, 4)).collect();
+        let profile = |i| Pooled {
+            text: Some(axis(i, 4)),
+            ..Pooled::default()
+        };
+        let profiles = (0..3).map(profile).collect();
         KnowledgeBase::new(text, vec![pooled(0), pooled(1)], profiles)
     }
 
@@ -474,6 +479,7 @@ mod tests {
             text: Some(vec![0.1, 1.0, 0.0, 0.0]),
             image: Some(vec![0.0, 1.0, 0.0]),
             classes: Some(vec![0.2, 0.8]),
+            joint: None,
         }
     }
 

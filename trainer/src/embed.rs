@@ -4,20 +4,17 @@ use anyhow::{Context as _, bail};
 use burn::tensor::Tensor;
 use safetensors::tensor::{Dtype, TensorView};
 use shared_model::error::Error;
-use shared_model::linker::{Encoders, read};
+use shared_model::linker::{Encoders, Joint, read};
 
 use crate::dataset::picture;
 use crate::device::DeviceArg;
 use crate::run::EncoderOrigin;
-use crate::{EmbedArgs, VisionArg, files};
+use crate::{EmbedArgs, files};
 
-/// Writes `text`, `image` and `word`, each f32 `[tokens, width]`.
+/// Writes `text`, `image`, `word` and `joint`, each f32 `[tokens, width]`.
 pub(crate) fn embed(args: EmbedArgs, device: DeviceArg) -> anyhow::Result<()> {
     let origin = match (args.source.weights, args.source.bundle) {
-        (Some(folder), _) => EncoderOrigin::Weights {
-            folder,
-            detr: matches!(args.vision, VisionArg::Detr),
-        },
+        (Some(folder), _) => EncoderOrigin::of_weights(folder, args.vision, args.joint)?,
         (None, Some(folder)) => EncoderOrigin::Bundle { folder },
         (None, None) => unreachable!("clap requires one of them"),
     };
@@ -36,20 +33,37 @@ pub(crate) fn embed(args: EmbedArgs, device: DeviceArg) -> anyhow::Result<()> {
 
     let mut matrices: Vec<(&str, [usize; 2], Vec<f32>)> = Vec::new();
     let encoded = encoders.tokenizer.encode(&args.text, args.span)?;
-    let (text, _) = encoders.text_tokens(&[encoded]);
+    let (text, _) = encoders.text_tokens(std::slice::from_ref(&encoded));
     matrices.push(matrix("text", text)?);
-    if !pictures.is_empty() {
-        let tokens = pictures
+    let mut patches = Vec::new();
+    for picture in &pictures {
+        let tokens = encoders.image_tokens(std::slice::from_ref(picture)).tokens;
+        patches.push(matrix("image", tokens)?);
+    }
+    if let Some((name, [_, width], _)) = patches.first().cloned() {
+        let values: Vec<f32> = patches
             .iter()
-            .map(|picture| encoders.image_tokens(std::slice::from_ref(picture)).tokens)
+            .flat_map(|(_, _, values)| values.clone())
             .collect();
-        matrices.push(matrix("image", Tensor::cat(tokens, 1))?);
+        matrices.push((name, [values.len() / width, width], values));
     }
     match word(&encoders, &args.text, args.span)? {
         Some(vector) => matrices.push(("word", [1, vector.len()], vector)),
         None => eprintln!("word: no mention given, or none of its words is in the table"),
     }
-    eprintln!("joint: not among these encoders");
+    let surface = args.span.map(|span| span.surface(&args.text)).transpose()?;
+    let patches = patches.into_iter().map(|(_, _, values)| values).collect();
+    let post = encoders.joint_post(&encoded, surface, patches);
+    match (
+        pollster::block_on(encoders.joint(&[post]))?,
+        &encoders.joint,
+    ) {
+        (Some(joint), Some(Joint { config, .. })) => {
+            let values: Vec<f32> = joint.into_iter().flat_map(|joint| joint.tokens).collect();
+            matrices.push(("joint", [values.len() / config.width, config.width], values));
+        }
+        _ => eprintln!("joint: not among these encoders"),
+    }
 
     let bytes: Vec<Vec<u8>> = matrices
         .iter()

@@ -102,13 +102,17 @@ fn encoder_parts(
     precision: Precision,
 ) -> anyhow::Result<(Models, Vec<Licence>, Parts)> {
     match origin {
-        EncoderOrigin::Weights { folder, detr } => {
+        EncoderOrigin::Weights {
+            folder,
+            detr,
+            joint,
+        } => {
             let vision = if *detr {
                 VisionKind::Detr
             } else {
                 VisionKind::Efficientnet
             };
-            let loaded = weights::load(folder, vision, &Device::flex())?;
+            let loaded = weights::load(folder, vision, joint.as_deref(), &Device::flex())?;
             let mut parts = Parts::from([("tokenizer.json".to_owned(), loaded.tokenizer)]);
             for (file, pack) in loaded.packs {
                 let metadata: Vec<_> = ["licence", "source", "sha256"]
@@ -125,7 +129,13 @@ fn encoder_parts(
         EncoderOrigin::Bundle { folder } => {
             let manifest = manifest(folder)?;
             let mut parts = Parts::new();
-            for file in ["text.bpk", "vision.bpk", "words.bpk", "tokenizer.json"] {
+            for file in [
+                "text.bpk",
+                "vision.bpk",
+                "words.bpk",
+                "joint.bpk",
+                "tokenizer.json",
+            ] {
                 if manifest.files.iter().any(|entry| entry.path == file) {
                     let bytes = files::read(&folder.join(file))?;
                     manifest

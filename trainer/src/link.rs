@@ -38,6 +38,7 @@ struct Milliseconds {
     decode: f64,
     text: f64,
     image: f64,
+    joint: f64,
     rank: f64,
 }
 
@@ -91,17 +92,18 @@ fn answer<'a>(bundle: &Bundle, post: &'a Post, folder: &Path) -> anyhow::Result<
         .into_iter()
         .map(|mention| {
             let mut ms = ms;
-            let text = timed(&mut ms.text, || {
-                let encoded = linker
-                    .encoders
-                    .tokenizer
-                    .encode(&post.text, Some(mention))?;
-                pollster::block_on(linker.encoders.text(&encoded))
-            })?;
-            let vectors = PostVectors {
+            let encoders = &linker.encoders;
+            let encoded = encoders.tokenizer.encode(&post.text, Some(mention))?;
+            let text = timed(&mut ms.text, || pollster::block_on(encoders.text(&encoded)))?;
+            let mut vectors = PostVectors {
                 text: Some(text),
                 images: images.clone(),
+                joint: None,
             };
+            let surface = mention.surface(&post.text)?;
+            timed(&mut ms.joint, || {
+                pollster::block_on(encoders.join(&mut vectors, &encoded, Some(surface)))
+            })?;
             let candidates = candidates(bundle, post, mention)?;
             let ranking = timed(&mut ms.rank, || {
                 let readings = pollster::block_on(linker.read(&[vectors]))?;

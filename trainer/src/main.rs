@@ -247,12 +247,21 @@ struct EncoderArgs {
     vision: VisionArg,
 }
 
+#[derive(Args, Clone)]
+struct ModelArgs {
+    #[command(flatten)]
+    encoders: EncoderArgs,
+    /// The run folder of `imn pretrain`, for its joint encoder [default: none, or the weight folder's own].
+    #[arg(long, value_name = "RUN", conflicts_with = "bundle")]
+    joint: Option<PathBuf>,
+}
+
 #[derive(Args)]
 struct FeaturesArgs {
     /// A dataset folder; the cache is written into it.
     dataset: PathBuf,
     #[command(flatten)]
-    encoders: EncoderArgs,
+    model: ModelArgs,
     /// Make only every n-th shard, beginning with the i-th: one machine's part of i/n.
     #[arg(long, value_name = "I/N", value_parser = parse_share)]
     shard: Option<features::Share>,
@@ -266,7 +275,7 @@ struct PrototypesArgs {
     #[arg(long)]
     run: PathBuf,
     #[command(flatten)]
-    encoders: EncoderArgs,
+    model: ModelArgs,
     #[command(flatten)]
     choice: ChoiceArgs,
 }
@@ -330,8 +339,13 @@ struct TrainArgs {
     /// Leave the training-free scorer's weights as the encoders' bundle or the defaults have them: for a model that shall serve knowledge bases unlike those it trains on.
     #[arg(long, conflicts_with_all = ["paper", "modalities"])]
     keep_scorer: bool,
-    /// What the network and the scorer may look at.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "text,image")]
+    /// What the network and the scorer may look at; what no encoder or knowledge base has is left out.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "text,image,joint"
+    )]
     modalities: Vec<ModalityArg>,
     /// Of everything that is drawn.
     #[arg(long, default_value_t = 0)]
@@ -364,7 +378,7 @@ struct TrainArgs {
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
-    encoders: EncoderArgs,
+    model: ModelArgs,
     #[command(flatten)]
     choice: ChoiceArgs,
 }
@@ -409,6 +423,9 @@ struct EmbedArgs {
     /// The image encoder of a weight folder.
     #[arg(long, value_enum, default_value = "efficientnet")]
     vision: VisionArg,
+    /// The run folder of `imn pretrain`, for its joint encoder [default: none, or the weight folder's own].
+    #[arg(long, value_name = "RUN", conflicts_with = "bundle")]
+    joint: Option<PathBuf>,
     /// The post's text.
     #[arg(long)]
     text: String,
@@ -511,6 +528,8 @@ enum ModalityArg {
     Text,
     /// The pictures and their classes.
     Image,
+    /// Both under the joint encoder.
+    Joint,
 }
 
 impl From<ModalityArg> for Modality {
@@ -518,6 +537,7 @@ impl From<ModalityArg> for Modality {
         match modality {
             ModalityArg::Text => Self::Text,
             ModalityArg::Image => Self::Image,
+            ModalityArg::Joint => Self::Joint,
         }
     }
 }
@@ -573,7 +593,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Data(DataCommand::Audit { dataset }) => dataset::audit(&dataset, cli.json),
         Command::Data(DataCommand::Check { dataset }) => dataset::check(&dataset, cli.json),
         Command::Features(args) => {
-            let origin = EncoderOrigin::of(args.encoders)?;
+            let origin = EncoderOrigin::of(args.model)?;
             let share = args.shard.unwrap_or(features::Share::ALL);
             features::features(&args.dataset, &origin, share, device)
         }

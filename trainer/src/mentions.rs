@@ -53,9 +53,16 @@ pub(crate) fn encode<'a>(
 
     let sources = mentions
         .iter()
-        .map(|EncodedMention { post, mention, .. }| {
+        .map(|encoded| {
+            let EncodedMention {
+                post,
+                mention,
+                surface,
+                ..
+            } = encoded;
             Ok(Source {
                 text: Some(encoders.tokenizer.encode(&post.text, Some(*mention))?),
+                mention: Some(*surface),
                 images: &post.images,
             })
         })

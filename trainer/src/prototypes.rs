@@ -30,7 +30,7 @@ const THUMB: u32 = 192;
 /// Writes the run folder.
 pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Result<()> {
     let dataset = Dataset::open(&args.dataset)?;
-    let origin = EncoderOrigin::of(args.encoders)?;
+    let origin = EncoderOrigin::of(args.model)?;
     let model = origin.load(&device.open()?)?;
     let features = Features::open(&dataset, &model.encoders, &origin.fingerprint()?)?;
     let kb = build(
@@ -156,6 +156,7 @@ pub(crate) fn build(
     let profiles = profiles.iter().map(|profile| {
         Ok(Source {
             text: Some(encode(profile)?),
+            mention: None,
             images: &[],
         })
     });
@@ -163,16 +164,13 @@ pub(crate) fn build(
         let text = (!post.text.is_empty()).then(|| encode(&post.text));
         Ok(Source {
             text: text.transpose()?,
+            mention: None,
             images: &post.images,
         })
     });
     let sources: Vec<Source> = profiles.chain(timeline).collect::<anyhow::Result<_>>()?;
     let mut pooled = features.pooled(&sources)?;
     let timeline = pooled.split_off(dataset.entities.len());
-    let profiles = pooled
-        .into_iter()
-        .filter_map(|profile| profile.text)
-        .collect();
     for post in &mut posts {
         post.images.truncate(MAX_IMAGES);
     }
@@ -184,7 +182,7 @@ pub(crate) fn build(
         k,
         selection,
     };
-    Ok(KnowledgeBase::new(text, timeline, profiles))
+    Ok(KnowledgeBase::new(text, timeline, pooled))
 }
 
 /// The timelines as a knowledge base has them: one entity's posts together, in the order of the file.

@@ -18,8 +18,10 @@ use shared_model::scorer::{Calibration, ScorerConfig};
 
 use crate::files::{read, read_json};
 use crate::weights::{self, VisionKind};
-use crate::{EncoderArgs, VisionArg};
+use crate::{ModelArgs, VisionArg};
 
+/// A joint encoder's file, in runs, weight folders and bundles.
+pub(crate) const JOINT: &str = "joint.bpk";
 /// The version that this code writes and reads.
 pub(crate) const FORMAT: u32 = 1;
 
@@ -62,12 +64,24 @@ pub(crate) enum EncoderOrigin {
         folder: PathBuf,
         /// DETR instead of EfficientNet-Lite0.
         detr: bool,
+        /// The file of a joint encoder, absolute.
+        #[serde(default)]
+        joint: Option<PathBuf>,
     },
     /// A bundle whose model is kept.
     Bundle {
         /// Absolute.
         folder: PathBuf,
     },
+}
+
+/// What the encoders compute is a function of this: hashes over their files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    /// Of the text and image encoders.
+    pub(crate) encoders: String,
+    /// Of the joint encoder and the word vectors that it reads; `None` without one.
+    pub(crate) joint: Option<String>,
 }
 
 /// A line of `examples.jsonl` in a dataset folder, and of `examples.json` in a bundle.
@@ -166,49 +180,98 @@ impl Run {
 
 impl EncoderOrigin {
     /// A bundle's encoders if one is given, else those of a weight folder, else of the default one.
-    pub(crate) fn of(args: EncoderArgs) -> anyhow::Result<Self> {
-        if let Some(bundle) = args.bundle {
+    pub(crate) fn of(ModelArgs { encoders, joint }: ModelArgs) -> anyhow::Result<Self> {
+        if let Some(bundle) = encoders.bundle {
             let folder = bundle.canonicalize();
             return Ok(Self::Bundle {
                 folder: folder.with_context(|| bundle.display().to_string())?,
             });
         }
-        let folder = weights::folder(args.weights)?;
+        let folder = weights::folder(encoders.weights)?;
+        let folder = folder.canonicalize().with_context(|| {
+            format!(
+                "{} does not exist; `imn weights fetch` makes it",
+                folder.display()
+            )
+        })?;
+        Self::of_weights(folder, encoders.vision, joint)
+    }
+
+    /// A weight folder's encoders; the joint encoder is that of a run if one is given, else the folder's own if it holds one.
+    pub(crate) fn of_weights(
+        folder: PathBuf,
+        vision: VisionArg,
+        joint: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let joint = match joint {
+            Some(run) => {
+                let file = run.join(JOINT);
+                let absolute = file.canonicalize();
+                Some(absolute.with_context(|| {
+                    format!("{} is not there; `imn pretrain` makes it", file.display())
+                })?)
+            }
+            None => Some(folder.join(JOINT)).filter(|file| file.exists()),
+        };
         Ok(Self::Weights {
-            folder: folder.canonicalize().with_context(|| {
-                format!(
-                    "{} does not exist; `imn weights fetch` makes it",
-                    folder.display()
-                )
-            })?,
-            detr: matches!(args.vision, VisionArg::Detr),
+            folder,
+            detr: matches!(vision, VisionArg::Detr),
+            joint,
         })
     }
 
-    /// What the encoders compute is a function of this: a hash over their files.
-    pub(crate) fn fingerprint(&self) -> anyhow::Result<String> {
-        let (folder, vision) = match self {
-            Self::Weights { folder, detr: true } => (folder, "detr.bpk"),
-            Self::Weights { folder, .. } => (folder, "efficientnet.bpk"),
-            Self::Bundle { folder } => (folder, "vision.bpk"),
+    /// See [`Fingerprint`].
+    pub(crate) fn fingerprint(&self) -> anyhow::Result<Fingerprint> {
+        let (folder, vision, joint) = match self {
+            Self::Weights {
+                folder,
+                detr,
+                joint,
+            } => {
+                let vision = if *detr {
+                    "detr.bpk"
+                } else {
+                    "efficientnet.bpk"
+                };
+                (folder, vision, joint.clone())
+            }
+            Self::Bundle { folder } => {
+                let joint = Some(folder.join(JOINT)).filter(|file| file.exists());
+                (folder, "vision.bpk", joint)
+            }
         };
-        let mut hashes = String::new();
-        for file in ["tokenizer.json", "text.bpk", vision] {
-            hashes += &sha256(&read(&folder.join(file))?);
-        }
-        Ok(sha256(hashes.as_bytes())[..16].to_owned())
+        let of = |files: &[PathBuf]| -> anyhow::Result<String> {
+            let mut hashes = String::new();
+            for file in files {
+                hashes += &sha256(&read(file)?);
+            }
+            Ok(sha256(hashes.as_bytes())[..16].to_owned())
+        };
+        let words = Some(folder.join("words.bpk")).filter(|file| file.exists());
+        let joint = joint.map(|joint| {
+            let files: Vec<PathBuf> = words.into_iter().chain([joint]).collect();
+            of(&files)
+        });
+        Ok(Fingerprint {
+            encoders: of(&["tokenizer.json", "text.bpk", vision].map(|file| folder.join(file)))?,
+            joint: joint.transpose()?,
+        })
     }
 
     /// Loads the encoders and the scorer's weights.
     pub(crate) fn load(&self, device: &Device) -> anyhow::Result<Model> {
         match self {
-            Self::Weights { folder, detr } => {
+            Self::Weights {
+                folder,
+                detr,
+                joint,
+            } => {
                 let vision = if *detr {
                     VisionKind::Detr
                 } else {
                     VisionKind::Efficientnet
                 };
-                let loaded = weights::load(folder, vision, device)?;
+                let loaded = weights::load(folder, vision, joint.as_deref(), device)?;
                 Ok(Model {
                     encoders: loaded.encoders,
                     sizes: loaded.models,

@@ -9,7 +9,7 @@ use shared_model::bundle::{Bundle, Manifest, SelfTest};
 use shared_model::data::{MAX_IMAGES, Mention, Ranking};
 use shared_model::error::{Error, Result};
 use shared_model::image::{RgbImage, decode};
-use shared_model::linker::{ImageVectors, Linker, PostVectors, TextVectors};
+use shared_model::linker::{ImageVectors, Linker, PostVectors, TokenVectors};
 use shared_model::tokenizer::Encoded;
 use web::protocol::{DeviceChoice, DeviceKind, EntityCard, Stage, StageTimes};
 
@@ -17,7 +17,7 @@ use web::protocol::{DeviceChoice, DeviceKind, EntityCard, Stage, StageTimes};
 pub(crate) struct Engine {
     linker: Linker,
     pictures: HashMap<u32, Picture>,
-    text: Option<(Encoded, TextVectors)>,
+    text: Option<(Encoded, TokenVectors)>,
 }
 
 /// A picture, decoded when it comes and encoded when it is first linked with.
@@ -173,7 +173,7 @@ impl Engine {
                 vectors
             }
         };
-        self.text = Some((encoded, text.clone()));
+        self.text = Some((encoded.clone(), text.clone()));
 
         let mut images = Vec::new();
         for id in post.pictures.iter().take(MAX_IMAGES) {
@@ -197,10 +197,18 @@ impl Engine {
 
         stage(Stage::Rank);
         let start = now();
-        let vectors = PostVectors {
+        let mut vectors = PostVectors {
             text: Some(text),
             images,
+            joint: None,
         };
+        let encoders = &self.linker.encoders;
+        if encoders.joint.is_some() {
+            let surface = post.mention.surface(&post.text)?;
+            encoders.join(&mut vectors, &encoded, Some(surface)).await?;
+            ms.joint = now() - start;
+        }
+        let start = now();
         let readings = self.linker.read(&[vectors]).await?;
         let ranking = self
             .linker

@@ -221,6 +221,8 @@ pub struct StageTimes {
     pub text: f64,
     /// The image encoder.
     pub image: f64,
+    /// The joint encoder; 0 without one.
+    pub joint: f64,
     /// Scores.
     pub rank: f64,
 }

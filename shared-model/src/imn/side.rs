@@ -54,7 +54,7 @@ pub fn mention_sequences(
             let whole = match input.modality {
                 Modality::Text => pooled.text.as_deref(),
                 Modality::Image => pooled.image.as_deref(),
-                Modality::Joint => None,
+                Modality::Joint => pooled.joint.as_deref(),
             };
             let Some(whole) = whole else {
                 return sequence;
@@ -80,14 +80,18 @@ pub fn mention_sequences(
                         tokens.for_each(|token| sequence.push(&centre(token), picture));
                     }
                 }
-                Modality::Joint => {}
+                Modality::Joint => {
+                    let tokens = post.joint.iter();
+                    let tokens = tokens.flat_map(|joint| joint.tokens.chunks(input.width));
+                    tokens.for_each(|token| sequence.push(&centre(token), 0));
+                }
             }
             sequence
         })
         .collect()
 }
 
-/// An entity: its prototypes, then its profile among the texts, a modality of `inputs` each.
+/// An entity: its prototypes, then its profile among the texts and the joint vectors, a modality of `inputs` each.
 ///
 /// # Arguments
 ///
@@ -112,7 +116,7 @@ pub fn entity_sequences(
             let posts = match input.modality {
                 Modality::Text => &chosen.text,
                 Modality::Image => &chosen.image,
-                Modality::Joint => return sequence,
+                Modality::Joint => &chosen.joint,
             };
             for pooled in posts
                 .iter()
@@ -120,12 +124,16 @@ pub fn entity_sequences(
                 .map(|chosen| &kb.pooled[chosen.post])
             {
                 add(match input.modality {
+                    Modality::Text => pooled.text.as_ref(),
                     Modality::Image => pooled.image.as_ref(),
-                    _ => pooled.text.as_ref(),
+                    Modality::Joint => pooled.joint.as_ref(),
                 });
             }
-            if input.modality == Modality::Text {
-                add(Some(&kb.profiles[entity]));
+            let profile = &kb.profiles[entity];
+            match input.modality {
+                Modality::Text => add(profile.text.as_ref()),
+                Modality::Image => {}
+                Modality::Joint => add(profile.joint.as_ref()),
             }
             sequence.pool(input.width)
         })
@@ -134,8 +142,9 @@ pub fn entity_sequences(
 
 fn centred(statistics: &Statistics, modality: Modality, vector: &[f32]) -> Vec<f32> {
     match modality {
+        Modality::Text => statistics.centre_text(vector),
         Modality::Image => statistics.centre_image(vector),
-        _ => statistics.centre_text(vector),
+        Modality::Joint => statistics.centre_joint(vector),
     }
 }
 

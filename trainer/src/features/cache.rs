@@ -11,20 +11,23 @@ use anyhow::{Context as _, ensure};
 use half::f16;
 use shared_model::data::MAX_IMAGES;
 use shared_model::kb::Pooled;
-use shared_model::linker::{Encoders, ImageVectors, PostVectors, TextVectors};
+use shared_model::linker::{Encoders, ImageVectors, PostVectors, TokenVectors};
 use shared_model::pack::Pack;
 use shared_model::tokenizer::Encoded;
 
+use super::joint::{self, joint_folder};
 use super::{BATCH, Key, folder, picture_key, text_key};
 use crate::dataset::{Dataset, picture_of};
 use crate::files::{self, progress};
+use crate::run::Fingerprint;
 
 /// Answers are rounded to f16 whether they come from the cache or not: a run's figures do not depend on it.
 pub(crate) struct Features<'a> {
     dataset: &'a Dataset,
-    encoders: &'a Encoders,
+    pub(super) encoders: &'a Encoders,
     texts: Cache,
     pictures: Cache,
+    joint: Cache,
     /// Pictures with their tokens, shared among the posts that show them.
     shown: RefCell<HashMap<PathBuf, Arc<CachedRow>>>,
 }
@@ -33,6 +36,8 @@ pub(crate) struct Features<'a> {
 pub(crate) struct Source<'a> {
     /// `None` for an empty text.
     pub(crate) text: Option<Encoded>,
+    /// The mention's characters.
+    pub(crate) mention: Option<&'a str>,
     /// Relative to the dataset; those beyond [`MAX_IMAGES`] are left out.
     pub(crate) images: &'a [String],
 }
@@ -46,28 +51,17 @@ impl<'a> Features<'a> {
     pub(crate) fn open(
         dataset: &'a Dataset,
         encoders: &'a Encoders,
-        fingerprint: &str,
+        fingerprint: &Fingerprint,
     ) -> anyhow::Result<Self> {
         let mut features = Self {
             dataset,
             encoders,
             texts: Cache::default(),
             pictures: Cache::default(),
+            joint: Cache::default(),
             shown: RefCell::default(),
         };
-        let folder = folder(dataset, fingerprint);
-        if !folder.exists() {
-            return Ok(features);
-        }
-        let refuse = || format!("cannot read {}", folder.display());
-        let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
-            .with_context(refuse)?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()
-            .with_context(refuse)?;
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "bpk"));
-        paths.sort();
-        for path in paths {
+        for path in shards(&folder(dataset, &fingerprint.encoders))? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let cache = if name.starts_with("text-") {
                 &mut features.texts
@@ -75,6 +69,11 @@ impl<'a> Features<'a> {
                 &mut features.pictures
             };
             cache.add(&path)?;
+        }
+        if let Some(folder) = joint_folder(dataset, fingerprint) {
+            for path in shards(&folder)? {
+                features.joint.add(&path)?;
+            }
         }
         Ok(features)
     }
@@ -114,10 +113,11 @@ impl<'a> Features<'a> {
                 })
                 .collect::<anyhow::Result<_>>()?,
         };
+        let joints = self.joints(posts, wanted)?;
         let n_pictured = posts.iter().filter(|post| !post.images.is_empty()).count();
         let bar = progress(n_pictured, "pictures");
         let mut features = Vec::with_capacity(posts.len());
-        for (post, text) in posts.iter().zip(texts) {
+        for ((post, text), joint) in posts.iter().zip(texts).zip(joints) {
             let images = post.images.iter().take(MAX_IMAGES);
             let images = images.map(|path| match wanted {
                 Wanted::Pooled => Ok(Arc::new(self.picture(path)?)),
@@ -125,7 +125,11 @@ impl<'a> Features<'a> {
             });
             let images = images.collect::<anyhow::Result<Vec<_>>>()?;
             bar.inc(u64::from(!images.is_empty()));
-            features.push(PostFeatures { text, images });
+            features.push(PostFeatures {
+                text,
+                images,
+                joint,
+            });
         }
         bar.finish_and_clear();
         Ok(features)
@@ -186,6 +190,57 @@ impl<'a> Features<'a> {
         Ok(vectors)
     }
 
+    /// Rows of the joint encoder, none without one.
+    fn joints(&self, posts: &[Source], wanted: Wanted) -> anyhow::Result<Vec<Option<CachedRow>>> {
+        let mut rows: Vec<Option<CachedRow>> = vec![None; posts.len()];
+        if self.encoders.joint.is_none() {
+            return Ok(rows);
+        }
+        let key = |post, with_tokens| joint::key(self.dataset, self.encoders, post, with_tokens);
+        let mut missing = Vec::new();
+        for (i, post) in posts.iter().enumerate() {
+            let full = key(post, true)?;
+            rows[i] = match wanted {
+                Wanted::Tokens => self.joint.row_with_tokens(&full)?,
+                Wanted::Pooled => {
+                    let pooled = key(post, false)?;
+                    self.joint.row(|kept| if kept { full } else { pooled })
+                }
+            };
+            if rows[i].is_none() {
+                missing.push(i);
+            }
+        }
+        let bar = progress(missing.len(), "posts");
+        for batch in missing.chunks(BATCH) {
+            let sources: Vec<&Source> = batch.iter().map(|&i| &posts[i]).collect();
+            let vectors = self.joint_vectors(&sources)?;
+            for (&i, TokenVectors { pooled, tokens }) in batch.iter().zip(vectors) {
+                rows[i] = Some(CachedRow {
+                    pooled: rounded(pooled),
+                    classes: Vec::new(),
+                    tokens: match wanted {
+                        Wanted::Tokens => halved(&tokens),
+                        Wanted::Pooled => Vec::new(),
+                    },
+                });
+            }
+            bar.inc(batch.len() as u64);
+        }
+        bar.finish_and_clear();
+        Ok(rows)
+    }
+
+    /// A picture's tokens in f32.
+    pub(super) fn picture_tokens(&self, path: &str) -> anyhow::Result<Vec<f32>> {
+        Ok(widened(&self.picture_with_tokens(path)?.tokens))
+    }
+
+    /// Makes room: pictures that are shown again are read again.
+    pub(super) fn forget_pictures(&self) {
+        self.shown.borrow_mut().clear();
+    }
+
     fn picture(&self, path: &str) -> anyhow::Result<CachedRow> {
         let file = self.dataset.folder.join(path);
         let bytes = files::read(&file)?;
@@ -226,6 +281,7 @@ pub(crate) enum Wanted {
 pub(crate) struct PostFeatures {
     text: Option<CachedRow>,
     images: Vec<Arc<CachedRow>>,
+    joint: Option<CachedRow>,
 }
 
 impl PostFeatures {
@@ -240,11 +296,13 @@ impl PostFeatures {
     }
 
     fn vectors_with(&self, tokens: impl Fn(&[f16]) -> Vec<f32>) -> PostVectors {
+        let with_tokens = |row: &CachedRow| TokenVectors {
+            pooled: row.pooled.clone(),
+            tokens: tokens(&row.tokens),
+        };
         PostVectors {
-            text: self.text.as_ref().map(|row| TextVectors {
-                pooled: row.pooled.clone(),
-                tokens: tokens(&row.tokens),
-            }),
+            text: self.text.as_ref().map(with_tokens),
+            joint: self.joint.as_ref().map(with_tokens),
             images: self
                 .images
                 .iter()
@@ -267,8 +325,25 @@ impl PostFeatures {
                 classes: Vec::new(),
             }),
             images: Vec::new(),
+            joint: None,
         }
     }
+}
+
+/// The shards in a folder, which may not be there yet.
+fn shards(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let refuse = || format!("cannot read {}", folder.display());
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .with_context(refuse)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()
+        .with_context(refuse)?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "bpk"));
+    paths.sort();
+    Ok(paths)
 }
 
 /// The rows of all shards of texts, or of pictures.

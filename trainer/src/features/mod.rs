@@ -4,6 +4,7 @@
 //! A shard holds [`CHUNK`] texts or pictures and is named by the hash of their content: work that was interrupted goes on with the shards that are missing, and a changed picture changes one shard.
 
 mod cache;
+mod joint;
 mod patches;
 
 use std::collections::HashSet;
@@ -55,8 +56,13 @@ pub(crate) fn features(
 ) -> anyhow::Result<()> {
     let dataset = Dataset::open(dataset)?;
     let encoders = origin.load(&device.open()?)?.encoders;
-    let folder = folder(&dataset, &origin.fingerprint()?);
-    let work = Work::of(&dataset, &encoders)?;
+    let fingerprint = origin.fingerprint()?;
+    let folder = folder(&dataset, &fingerprint.encoders);
+    let mut mentions: Vec<Post> = Vec::new();
+    for split in Split::ALL {
+        mentions.extend(dataset.posts_if_any(split)?);
+    }
+    let work = Work::of(&dataset, &mentions, &encoders)?;
 
     let bar = files::progress(work.texts.len(), "texts");
     for (number, chunk) in work.texts.chunks(CHUNK).enumerate() {
@@ -88,6 +94,7 @@ pub(crate) fn features(
         bar.inc(chunk.len() as u64);
     }
     bar.finish_and_clear();
+    joint::encode(&dataset, &mentions, &encoders, &fingerprint, share)?;
     eprintln!(
         "{} texts and {} pictures -> {}",
         work.texts.len(),
@@ -124,11 +131,7 @@ impl TextItem {
 }
 
 impl Work {
-    fn of(dataset: &Dataset, encoders: &Encoders) -> anyhow::Result<Self> {
-        let mut mentions: Vec<Post> = Vec::new();
-        for split in Split::ALL {
-            mentions.extend(dataset.posts_if_any(split)?);
-        }
+    fn of(dataset: &Dataset, mentions: &[Post], encoders: &Encoders) -> anyhow::Result<Self> {
         let mut work = Self {
             texts: Vec::new(),
             pictures: Vec::new(),
@@ -140,7 +143,7 @@ impl Work {
                 texts.push(item);
             }
         };
-        for post in &mentions {
+        for post in mentions {
             if !post.text.is_empty() {
                 let ids = encoders.tokenizer.encode(&post.text, post.mention)?;
                 add_text(ids, true, &mut work.texts);

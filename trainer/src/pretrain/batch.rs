@@ -2,10 +2,10 @@
 
 use burn::prelude::*;
 use rand::rngs::StdRng;
-use shared_model::joint::JointInput;
+use shared_model::joint::{JointConfig, JointInput, JointPost};
 
 use super::masking::{self, Pieces, Shares};
-use super::negatives::{Source, Wrong, is_pair};
+use super::negatives::{Question, Source};
 use super::posts::Post;
 use crate::features::{Channels, Patches};
 
@@ -15,8 +15,8 @@ pub(crate) struct Material<'a> {
     pub(crate) patches: &'a Patches,
     /// What their z-scores are taken by.
     pub(crate) channels: &'a Channels,
-    /// Of a word vector.
-    pub(crate) word_width: usize,
+    /// Of the encoder.
+    pub(crate) sizes: &'a JointConfig,
     /// What hides a token.
     pub(crate) pieces: Pieces,
 }
@@ -48,7 +48,7 @@ impl Pair {
     }
 }
 
-/// Some posts and the three tasks on them. Only posts with their own pictures are asked for tokens and patches.
+/// Some posts and the three tasks on them.
 pub(crate) struct Batch {
     /// What the encoder reads.
     pub(crate) input: JointInput,
@@ -63,102 +63,81 @@ pub(crate) struct Batch {
 }
 
 impl Material<'_> {
-    /// Masks `rows` of `posts`; `wrong` names the posts whose pictures some of them get.
+    /// Asks each of `rows` of `posts` its question.
     pub(crate) fn batch(
         &self,
         posts: &[Post],
         rows: &[usize],
-        wrong: &[Option<Wrong>],
+        questions: &[Question],
         shares: Shares,
         rng: &mut StdRng,
         device: &Device,
     ) -> Batch {
         let Patches { tokens, width, .. } = *self.patches;
-        let pictures_of = |row: usize| {
-            let post = wrong[row].map_or(rows[row], |wrong| wrong.post);
-            &posts[post].pictures
-        };
-        let n_tokens = rows.iter().map(|&post| posts[post].ids.len()).max();
-        let n_tokens = n_tokens.unwrap_or(1);
-        let n_pictures = (0..rows.len()).map(|row| pictures_of(row).len()).max();
-        let n_patches = (n_pictures.unwrap_or(0) * tokens).max(1);
-
-        let mut ids = vec![0i32; rows.len() * n_tokens];
-        let mut ids_mask = vec![true; ids.len()];
-        let mut word = vec![0.0f32; rows.len() * self.word_width];
-        let mut word_mask = vec![true; rows.len()];
-        let mut image = vec![0.0f32; rows.len() * n_patches * width];
-        let mut image_mask = vec![true; rows.len() * n_patches];
-        let mut patch = vec![0i32; image_mask.len()];
-        let mut picture = vec![0i32; image_mask.len()];
+        let mut inputs = Vec::with_capacity(rows.len());
+        // Rows and positions in them: how long a row is, is known at the end.
         let mut asked = Vec::new();
         let mut hidden_patches = Vec::new();
         let mut features = Vec::new();
         let mut pairs = Vec::new();
-        for (row, &post) in rows.iter().enumerate() {
-            let post = &posts[post];
-            let matched = wrong[row].is_none();
+        let pictures_of = |post: usize| -> Vec<Vec<f32>> {
+            let places = posts[post].pictures.iter();
+            places
+                .map(|&place| self.patches.of(place).collect())
+                .collect()
+        };
+        for (row, (&place, question)) in rows.iter().zip(questions).enumerate() {
+            let post = &posts[place];
+            if let Question::Pair(wrong) = question {
+                pairs.push(Pair {
+                    row,
+                    wrong: wrong.map(|wrong| wrong.source),
+                });
+                inputs.push(JointPost {
+                    ids: post.ids.clone(),
+                    word: post.word.clone(),
+                    pictures: pictures_of(wrong.map_or(place, |wrong| wrong.post)),
+                });
+                continue;
+            }
             let mention = post.mention.as_ref();
-            // Wrong pairs are masked too, or the mask would tell them.
             let masked = masking::mask(&post.ids, mention, shares, self.pieces, rng);
-            for (position, &id) in masked.ids.iter().enumerate() {
-                ids[row * n_tokens + position] = id as i32;
-                ids_mask[row * n_tokens + position] = false;
-            }
-            if matched {
-                asked.extend(masked.asked.iter().map(|&position| Asked {
-                    position: row * n_tokens + position,
-                    id: post.ids[position],
-                    in_mention: mention.is_some_and(|mention| mention.contains(&position)),
-                }));
-            }
-            if let Some(vector) = post.word.as_ref().filter(|_| !masked.hides_mention) {
-                word[row * self.word_width..][..self.word_width].copy_from_slice(vector);
-                word_mask[row] = false;
-            }
-
-            let pictures = pictures_of(row);
-            for (number, &place) in pictures.iter().enumerate() {
-                let start = row * n_patches + number * tokens;
-                for (value, to) in self.patches.of(place).zip(&mut image[start * width..]) {
-                    *to = value;
-                }
-                for i in 0..tokens {
-                    image_mask[start + i] = false;
-                    patch[start + i] = i as i32;
-                    picture[start + i] = number as i32;
-                }
-            }
+            asked.extend(masked.asked.iter().map(|&position| {
+                let in_mention = mention.is_some_and(|mention| mention.contains(&position));
+                (row, position, post.ids[position], in_mention)
+            }));
+            let mut pictures = pictures_of(place);
             if !pictures.is_empty() {
                 for hidden in masking::patches(pictures.len() * tokens, rng) {
-                    let position = row * n_patches + hidden;
-                    let values = &mut image[position * width..][..width];
-                    if matched {
-                        hidden_patches.push(position);
-                        features.extend(self.z_scores(values));
-                    }
+                    let values = &mut pictures[hidden / tokens][hidden % tokens * width..][..width];
+                    hidden_patches.push((row, hidden));
+                    features.extend(self.z_scores(values));
                     values.fill(0.0);
                 }
             }
-            if is_pair(post) {
-                let wrong = wrong[row].map(|wrong| wrong.source);
-                pairs.push(Pair { row, wrong });
-            }
+            inputs.push(JointPost {
+                word: post.word.clone().filter(|_| !masked.hides_mention),
+                ids: masked.ids,
+                pictures,
+            });
         }
-        let n = rows.len();
+        let input = JointInput::of(&inputs, self.sizes, device);
+        let [_, n_tokens] = input.ids.dims();
+        let [_, n_patches] = input.patch.dims();
+        let asked = asked
+            .into_iter()
+            .map(|(row, position, id, in_mention)| Asked {
+                position: row * n_tokens + position,
+                id,
+                in_mention,
+            });
+        let hidden = hidden_patches.into_iter();
         Batch {
-            input: JointInput {
-                ids: tensor(ids, [n, n_tokens], device),
-                ids_mask: tensor(ids_mask, [n, n_tokens], device),
-                word: tensor(word, [n, self.word_width], device),
-                word_mask: tensor(word_mask, [n, 1], device),
-                image: tensor(image, [n, n_patches, width], device),
-                image_mask: tensor(image_mask, [n, n_patches], device),
-                patch: tensor(patch, [n, n_patches], device),
-                picture: tensor(picture, [n, n_patches], device),
-            },
-            asked,
-            patches: hidden_patches,
+            input,
+            asked: asked.collect(),
+            patches: hidden
+                .map(|(row, hidden)| row * n_patches + hidden)
+                .collect(),
             features,
             pairs,
         }
@@ -174,16 +153,9 @@ impl Material<'_> {
     }
 }
 
-fn tensor<const D: usize, K: burn::tensor::kind::Basic, E: burn::tensor::Element>(
-    values: Vec<E>,
-    shape: [usize; D],
-    device: &Device,
-) -> Tensor<D, K> {
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::negatives::Wrong;
     use super::*;
     use crate::learn::rng;
 
@@ -206,7 +178,22 @@ mod tests {
         }
     }
 
-    /// A batch of `posts`, the first with the pictures of the last if it is `wrong`.
+    fn sizes() -> JointConfig {
+        JointConfig {
+            width: 8,
+            layers: 1,
+            heads: 2,
+            feed_forward: 16,
+            max_text: 64,
+            word_width: 2,
+            image_width: 2,
+            patches: 4,
+            layer_norm_eps: 1e-12,
+            dropout: 0.0,
+        }
+    }
+
+    /// A batch of `posts`; the first is asked whether the pictures of the last are its own if it is `wrong`.
     fn batch(posts: &[Post], shares: Shares, wrong: bool) -> Batch {
         let pictures = [vec![1.0; 8], vec![3.0; 8]];
         let material = Material {
@@ -215,15 +202,17 @@ mod tests {
                 means: vec![0.0, 1.0],
                 deviations: vec![1.0, 2.0],
             },
-            word_width: 2,
+            sizes: &sizes(),
             pieces: Pieces { mask: 9, n: 100 },
         };
         let rows: Vec<usize> = (0..posts.len()).collect();
-        let mut drawn = vec![None; posts.len()];
-        drawn[0] = wrong.then_some(Wrong {
-            post: posts.len() - 1,
-            source: Source::Random,
-        });
+        let mut drawn = vec![Question::Hidden; posts.len()];
+        if wrong {
+            drawn[0] = Question::Pair(Some(Wrong {
+                post: posts.len() - 1,
+                source: Source::Random,
+            }));
+        }
         let mut rng = rng(1, "batch", 0);
         material.batch(posts, &rows, &drawn, shares, &mut rng, &Device::flex())
     }
@@ -268,20 +257,32 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_pair_is_masked_and_asked_for_nothing_else() {
+    fn a_pair_is_whole_and_asked_for_nothing_else() {
         let other = Post {
             pictures: vec![1],
             ..post()
         };
         let batch = batch(&[post(), other], ALL, true);
-        let pairs: Vec<_> = batch.pairs.iter().map(|pair| pair.wrong).collect();
-        assert_eq!(pairs, [Some(Source::Random), None]);
+        let pairs: Vec<_> = batch
+            .pairs
+            .iter()
+            .map(|pair| (pair.row, pair.wrong))
+            .collect();
+        assert_eq!(pairs, [(0, Some(Source::Random))]);
         assert_eq!(batch.asked.len(), 1);
         assert_eq!((batch.asked[0].position, batch.asked[0].id), (5 + 2, 60));
         assert!(batch.asked[0].in_mention);
         assert!(batch.patches.iter().all(|&patch| patch >= 4));
-        assert_eq!(hides_word(&batch), [true, true]);
+        assert_eq!(hides_word(&batch), [false, true]);
+        let ids: Vec<i64> = batch
+            .input
+            .ids
+            .into_data()
+            .convert::<i64>()
+            .try_to_vec()
+            .unwrap();
+        assert_eq!(ids[..5], [1, 50, 60, 70, 2]);
         let image: Vec<f32> = batch.input.image.into_data().try_to_vec().unwrap();
-        assert!(image.iter().all(|value| [0.0, 3.0].contains(value)));
+        assert!(image[..8].iter().all(|value| *value == 3.0));
     }
 }

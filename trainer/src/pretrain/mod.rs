@@ -23,13 +23,13 @@ use self::masking::Shares;
 use self::posts::{Corpus, Post};
 use self::stage::Pretraining;
 use self::start::start;
-use crate::PretrainArgs;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Info};
 use crate::device::DeviceArg;
 use crate::features::Patches;
 use crate::files;
 use crate::learn::{Outcome, Plan, learn, reseed};
 use crate::run::{EncoderOrigin, Model};
+use crate::{ModelArgs, PretrainArgs};
 
 /// In file names and seeds.
 const STAGE: &str = "pretrain";
@@ -122,12 +122,15 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
         .iter()
         .map(|folder| Dataset::open(folder))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let origin = EncoderOrigin::of(args.encoders)?;
+    let origin = EncoderOrigin::of(ModelArgs {
+        encoders: args.encoders,
+        joint: None,
+    })?;
     let device = device.open()?;
     let Model {
         encoders, sizes, ..
     } = origin.load(&device)?;
-    let fingerprint = origin.fingerprint()?;
+    let fingerprint = origin.fingerprint()?.encoders;
     let joint = sizes_of(&sizes, &encoders, args.layers as usize);
     let patches = Patches::new(joint.patches, joint.image_width);
     let corpus = Corpus::read(&datasets, &encoders, patches, &fingerprint)?;
@@ -156,7 +159,7 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
     let model = start(&settings.joint, &encoders.text, &corpus.channels, &device)?;
     let mut stage = Pretraining::new(model, words, mask, &corpus, &settings);
     let outcome = learn(&mut stage, &settings.plan(), &args.run, args.resume)?;
-    save(&stage, &settings.joint, &args.run)?;
+    save(&stage, &settings.joint, &datasets, &args.run)?;
     report(&corpus, outcome).print(as_json)
 }
 
@@ -200,10 +203,29 @@ fn keep(settings: &Settings, run: &Path, resume: bool) -> anyhow::Result<()> {
     files::write(&path, toml::to_string_pretty(settings)?.as_bytes())
 }
 
-fn save(stage: &Pretraining, joint: &JointConfig, run: &Path) -> anyhow::Result<()> {
+fn save(
+    stage: &Pretraining,
+    joint: &JointConfig,
+    datasets: &[Dataset],
+    run: &Path,
+) -> anyhow::Result<()> {
     let config = serde_json::to_string(joint)?;
+    let listed = |of: fn(&Info) -> &str| {
+        let values: Vec<&str> = datasets.iter().map(|dataset| of(&dataset.info)).collect();
+        values.join("; ")
+    };
+    let licence = format!(
+        "as the text encoder's; trained on data under: {}",
+        listed(|info| &info.licence)
+    );
+    let source = format!("imn pretrain on {}", listed(|info| &info.name));
+    let metadata = [
+        ("config", config.as_str()),
+        ("licence", &licence),
+        ("source", &source),
+    ];
     let entries = Entry::of_module(&stage.model.encoder);
-    let bytes = write(entries, &[("config", &config)], Precision::F32)?;
+    let bytes = write(entries, &metadata, Precision::F32)?;
     files::write(&run.join("joint.bpk"), &bytes)?;
     files::write_json(&run.join("joint.json"), joint)
 }

@@ -1,4 +1,4 @@
-//! Wrong pictures for the alignment of text and picture.
+//! What each post of a batch is asked, and wrong pictures for the alignment of text and picture.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,15 @@ pub(crate) enum Source {
     Rival,
     /// Any post of another owner.
     Random,
+}
+
+/// What a post is asked. One that is to be aligned is whole: with most mentions hidden, the rest of the sentence would have to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// Which tokens and patches are hidden.
+    Hidden,
+    /// Whether the pictures are its own; they are not where a wrong one is drawn.
+    Pair(Option<Wrong>),
 }
 
 /// A post with the pictures of another.
@@ -57,24 +66,24 @@ impl<'a> Negatives<'a> {
         }
     }
 
-    /// Turns half of the pairs among `batch` into wrong ones; a post without text or picture is no pair.
-    pub(crate) fn draw(
-        &self,
-        batch: &[usize],
-        guided: bool,
-        rng: &mut StdRng,
-    ) -> Vec<Option<Wrong>> {
+    /// Asks half of the pairs among `batch` whether they belong, half of these with wrong pictures; a post without text or picture is no pair.
+    pub(crate) fn draw(&self, batch: &[usize], guided: bool, rng: &mut StdRng) -> Vec<Question> {
         let mut pairs: Vec<usize> = (0..batch.len())
             .filter(|&row| is_pair(&self.posts[batch[row]]))
             .collect();
         pairs.shuffle(rng);
         // Of an odd number, either half may be the larger.
-        let half = (pairs.len() + usize::from(rng.random_bool(0.5))) / 2;
-        let mut drawn = vec![None; batch.len()];
-        for &row in &pairs[..half] {
+        let half = |n: usize, rng: &mut StdRng| (n + usize::from(rng.random_bool(0.5))) / 2;
+        let n_asked = half(pairs.len(), rng);
+        let n_wrong = half(n_asked, rng);
+        let mut drawn = vec![Question::Hidden; batch.len()];
+        for (i, &row) in pairs[..n_asked].iter().enumerate() {
             let post = batch[row];
-            let rival = guided.then(|| self.rival(post, rng)).flatten();
-            drawn[row] = rival.or_else(|| self.random(post, rng));
+            let wrong = (i < n_wrong).then(|| {
+                let rival = guided.then(|| self.rival(post, rng)).flatten();
+                rival.or_else(|| self.random(post, rng))
+            });
+            drawn[row] = Question::Pair(wrong.flatten());
         }
         drawn
     }
@@ -151,9 +160,12 @@ mod tests {
             let wrong: Vec<_> = batch
                 .iter()
                 .zip(batch_drawn)
-                .filter_map(|(&post, wrong)| Some((post, wrong?)))
+                .filter_map(|(&post, question)| match question {
+                    Question::Pair(wrong) => Some((post, wrong?)),
+                    Question::Hidden => None,
+                })
                 .collect();
-            assert!([4, 5].contains(&wrong.len()), "half of nine");
+            assert!([2, 3].contains(&wrong.len()), "a quarter of nine");
             drawn.extend(wrong);
         }
         for (post, wrong) in &drawn {
@@ -198,9 +210,12 @@ mod tests {
     fn without_another_picture_there_is_no_negative() {
         let (posts, rivals) = posts();
         let negatives = Negatives::new(&posts[..1], &rivals);
-        assert_eq!(
-            negatives.draw(&[0], true, &mut rng(3, "negatives", 1)),
-            [None]
-        );
+        for step in 0..20 {
+            let drawn = negatives.draw(&[0], true, &mut rng(3, "negatives", step));
+            assert!(
+                [Question::Hidden, Question::Pair(None)].contains(&drawn[0]),
+                "{drawn:?}"
+            );
+        }
     }
 }

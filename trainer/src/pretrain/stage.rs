@@ -7,7 +7,7 @@ use rand::seq::SliceRandom as _;
 
 use super::batch::Material;
 use super::masking::{Pieces, Shares};
-use super::negatives::{Negatives, Source, Wrong, is_pair};
+use super::negatives::{Negatives, Question, Source, is_pair};
 use super::posts::Corpus;
 use super::tasks::{Figures, Pretrained};
 use super::{STAGE, Settings};
@@ -67,20 +67,20 @@ impl<'a> Pretraining<'a> {
         Material {
             patches: &self.corpus.patches,
             channels: &self.corpus.channels,
-            word_width: self.settings.joint.word_width,
+            sizes: &self.settings.joint,
             pieces: self.pieces,
         }
     }
 
     /// Held-out pairs with wrong pictures.
-    fn wrong(&self, rows: &[usize], source: Source, number: usize) -> Vec<(usize, Option<Wrong>)> {
+    fn wrong(&self, rows: &[usize], source: Source, number: usize) -> Vec<(usize, Question)> {
         let mut rng = rng(self.settings.seed, "held-out pictures", number);
         let wrong = |&post: &usize| {
             let wrong = match source {
                 Source::Rival => self.held_out.rival(post, &mut rng),
                 Source::Random => self.held_out.random(post, &mut rng),
             };
-            Some((post, Some(wrong?)))
+            Some((post, Question::Pair(Some(wrong?))))
         };
         let pairs = rows
             .iter()
@@ -135,12 +135,12 @@ impl Stage for Pretraining<'_> {
     fn step(&mut self, step: usize) -> anyhow::Result<Metrics> {
         let rows = self.rows(step);
         let mut rng = rng(self.settings.seed, STAGE, step);
-        let wrong = self.train.draw(&rows, !self.settings.plain, &mut rng);
+        let questions = self.train.draw(&rows, !self.settings.plain, &mut rng);
         let shares = self.settings.shares();
         let batch = self.material().batch(
             &self.corpus.train,
             &rows,
-            &wrong,
+            &questions,
             shares,
             &mut rng,
             &self.device,
@@ -174,25 +174,28 @@ impl Stage for Pretraining<'_> {
         format!("the posts {}", labels.join(", "))
     }
 
-    /// The same questions at every step, to guided and plain runs alike: tokens are masked as the paper does, and every pair is asked for with its own picture, with a random one, and with a rival's if there is one.
+    /// The same questions at every step, to guided and plain runs alike: tokens are masked as the paper does, and every pair is asked for, whole, with its own picture, with a random one, and with a rival's if there is one.
     fn evaluate(&mut self, _step: usize) -> anyhow::Result<Metrics> {
         let model = self.model.valid();
         let words = self.words.clone().inner();
         let all: Vec<usize> = (0..self.corpus.held_out.len()).collect();
         let mut figures = Figures::default();
         for (number, rows) in all.chunks(EVALUATED).enumerate() {
-            let own: Vec<_> = rows.iter().map(|&post| (post, None)).collect();
+            let hidden = rows.iter().map(|&post| (post, Question::Hidden));
+            let own = rows.iter().copied();
+            let own = own.filter(|&post| is_pair(&self.corpus.held_out[post]));
             let passes = [
-                own,
+                hidden.collect(),
+                own.map(|post| (post, Question::Pair(None))).collect(),
                 self.wrong(rows, Source::Random, number),
                 self.wrong(rows, Source::Rival, number),
             ];
             for pass in passes.into_iter().filter(|pass| !pass.is_empty()) {
-                let (rows, wrong): (Vec<_>, Vec<_>) = pass.into_iter().unzip();
+                let (rows, questions): (Vec<_>, Vec<_>) = pass.into_iter().unzip();
                 let batch = self.material().batch(
                     &self.corpus.held_out,
                     &rows,
-                    &wrong,
+                    &questions,
                     Shares::MENTION,
                     &mut rng(self.settings.seed, "held-out masks", number),
                     &words.device(),

@@ -143,9 +143,7 @@ fn own(example: &Example, candidate: usize) -> Option<usize> {
 pub(super) fn timeline(kb: &KnowledgeBase, entity: usize, without: Option<usize>) -> Vec<usize> {
     let chosen = &kb.text.prototypes[entity];
     let mut posts: Vec<usize> = chosen
-        .text
-        .iter()
-        .chain(&chosen.image)
+        .all()
         .map(|chosen| chosen.post)
         .filter(|post| Some(*post) != without)
         .collect();

@@ -69,7 +69,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         "--shares takes a number for each of the {} datasets, none below 0 and one above it",
         datasets.len()
     );
-    let origin = EncoderOrigin::of(args.encoders.clone())?;
+    let origin = EncoderOrigin::of(args.model.clone())?;
     let device = device.open()?;
     let model = origin.load(&device)?;
     let fingerprint = origin.fingerprint()?;

@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 use burn::tensor::Distribution;
-use shared_model::imn::{ImnConfig, entity_sequences, mention_sequences};
+use shared_model::imn::{ImnConfig, Input, Modality, entity_sequences, mention_sequences};
 
 use super::world::World;
 
@@ -11,25 +11,29 @@ const MAX_VECTORS: usize = 6000;
 /// Rounds of the subspace iteration.
 const ROUNDS: usize = 24;
 
-/// One matrix an input, `[width, aux]`. The modalities share the columns out, so that the start mixes none with another: its cosine is that of the halves side by side.
+/// One matrix an input, `[width, aux]`. Text and image share the columns out, so that the start mixes none with another: its cosine is that of the halves side by side. The joint modality beside them starts at 0.
 pub(super) fn readout(config: &ImnConfig, worlds: &[World], device: &Device) -> Vec<Tensor<2>> {
-    let roots: Vec<f64> = config
-        .inputs
-        .iter()
-        .map(|input| (input.width as f64).sqrt())
-        .collect();
-    let total: f64 = roots.iter().sum();
+    let root = |input: &Input| {
+        let is_beside = input.modality == Modality::Joint && config.inputs.len() > 1;
+        if is_beside {
+            0.0
+        } else {
+            (input.width as f64).sqrt()
+        }
+    };
+    let mut left: f64 = config.inputs.iter().map(root).sum();
     let mut first = 0;
     (0..config.inputs.len())
         .map(|modality| {
             let input = config.inputs[modality];
-            let last = modality + 1 == config.inputs.len();
-            let columns = if last {
-                config.aux - first
-            } else {
-                (config.aux as f64 * roots[modality] / total) as usize
-            };
+            let share = root(&input) / left.max(f64::MIN_POSITIVE);
+            left -= root(&input);
+            // A share of 1 must stay one when it is rounded.
+            let columns = ((config.aux - first) as f64 * share + 1e-6) as usize;
             let columns = columns.min(input.width);
+            if columns == 0 {
+                return Tensor::zeros([input.width, config.aux], device);
+            }
             let vectors = pooled(config, modality, worlds);
             let matrix = if vectors.is_empty() {
                 Tensor::zeros([input.width, columns], device)

@@ -36,12 +36,14 @@ impl Settings {
         let width = |modality: Modality| match modality {
             Modality::Text => worlds
                 .iter()
-                .find_map(|world| world.kb.profiles.first().map(Vec::len)),
+                .find_map(|world| world.kb.profiles.first()?.text.as_ref().map(Vec::len)),
             Modality::Image => worlds
                 .iter()
                 .flat_map(|world| &world.kb.pooled)
                 .find_map(|pooled| pooled.image.as_ref().map(Vec::len)),
-            Modality::Joint => None,
+            Modality::Joint => worlds
+                .iter()
+                .find_map(|world| world.kb.profiles.first()?.joint.as_ref().map(Vec::len)),
         };
         let inputs: Vec<Input> = args
             .modalities

@@ -52,7 +52,11 @@ fn world(n_examples: usize) -> World {
         ..Pooled::default()
     });
     let pooled = pooled.collect();
-    let profiles = (0..ENTITIES).map(|_| vector(&mut rng)).collect();
+    let profiles = (0..ENTITIES).map(|_| Pooled {
+        text: Some(vector(&mut rng)),
+        ..Pooled::default()
+    });
+    let profiles = profiles.collect();
     let examples = (0..n_examples)
         .map(|i| {
             let gold = i % ENTITIES;

@@ -8,7 +8,7 @@ use rand::seq::SliceRandom as _;
 use shared_model::aliases::AliasIndex;
 use shared_model::data::Post;
 use shared_model::kb::KnowledgeBase;
-use shared_model::linker::{Encoders, ImageVectors, PostVectors, TextVectors};
+use shared_model::linker::{Encoders, ImageVectors, PostVectors, TokenVectors};
 use shared_model::scorer::{AllCues, PrototypeScorer, ScorerConfig};
 
 use crate::dataset::{Dataset, Split, hash};
@@ -17,7 +17,7 @@ use crate::files::progress;
 use crate::learn::rng;
 use crate::mentions::{self, EncodedMention};
 use crate::prototypes::{build, timeline};
-use crate::run::Prototyping;
+use crate::run::{Fingerprint, Prototyping};
 
 /// One in this many entities, with all its mentions, is held out for validation, and as many mentions of the others.
 const VALIDATION: u32 = 10;
@@ -82,7 +82,7 @@ impl World {
     pub(crate) fn open(
         dataset: &Dataset,
         encoders: &Encoders,
-        fingerprint: &str,
+        fingerprint: &Fingerprint,
         prototyping: Prototyping,
         wanted: Wanted,
     ) -> anyhow::Result<Self> {
@@ -282,11 +282,13 @@ impl World {
             Query::Mention(features) => features.vectors(),
             Query::Timeline(post) => {
                 let pooled = &self.kb.pooled[*post];
+                let untokened = |pooled| TokenVectors {
+                    pooled,
+                    tokens: Vec::new(),
+                };
                 PostVectors {
-                    text: pooled.text.clone().map(|pooled| TextVectors {
-                        pooled,
-                        tokens: Vec::new(),
-                    }),
+                    joint: pooled.joint.clone().map(untokened),
+                    text: pooled.text.clone().map(untokened),
                     images: pooled
                         .image
                         .iter()

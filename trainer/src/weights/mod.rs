@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use burn::prelude::Device;
 use clap::ValueEnum;
 use shared_model::bundle::Licence;
-use shared_model::linker::{Encoders, Models};
+use shared_model::linker::{Encoders, Models, Packs};
 use shared_model::pack::Pack;
 
 pub(crate) use fetch::fetch;
@@ -65,14 +65,23 @@ pub(crate) struct Loaded {
     pub(crate) models: Models,
     /// Their sources.
     pub(crate) licences: Vec<Licence>,
-    /// `text.bpk`, `vision.bpk` and, where there are word vectors, `words.bpk`.
+    /// `text.bpk`, `vision.bpk` and, where there are any, `words.bpk` and `joint.bpk`.
     pub(crate) packs: Vec<(&'static str, Pack)>,
     /// `tokenizer.json`
     pub(crate) tokenizer: Vec<u8>,
 }
 
 /// Loads a weight folder.
-pub(crate) fn load(folder: &Path, vision: VisionKind, device: &Device) -> anyhow::Result<Loaded> {
+///
+/// # Arguments
+///
+/// - joint: the file of a joint encoder.
+pub(crate) fn load(
+    folder: &Path,
+    vision: VisionKind,
+    joint: Option<&Path>,
+    device: &Device,
+) -> anyhow::Result<Loaded> {
     let text = open(folder, "text.bpk", "imn weights fetch")?;
     let vision = match vision {
         VisionKind::Efficientnet => open(folder, vision.file(), "imn weights fetch")?,
@@ -87,17 +96,28 @@ pub(crate) fn load(folder: &Path, vision: VisionKind, device: &Device) -> anyhow
         .exists()
         .then(|| open(folder, "words.bpk", "imn weights fetch"))
         .transpose()?;
+    let joint = joint.map(|path| {
+        Pack::read(&path.display().to_string(), read(path)?).map_err(anyhow::Error::from)
+    });
+    let joint = joint.transpose()?;
     let tokenizer = read(&folder.join("tokenizer.json"))?;
     let models = Models {
         text: config(&text)?,
         vision: config(&vision)?,
         words: words.is_some(),
+        joint: joint.as_ref().map(config).transpose()?,
     };
-    let encoders =
-        Encoders::from_parts(&models, &tokenizer, &text, &vision, words.as_ref(), device)?;
+    let packs = Packs {
+        text: &text,
+        vision: &vision,
+        words: words.as_ref(),
+        joint: joint.as_ref(),
+    };
+    let encoders = Encoders::from_parts(&models, &tokenizer, packs, device)?;
     let packs: Vec<_> = [("text.bpk", text), ("vision.bpk", vision)]
         .into_iter()
         .chain(words.map(|words| ("words.bpk", words)))
+        .chain(joint.map(|joint| ("joint.bpk", joint)))
         .collect();
     let licences = packs
         .iter()

@@ -203,8 +203,13 @@ fn Times(ms: StageTimes) -> impl IntoView {
         ("Decode", ms.decode),
         ("Text", ms.text),
         ("Picture", ms.image),
+        ("Both", ms.joint),
         ("Compare", ms.rank),
     ];
+    let has_joint = ms.joint > 0.0;
+    let stages = stages
+        .into_iter()
+        .filter(move |(label, _)| has_joint || *label != "Both");
     let item = |(label, ms): (&'static str, f64)| {
         let shown = if ms > 0.0 {
             duration(ms)
@@ -213,5 +218,5 @@ fn Times(ms: StageTimes) -> impl IntoView {
         };
         view! { <div><dt>{label}</dt><dd>{shown}</dd></div> }
     };
-    view! { <dl class="times" aria-label="Time of each step">{stages.map(item).into_iter().collect_view()}</dl> }
+    view! { <dl class="times" aria-label="Time of each step">{stages.map(item).collect_view()}</dl> }
 }

@@ -116,7 +116,7 @@ fn status(client: Client) -> String {
 fn took(ms: StageTimes) -> String {
     format!(
         "Answered in {}.",
-        duration(ms.decode + ms.text + ms.image + ms.rank)
+        duration(ms.decode + ms.text + ms.image + ms.joint + ms.rank)
     )
 }
 
