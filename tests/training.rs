@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tests::{Dir, Run, imn, run, weights};
+use tests::{Dir, Run, imn, pack, run, weights};
 
 /// A dataset folder with features, made once.
 fn shared() -> &'static Path {
@@ -121,6 +121,17 @@ fn an_untrained_network_ranks_as_the_training_free_scorer() {
         (p(&start) - p(&prototype)).abs() < 0.01,
         "{start} {prototype}"
     );
+}
+
+#[test]
+fn a_fine_tuned_text_encoder_lies_in_a_weight_folder() {
+    train("text", "--stage text --steps 2").ok();
+    let source = pack(&shared().join("text/text.bpk"));
+    let source = source.metadata("source").unwrap();
+    assert!(source.contains("fine-tuned"), "{source}");
+    let words = ["prototypes", "data", "--run", "tuned", "--weights", "text"];
+    run(shared(), &words).ok();
+    assert_eq!(eval("--run tuned")["n"], 52);
 }
 
 #[test]

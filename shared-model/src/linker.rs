@@ -198,22 +198,7 @@ impl Encoders {
     ///
     /// - output: `[batch, tokens, width]`, and the padding mask `[batch, tokens]`
     pub fn text_tokens(&self, batch: &[Encoded]) -> (Tensor<3>, Tensor<2, Bool>) {
-        let tokens = batch
-            .iter()
-            .map(|encoded| encoded.ids.len())
-            .max()
-            .unwrap_or(0);
-        let mut ids = Vec::with_capacity(batch.len() * tokens);
-        let mut mask = Vec::with_capacity(batch.len() * tokens);
-        for encoded in batch {
-            for t in 0..tokens {
-                ids.push(encoded.ids.get(t).map_or(0, |&id| id as i32));
-                mask.push(t >= encoded.ids.len());
-            }
-        }
-        let shape = [batch.len(), tokens];
-        let ids = Tensor::from_data(TensorData::new(ids, shape), &self.device);
-        let mask = Tensor::<2, Bool>::from_data(TensorData::new(mask, shape), &self.device);
+        let (ids, mask) = pad(batch, &self.device);
         (self.text.forward(ids, Some(mask.clone())), mask)
     }
 
@@ -223,10 +208,9 @@ impl Encoders {
     ///
     /// [`Error::Device`] if the device fails.
     pub async fn texts(&self, batch: &[Encoded]) -> Result<Vec<Vec<f32>>> {
-        let (tokens, mask) = self.text_tokens(batch);
-        let [_, _, width] = tokens.dims();
-        let keep = mask.bool_not().float().unsqueeze_dim::<3>(2); // [batch, tokens, 1]
-        let pooled = (tokens * keep.clone()).sum_dim(1) / keep.sum_dim(1);
+        let (ids, mask) = pad(batch, &self.device);
+        let pooled = self.text.pooled(ids, mask);
+        let [_, width] = pooled.dims();
         Ok(read(pooled)
             .await?
             .chunks(width)
@@ -467,6 +451,27 @@ impl Linker {
             scorer: scorer.to_owned(),
         })
     }
+}
+
+/// Ids of texts, padded to the longest, and the padding mask: both `[batch, tokens]`.
+pub fn pad(batch: &[Encoded], device: &Device) -> (Tensor<2, Int>, Tensor<2, Bool>) {
+    let tokens = batch
+        .iter()
+        .map(|encoded| encoded.ids.len())
+        .max()
+        .unwrap_or(0);
+    let mut ids = Vec::with_capacity(batch.len() * tokens);
+    let mut mask = Vec::with_capacity(batch.len() * tokens);
+    for encoded in batch {
+        for t in 0..tokens {
+            ids.push(encoded.ids.get(t).map_or(0, |&id| id as i32));
+            mask.push(t >= encoded.ids.len());
+        }
+    }
+    let shape = [batch.len(), tokens];
+    let ids = Tensor::from_data(TensorData::new(ids, shape), device);
+    let mask = Tensor::<2, Bool>::from_data(TensorData::new(mask, shape), device);
+    (ids, mask)
 }
 
 /// Reads a tensor back without blocking.

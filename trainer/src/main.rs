@@ -359,10 +359,10 @@ struct TrainArgs {
     /// Steps of knowledge learning, at most.
     #[arg(long, default_value_t = 200)]
     knowledge_steps: usize,
-    /// Steps of task learning, at most.
-    #[arg(long, default_value_t = 600)]
-    steps: usize,
-    /// [default: 3e-4; 1e-3 with --paper].
+    /// Steps of task learning or of the text encoder, at most [default: 600; two fifths of an epoch].
+    #[arg(long)]
+    steps: Option<usize>,
+    /// [default: 3e-4; 1e-3 with --paper; 3e-5 for the text encoder].
     #[arg(long)]
     learning_rate: Option<f64>,
     /// Steps between evaluations on held-out mentions.
@@ -514,6 +514,8 @@ enum VisionArg {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum StageArg {
+    /// Apart from the others: the text encoder, into a weight folder for them to start from.
+    Text,
     /// The training-free scorer's weights.
     Prototype,
     /// Knowledge learning.

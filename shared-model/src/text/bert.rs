@@ -138,6 +138,18 @@ impl Bert {
         }
         self.encoder.forward(input)
     }
+
+    /// The mean over the tokens that are not padding, [CLS] and [SEP] included.
+    ///
+    /// # Shapes
+    ///
+    /// - as [`Self::forward`]
+    /// - output: `[batch, hidden_size]`
+    pub fn pooled(&self, ids: Tensor<2, Int>, mask_pad: Tensor<2, Bool>) -> Tensor<2> {
+        let keep = mask_pad.clone().bool_not().float().unsqueeze_dim::<3>(2); // [batch, tokens, 1]
+        let tokens = self.forward(ids, Some(mask_pad));
+        ((tokens * keep.clone()).sum_dim(1) / keep.sum_dim(1)).squeeze_dim(1)
+    }
 }
 
 /// Whether attention of this width can be cut into so many heads.

@@ -6,6 +6,7 @@
 mod checkpoint;
 mod curves;
 mod metrics;
+mod schedule;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use schedule::{rows, warmed};
 pub(crate) use state::{Restorable, pack, unpack};
 
 use self::checkpoint::Checkpoint;
@@ -73,7 +75,7 @@ pub(crate) struct Plan {
 }
 
 /// What the training came to. The stage is at its best state.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Outcome {
     /// After which it ended.
     pub(crate) steps: usize,

@@ -3,7 +3,6 @@
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::prelude::*;
-use rand::seq::SliceRandom as _;
 
 use super::batch::Material;
 use super::masking::{Pieces, Shares};
@@ -11,7 +10,7 @@ use super::negatives::{Negatives, Question, Source, is_pair};
 use super::posts::Corpus;
 use super::tasks::{Figures, Pretrained};
 use super::{STAGE, Settings};
-use crate::learn::{Metrics, Restorable, Stage, pack, rng, unpack};
+use crate::learn::{Metrics, Restorable, Stage, pack, rng, rows, unpack, warmed};
 
 /// Held-out posts encoded at once.
 const EVALUATED: usize = 32;
@@ -88,34 +87,13 @@ impl<'a> Pretraining<'a> {
         pairs.filter_map(wrong).collect()
     }
 
-    /// The posts of a step: every epoch in an order of its own.
     fn rows(&self, step: usize) -> Vec<usize> {
-        let n = self.corpus.train.len();
-        let batch = self.settings.batch.min(n);
-        let steps_per_epoch = n / batch;
-        let mut order: Vec<usize> = (0..n).collect();
-        let epoch = (step - 1) / steps_per_epoch;
-        order.shuffle(&mut rng(self.settings.seed, "order of posts", epoch));
-        let start = (step - 1) % steps_per_epoch * batch;
-        order[start..start + batch].to_vec()
+        let Settings { seed, batch, .. } = *self.settings;
+        rows(seed, "order of posts", self.corpus.train.len(), batch, step)
     }
 
-    /// Rises over the warm-up, then falls; it would be 0 after the last step.
     fn rate(&self, step: usize) -> f64 {
-        let Settings {
-            steps,
-            rate,
-            warm_up,
-            ..
-        } = *self.settings;
-        let rising = (steps as f64 * warm_up).ceil().max(1.0);
-        let falling = steps as f64 - rising + 1.0;
-        let share = if step as f64 <= rising {
-            step as f64 / rising
-        } else {
-            1.0 - (step as f64 - rising) / falling
-        };
-        rate * share
+        self.settings.rate * warmed(step, self.settings.steps, self.settings.warm_up)
     }
 }
 

@@ -9,6 +9,7 @@ mod readout;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod text;
 mod world;
 
 use std::collections::BTreeSet;
@@ -53,6 +54,9 @@ struct Report {
 
 /// Trains, and writes a run that can be evaluated and exported.
 pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow::Result<()> {
+    if args.stage == StageArg::Text {
+        return text::train(&args, device, as_json);
+    }
     let datasets = args
         .datasets
         .iter()
@@ -74,8 +78,8 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     let model = origin.load(&device)?;
     let fingerprint = origin.fingerprint()?;
     let wanted = match args.stage {
-        StageArg::Prototype => Wanted::Pooled,
         StageArg::Knowledge | StageArg::Task => Wanted::Tokens,
+        _ => Wanted::Pooled,
     };
     let mut worlds = datasets
         .iter()
@@ -125,8 +129,8 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         device: &device.clone().autodiff(),
     };
     let trained = match args.stage {
-        StageArg::Prototype => None,
         StageArg::Knowledge | StageArg::Task => Some(train_network(&setup, &args)?),
+        _ => None,
     };
     let policy = datasets[0].info.candidate_policy.name();
     let calibrate = |scored: &[Scored]| {
@@ -203,7 +207,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
 }
 
 /// Writes `train.toml`. A new run leaves no checkpoint of an older one behind; a resumed one must have its settings.
-fn begin(args: &TrainArgs, settings: &Settings) -> anyhow::Result<()> {
+fn begin(args: &TrainArgs, settings: &impl Serialize) -> anyhow::Result<()> {
     let (path, text) = (args.run.join("train.toml"), toml::to_string(settings)?);
     if args.resume {
         let same = !path.exists() || files::read(&path)? == text.as_bytes();
@@ -213,7 +217,7 @@ fn begin(args: &TrainArgs, settings: &Settings) -> anyhow::Result<()> {
             path.display()
         );
     } else {
-        for stage in ["metric", "knowledge", "task"] {
+        for stage in ["metric", "knowledge", "task", "text"] {
             let checkpoint = args.run.join(format!("checkpoint-{stage}.bpk"));
             if checkpoint.exists() {
                 std::fs::remove_file(&checkpoint)

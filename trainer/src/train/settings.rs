@@ -77,7 +77,7 @@ impl Settings {
                 .unwrap_or(if args.paper { 1e-3 } else { 3e-4 }),
             metric_steps: args.metric_steps,
             knowledge_steps: args.knowledge_steps,
-            task_steps: args.steps,
+            task_steps: args.steps.unwrap_or(600),
             evaluate_every: args.evaluate_every as usize,
             patience: args.patience,
             validation: args.validation as usize,

@@ -350,7 +350,7 @@ fn find(leaders: &[usize], mut entity: usize) -> usize {
 }
 
 /// Whether what bears this id is kept for validation.
-fn is_validation(id: &str) -> bool {
+pub(super) fn is_validation(id: &str) -> bool {
     // Not the bits by which an import cuts a dataset: its train part would hold none of these entities.
     (hash(id) >> 16).is_multiple_of(VALIDATION)
 }
