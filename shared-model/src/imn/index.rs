@@ -8,6 +8,9 @@ use crate::linker::read;
 
 /// Vectors of a side: three auxiliary spaces, and their two products for the attention.
 const VECTORS: usize = 3 * LEVELS;
+const LANES: usize = 8;
+/// Numbers that are computed side by side, so that the compiler keeps them in vector registers; zeros fill up the last of a vector.
+type Lane = [f32; LANES];
 
 /// What the pair's score needs of one post: `[9, aux]`, the spaces, the asking and the answering products.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,26 +86,38 @@ impl EntityIndex {
 
     /// Cosines of u_m and u_e (eq. 9-12) of a post with each of `candidates`.
     pub fn scores(&self, mention: &MentionVectors, candidates: &[usize]) -> Vec<f32> {
-        let mut entity = vec![0.0; VECTORS * self.aux];
+        let n_lanes = self.aux.div_ceil(LANES);
+        let mut post = vec![Lane::default(); VECTORS * n_lanes];
+        for (lanes, vector) in post.chunks_mut(n_lanes).zip(mention.0.chunks(self.aux)) {
+            for (lane, values) in lanes.iter_mut().zip(vector.chunks(LANES)) {
+                lane[..values.len()].copy_from_slice(values);
+            }
+        }
+        let mut entity = vec![Lane::default(); VECTORS * n_lanes];
         candidates
             .iter()
             .map(|&candidate| {
                 self.widen(candidate, &mut entity);
-                fusion(&mention.0, &entity, self.aux)
+                fusion(&post, &entity, self.aux)
             })
             .collect()
     }
 
-    fn widen(&self, entity: usize, into: &mut [f32]) {
+    fn widen(&self, entity: usize, into: &mut [Lane]) {
         let values = &self.values[entity * VECTORS * self.aux..][..VECTORS * self.aux];
         let scales = &self.scales[entity * VECTORS..][..VECTORS];
-        for ((into, values), scale) in into
-            .chunks_mut(self.aux)
+        let n_lanes = into.len() / VECTORS;
+        for ((lanes, values), scale) in into
+            .chunks_mut(n_lanes)
             .zip(values.chunks(self.aux))
             .zip(scales)
         {
-            for (into, value) in into.iter_mut().zip(values) {
-                *into = f32::from(*value) * scale;
+            let (whole, rest) = values.as_chunks::<LANES>();
+            for (lane, values) in lanes.iter_mut().zip(whole) {
+                *lane = values.map(|value| f32::from(value) * scale);
+            }
+            for (to, value) in lanes[n_lanes - 1].iter_mut().zip(rest) {
+                *to = f32::from(*value) * scale;
             }
         }
     }
@@ -121,44 +136,42 @@ async fn rows(prepared: Prepared) -> Result<(Vec<f32>, usize)> {
 }
 
 /// The cosine of u_m and u_e of one pair.
-fn fusion(mention: &[f32], entity: &[f32], aux: usize) -> f32 {
+fn fusion(mention: &[Lane], entity: &[Lane], aux: usize) -> f32 {
     let to_mention = shares(mention, entity, aux);
     let to_entity = shares(entity, mention, aux);
-    let (mut dot, mut square_m, mut square_e) = (0.0f32, 0.0f32, 0.0f32);
-    for d in 0..aux {
-        let mix = |shares: &[f32; LEVELS], side: &[f32]| {
-            (0..LEVELS)
-                .map(|j| shares[j] * side[j * aux + d])
-                .sum::<f32>()
-        };
-        let (u_m, u_e) = (mix(&to_mention, entity), mix(&to_entity, mention));
-        dot += u_m * u_e;
-        square_m += u_m * u_m;
-        square_e += u_e * u_e;
+    let [e_0, e_1, e_2] = levels(entity, 0);
+    let [m_0, m_1, m_2] = levels(mention, 0);
+    let ([s_0, s_1, s_2], [t_0, t_1, t_2]) = (to_mention, to_entity);
+    let [mut dot, mut square_m, mut square_e] = [Lane::default(); 3];
+    for d in 0..e_0.len() {
+        for l in 0..LANES {
+            let u_m = s_0 * e_0[d][l] + s_1 * e_1[d][l] + s_2 * e_2[d][l];
+            let u_e = t_0 * m_0[d][l] + t_1 * m_1[d][l] + t_2 * m_2[d][l];
+            dot[l] += u_m * u_e;
+            square_m[l] += u_m * u_m;
+            square_e[l] += u_e * u_e;
+        }
     }
-    dot / (square_m * square_e).max(1e-16).sqrt()
+    sum(dot) / (sum(square_m) * sum(square_e)).max(1e-16).sqrt()
 }
 
 /// Eq. 9 and 10, averaged over i: how much `own` takes of each of the other side's spaces.
-fn shares(own: &[f32], other: &[f32], aux: usize) -> [f32; LEVELS] {
-    let vector = |side: &[f32], kind: usize, level: usize| {
-        (kind * LEVELS + level) * aux..(kind * LEVELS + level + 1) * aux.min(side.len())
-    };
+fn shares(own: &[Lane], other: &[Lane], aux: usize) -> [f32; LEVELS] {
+    let (queries, asking) = (levels(own, 0), levels(own, 1));
+    let [a_0, a_1, a_2] = levels(other, 2);
     let root = (aux as f32).sqrt();
     let mut mean = [0.0; LEVELS];
-    for i in 0..LEVELS {
-        let query = &own[vector(own, 0, i)];
-        let asking = &own[vector(own, 1, i)];
-        let logits: [f32; LEVELS] = std::array::from_fn(|j| {
-            let answering = &other[vector(other, 2, j)];
-            let products = query.iter().zip(asking).zip(answering);
-            // Eight sums side by side let the compiler use vector registers.
-            let mut sums = [0.0f32; 8];
-            for (k, ((query, asking), answering)) in products.enumerate() {
-                sums[k % 8] += query * (asking + answering).max(0.0);
+    for (query, asking) in queries.into_iter().zip(asking) {
+        let mut sums = [Lane::default(); LEVELS];
+        let answering = a_0.iter().zip(a_1).zip(a_2);
+        for ((query, asking), ((a_0, a_1), a_2)) in query.iter().zip(asking).zip(answering) {
+            for (sum, answering) in sums.iter_mut().zip([a_0, a_1, a_2]) {
+                for l in 0..LANES {
+                    sum[l] += query[l] * (asking[l] + answering[l]).max(0.0);
+                }
             }
-            sums.iter().sum::<f32>() / root
-        });
+        }
+        let logits = sums.map(|lane| sum(lane) / root);
         let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let powers = logits.map(|logit| (logit - highest).exp());
         let total: f32 = powers.iter().sum();
@@ -167,6 +180,16 @@ fn shares(own: &[f32], other: &[f32], aux: usize) -> [f32; LEVELS] {
         }
     }
     mean
+}
+
+/// The vectors of one kind: of the auxiliary spaces, asking, answering.
+fn levels(side: &[Lane], kind: usize) -> [&[Lane]; LEVELS] {
+    let n_lanes = side.len() / VECTORS;
+    std::array::from_fn(|level| &side[(kind * LEVELS + level) * n_lanes..][..n_lanes])
+}
+
+fn sum(lane: Lane) -> f32 {
+    lane.iter().sum()
 }
 
 #[cfg(test)]
