@@ -1,4 +1,4 @@
-//! `cargo bench --bench training`: a training step of the IMN beside PyTorch's, and one mention ranked against many entities.
+//! `cargo bench --bench training`: training steps of the IMN and of the joint encoder and a batch through the frozen encoders, beside PyTorch's; one mention ranked against many entities.
 //!
 //! The variable PYTHON names an interpreter with torch; without it only our own figures are printed.
 
@@ -11,9 +11,18 @@ use burn::tensor::Distribution;
 use shared_model::imn::{
     EntityIndex, Imn, ImnConfig, Input, LEVELS, MentionVectors, Modality, Sequence, Side,
 };
+use shared_model::joint::{
+    JointConfig, JointEncoder, JointHeads, JointInput, JointPost, MAX_TEXT, cross_entropy,
+};
+use shared_model::linker::pad;
 use shared_model::loss::{FusionLoss, Targets, info_nce};
+use shared_model::text::BertConfig;
+use shared_model::tokenizer::Encoded;
+use shared_model::vision::{EfficientNetLite0, Vision};
+use tests::picture;
 
 const STEPS: usize = 8;
+const WORDS: usize = 30_522;
 const BATCH: usize = 32;
 const CANDIDATES: usize = 9;
 const ENTITIES: usize = BATCH * CANDIDATES;
@@ -22,16 +31,16 @@ const INPUTS: [(Modality, usize, usize, usize); 2] =
 
 fn main() {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("training step, batch {BATCH}, {CANDIDATES} candidates, {threads} threads");
-    let ours = median(steps());
-    println!("  Burn, Flex: {:.0} ms", ours * 1e3);
-    match peer(threads) {
-        Some(seconds) => {
-            let peer = median(seconds);
-            println!("  PyTorch: {:.0} ms; ratio {:.2}", peer * 1e3, ours / peer);
-        }
-        None => println!("  PyTorch: not measured (PYTHON names no interpreter with torch)"),
-    }
+    println!("medians, {threads} threads");
+    compare("imn", "training step of the IMN", threads, imn_steps());
+    compare(
+        "joint",
+        "training step of the joint encoder",
+        threads,
+        joint_steps(),
+    );
+    compare("text", "16 texts of 32 tokens", threads, text_batches());
+    compare("image", "16 pictures", threads, image_batches());
 
     println!("one mention against n entities, one thread");
     for n in [8_500, 17_000, 34_000, 68_000] {
@@ -73,7 +82,7 @@ fn side(n: usize, lengths: [usize; 2], device: &Device) -> Side {
     }
 }
 
-fn steps() -> Vec<f64> {
+fn imn_steps() -> Vec<f64> {
     let device = Device::flex().autodiff();
     let mut model: Imn = config().init(&device);
     let mut optimizer = AdamWConfig::new().with_weight_decay(0.01).init();
@@ -85,25 +94,138 @@ fn steps() -> Vec<f64> {
         mask: Tensor::<2>::zeros([BATCH, CANDIDATES], &device).bool(),
         gold: Tensor::zeros([BATCH], &device),
     };
+    timed(|| {
+        let m = model.prepare_mentions(model.encode_mentions(&mentions));
+        let e = model.prepare_entities(model.encode_entities(&entities));
+        let similarities = model.compare(&m, &e, candidates.clone());
+        let loss = FusionLoss::default().forward(&similarities, &targets)
+            + info_nce(similarities.fusion * 10.0, &targets);
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        model = optimizer.step(3e-4, model.clone(), gradients);
+    })
+}
+
+fn joint_steps() -> Vec<f64> {
+    const PATCHES: usize = 49;
+    let device = Device::flex().autodiff();
+    let config = JointConfig {
+        width: 384,
+        layers: 3,
+        heads: 12,
+        feed_forward: 1536,
+        max_text: MAX_TEXT,
+        word_width: 50,
+        image_width: 1280,
+        patches: PATCHES,
+        layer_norm_eps: 1e-12,
+        dropout: 0.1,
+    };
+    let words: Tensor<2> = random([WORDS, config.width], &device) * 0.05;
+    let mut model = Joint {
+        encoder: config.init(&device),
+        heads: JointHeads::new(&config, WORDS, &device),
+    };
+    let mut optimizer = AdamWConfig::new().with_weight_decay(0.01).init();
+    let posts: Vec<JointPost> = (0..BATCH)
+        .map(|i| JointPost {
+            ids: (0..MAX_TEXT as u32)
+                .map(|k| (k * 397 + i as u32 * 31) % WORDS as u32)
+                .collect(),
+            word: Some(vec![0.1; config.word_width]),
+            pictures: vec![vec![0.5; PATCHES * config.image_width]],
+        })
+        .collect();
+    let input = JointInput::of(&posts, &config, &device);
+    let asked = Tensor::<1, Int>::arange(0..96, &device);
+    let asked_patches = Tensor::<1, Int>::arange(0..128, &device);
+    let features: Tensor<2> = random([128, config.image_width], &device);
+    timed(|| {
+        let output = model.encoder.forward(&input, &words);
+        let logits = model.heads.words(&output, asked.clone(), &words);
+        let loss = cross_entropy(logits, Tensor::zeros([96], &device))
+            + model
+                .heads
+                .patch_loss(&output, asked_patches.clone(), features.clone())
+            + cross_entropy(
+                model.heads.alignment(&output),
+                Tensor::zeros([BATCH], &device),
+            );
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        model = optimizer.step(3e-4, model.clone(), gradients);
+    })
+}
+
+#[derive(Module, Debug)]
+struct Joint {
+    encoder: JointEncoder,
+    heads: JointHeads,
+}
+
+fn text_batches() -> Vec<f64> {
+    let device = Device::flex();
+    let config = BertConfig {
+        hidden_size: 384,
+        num_hidden_layers: 6,
+        num_attention_heads: 12,
+        intermediate_size: 1536,
+        vocab_size: WORDS,
+        max_position_embeddings: 512,
+        type_vocab_size: 2,
+        layer_norm_eps: 1e-12,
+    };
+    let bert = config.init(&device);
+    let text = |i: u32| Encoded {
+        ids: (0..32).map(|k| (k * 397 + i * 31) % WORDS as u32).collect(),
+        mention: None,
+    };
+    let texts: Vec<Encoded> = (0..16).map(text).collect();
+    timed(|| {
+        let (ids, mask) = pad(&texts, &device);
+        read(bert.pooled(ids, mask));
+    })
+}
+
+fn image_batches() -> Vec<f64> {
+    let device = Device::flex();
+    let vision = Vision::Efficientnet(Box::new(EfficientNetLite0::init(&device)));
+    let pictures: Vec<_> = (0..16)
+        .map(|i| vision.preprocess(&picture([224, 224, i])))
+        .collect();
+    timed(|| read(vision.forward(&pictures, &device).pooled))
+}
+
+fn read<const D: usize>(tensor: Tensor<D>) {
+    pollster::block_on(shared_model::linker::read(tensor)).expect("the CPU does not fail");
+}
+
+fn timed(mut step: impl FnMut()) -> Vec<f64> {
     (0..STEPS)
         .map(|_| {
             let start = Instant::now();
-            let m = model.prepare_mentions(model.encode_mentions(&mentions));
-            let e = model.prepare_entities(model.encode_entities(&entities));
-            let similarities = model.compare(&m, &e, candidates.clone());
-            let loss = FusionLoss::default().forward(&similarities, &targets)
-                + info_nce(similarities.fusion * 10.0, &targets);
-            let gradients = GradientsParams::from_grads(loss.backward(), &model);
-            model = optimizer.step(3e-4, model.clone(), gradients);
+            step();
             start.elapsed().as_secs_f64()
         })
         .collect()
 }
 
-fn peer(threads: usize) -> Option<Vec<f64>> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/bench_imn.py");
+/// Prints our median beside the peer's.
+fn compare(peer_name: &str, what: &str, threads: usize, ours: Vec<f64>) {
+    let ours = median(ours);
+    println!("{what}");
+    println!("  Burn, Flex: {:.0} ms", ours * 1e3);
+    match peer(peer_name, threads) {
+        Some(seconds) => {
+            let peer = median(seconds);
+            println!("  PyTorch: {:.0} ms; ratio {:.2}", peer * 1e3, ours / peer);
+        }
+        None => println!("  PyTorch: not measured (PYTHON names no interpreter with torch)"),
+    }
+}
+
+fn peer(name: &str, threads: usize) -> Option<Vec<f64>> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/bench_training.py");
     let output = Command::new(std::env::var_os("PYTHON")?)
-        .args([script, &threads.to_string(), &STEPS.to_string()])
+        .args([script, name, &threads.to_string(), &STEPS.to_string()])
         .output()
         .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
