@@ -74,9 +74,11 @@ impl Answer {
 }
 
 /// A part of the mentions that is a row of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Subset {
     /// Every mention.
+    #[default]
     All,
     /// See [`Outcome::seen`].
     Seen,

@@ -25,6 +25,8 @@ pub(super) struct Table {
     /// How many mentions each column has.
     counts: [usize; 3],
     reference: String,
+    /// Of which mentions.
+    compared: Subset,
     /// The primary one first; the p-values of the others are corrected.
     comparisons: Vec<(String, Comparison)>,
 }
@@ -124,7 +126,8 @@ impl Table {
                 held.count()
             }),
             reference: plan.primary[1].clone(),
-            comparisons: comparisons(&plan.primary, &systems, &clusters)?,
+            compared: plan.subset,
+            comparisons: comparisons(&plan.primary, &systems, &mentions, plan.subset)?,
             rows: systems
                 .iter()
                 .map(|system| Row::of(system, &mentions))
@@ -151,8 +154,9 @@ impl Table {
             text += &format!("| {name} | {seeds} | {all} | {seen} | {unseen} | {mrr:.1} |\n");
         }
         text += &format!(
-            "\n| P@1 against {} | difference, points | p |\n|---|---|---|\n",
-            self.reference
+            "\n| P@1 against {}, {} | difference, points | p |\n|---|---|---|\n",
+            self.reference,
+            self.compared.name()
         );
         for (i, (name, comparison)) in self.comparisons.iter().enumerate() {
             let what = if i == 0 { "primary" } else { "Holm" };
@@ -176,7 +180,8 @@ impl Table {
 fn comparisons(
     [first, reference]: &[String; 2],
     systems: &[Averaged],
-    clusters: &Clusters,
+    mentions: &[Outcome],
+    subset: Subset,
 ) -> anyhow::Result<Vec<(String, Comparison)>> {
     let find = |name: &String| {
         let system = systems.iter().find(|system| system.name == *name);
@@ -188,6 +193,16 @@ fn comparisons(
         "`primary` compares {:?} with itself",
         first.name
     );
+    let held: Vec<usize> = (0..mentions.len())
+        .filter(|&i| subset.holds(&mentions[i]))
+        .collect();
+    ensure!(
+        !held.is_empty(),
+        "no mention is {}, of which the table is to compare systems",
+        subset.name()
+    );
+    let clusters = Clusters::of(held.iter().map(|&i| mentions[i].entity.as_str()));
+    let of = |system: &Averaged| -> Vec<f64> { held.iter().map(|&i| system.p_at_1[i]).collect() };
     let others = systems
         .iter()
         .filter(|system| ![&first.name, &reference.name].contains(&&system.name));
@@ -195,7 +210,7 @@ fn comparisons(
         .into_iter()
         .chain(others)
         .map(|system| {
-            let comparison = paired(&system.p_at_1, &reference.p_at_1, clusters);
+            let comparison = paired(&of(system), &of(reference), &clusters);
             (system.name.clone(), comparison)
         })
         .collect();

@@ -13,7 +13,7 @@ use crate::dataset::{CandidatePolicy, Dataset, Split};
 use crate::device::DeviceArg;
 use crate::evaluate::Evaluation;
 use crate::files;
-use crate::outcomes::{self, Outcome};
+use crate::outcomes::{self, Outcome, Subset};
 
 use compare::Table;
 
@@ -38,6 +38,9 @@ struct TablePlan {
     systems: Vec<SystemPlan>,
     /// The comparison that the table is made for, the second being the reference of all others.
     primary: [String; 2],
+    /// The mentions that are compared; every table shows P@1 of all, seen and unseen ones.
+    #[serde(default)]
+    subset: Subset,
     figure: Option<FigureKind>,
 }
 
