@@ -81,9 +81,12 @@ pub fn info_nce(logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
 impl Targets {
     /// 1 for every real candidate but the gold.
     fn others(&self) -> Tensor<2> {
-        let real = self.mask.clone().bool_not().float();
-        let gold: Tensor<2, Int> = self.gold.clone().one_hot(real.dims()[1]);
-        real - gold.float()
+        let [_, n_candidates] = self.mask.dims();
+        let columns = Tensor::<1, Int>::arange(0..n_candidates as i64, &self.mask.device());
+        let columns = columns.cast(self.gold.dtype()).unsqueeze::<2>();
+        // `one_hot` would wait for the device, to see whether the gold is in range.
+        let is_gold = columns.equal(self.gold.clone().unsqueeze_dim(1));
+        self.mask.clone().bool_not().float() - is_gold.float()
     }
 }
 
