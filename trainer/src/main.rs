@@ -44,8 +44,8 @@ use crate::run::EncoderOrigin;
 #[derive(Parser)]
 #[command(name = "imn", version, propagate_version = true)]
 struct Cli {
-    /// Where tensors are computed; auto takes a GPU if there is one.
-    #[arg(long, global = true, default_value = "auto", value_enum)]
+    /// Where tensors are computed: auto (a GPU if there is one), flex (the CPU), wgpu, cuda (or cuda:1, ..), or the address that an `imn serve-device` prints.
+    #[arg(long, global = true, default_value = "auto")]
     device: DeviceArg,
     /// Print JSON on standard output instead of text.
     #[arg(long, global = true)]
@@ -80,6 +80,8 @@ enum Command {
     Experiments(ExperimentsArgs),
     /// Write the bundle that the page and `link` read.
     Export(ExportArgs),
+    /// Offer this machine's devices (--device) to an `imn` elsewhere, until it is stopped.
+    ServeDevice(ServeArgs),
 }
 
 #[derive(Subcommand)]
@@ -504,6 +506,13 @@ struct ExportArgs {
     precision: PrecisionArg,
 }
 
+#[derive(Args)]
+struct ServeArgs {
+    /// Where it waits for trainers; with an address that other machines reach, they may all use it.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3000")]
+    listen: String,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum VisionArg {
     /// EfficientNet-Lite0, 49 patch tokens.
@@ -609,6 +618,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Eval(args) => evaluate::eval(args, device, cli.json),
         Command::Experiments(args) => experiments::experiments(&args, device),
         Command::Export(args) => export::export(&args.run, &args.bundle, args.precision.into()),
+        Command::ServeDevice(args) => device::serve(&args, &device),
     }
 }
 

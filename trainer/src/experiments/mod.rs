@@ -95,7 +95,7 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
     let mut figures = Vec::new();
     for (number, table) in plan.tables.iter().enumerate() {
         let refuse = || format!("{}, {:?}", named(), table.title);
-        let reader = Reader::new(folder, table, device).with_context(refuse)?;
+        let reader = Reader::new(folder, table, device.clone()).with_context(refuse)?;
         let computed = Table::of(table, &reader, &source).with_context(refuse)?;
         result += &format!("\n## {}\n\n{}", table.title, computed.markdown());
         if let Some(kind) = table.figure {
