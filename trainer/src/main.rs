@@ -44,7 +44,7 @@ use crate::run::EncoderOrigin;
 #[derive(Parser)]
 #[command(name = "imn", version, propagate_version = true)]
 struct Cli {
-    /// Where tensors are computed: auto (a GPU if there is one), flex (the CPU), wgpu, cuda (or cuda:1, ..), or the address that an `imn serve-device` prints.
+    /// Where tensors are computed: auto (a GPU if there is one), flex (the CPU), wgpu, cuda (or cuda:1, ..), or the address that an `imn serve-device` prints. `train` takes several, with commas between.
     #[arg(long, global = true, default_value = "auto")]
     device: DeviceArg,
     /// Print JSON on standard output instead of text.
@@ -352,9 +352,15 @@ struct TrainArgs {
     /// Of everything that is drawn.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Mentions a step.
+    /// Mentions a step; several devices share them equally.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(8..=4096))]
     batch: u32,
+    /// Parts that each device computes its share of a batch in, one after the other: 2 take half the memory.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=512))]
+    accumulate: u32,
+    /// How often a value inside the network is left out in training.
+    #[arg(long, default_value_t = 0.2, value_parser = parse_dropout)]
+    dropout: f64,
     /// Steps of the read-out's own training before it, at most.
     #[arg(long, default_value_t = 300)]
     metric_steps: usize,
@@ -638,6 +644,11 @@ fn parse_part(part: &str) -> Result<f64, String> {
     parsed
         .filter(|part| (0.0..=1.0).contains(part))
         .ok_or_else(|| "expected a share between 0 and 1".to_owned())
+}
+
+fn parse_dropout(part: &str) -> Result<f64, String> {
+    let part = parse_part(part).ok().filter(|part| *part < 1.0);
+    part.ok_or_else(|| "expected a share from 0, below 1".to_owned())
 }
 
 /// N or A..B, both ends included.

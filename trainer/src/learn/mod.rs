@@ -8,6 +8,7 @@ mod curves;
 mod metrics;
 mod schedule;
 mod state;
+mod team;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use sha2::{Digest as _, Sha256};
 
 pub(crate) use schedule::{rows, warmed};
 pub(crate) use state::{Restorable, pack, unpack};
+pub(crate) use team::{Draw, Team};
 
 use self::checkpoint::Checkpoint;
 use self::metrics::{Log, Part};

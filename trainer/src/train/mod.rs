@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, ensure};
 use burn::module::Module as _;
+use burn::prelude::Device;
 use serde::Serialize;
 use shared_model::bundle::Training;
 use shared_model::imn::TrainedImn;
@@ -36,6 +37,9 @@ use crate::learn::{Plan, learn};
 use crate::prototypes::{Fitted, write_run};
 use crate::run::{EncoderOrigin, Network};
 use crate::{StageArg, TrainArgs};
+
+/// Mentions that BatchNorm needs at once.
+const MIN_BATCH: usize = 8;
 
 /// What the training came to.
 #[derive(Debug, Serialize)]
@@ -74,8 +78,16 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         datasets.len()
     );
     let origin = EncoderOrigin::of(args.model.clone())?;
-    let device = device.open()?;
-    let model = origin.load(&device)?;
+    let devices = device.open_all()?;
+    let n = args.accumulate as usize * devices.len();
+    let batch = args.batch as usize;
+    ensure!(
+        batch.is_multiple_of(n) && batch / n >= MIN_BATCH,
+        "--batch {batch} is not {n} equal parts of {MIN_BATCH} or more: {} to a device, {} devices",
+        args.accumulate,
+        devices.len()
+    );
+    let model = origin.load(&devices[0])?;
     let fingerprint = origin.fingerprint()?;
     let wanted = match args.stage {
         StageArg::Knowledge | StageArg::Task => Wanted::Tokens,
@@ -93,7 +105,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         worlds.iter().any(|world| !world.examples.is_empty()),
         "no dataset has a train.jsonl; `imn prototypes` makes a run without training"
     );
-    let settings = Settings::of(&args, &worlds);
+    let settings = Settings::of(&args, &worlds, n);
     for world in &mut worlds {
         let examples = world.examples.iter_mut().chain(&mut world.nil);
         examples
@@ -121,12 +133,14 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     };
     let scored = scored(&worlds, &fitted, None);
     let (temperature, _) = fit::calibration(&scored);
+    let devices: Vec<Device> = devices.into_iter().map(Device::autodiff).collect();
     let setup = Setup {
         worlds: &worlds,
         settings: &settings,
         scorer: fitted,
         temperature: f64::from(temperature),
-        device: &device.clone().autodiff(),
+        device: &devices[0],
+        helpers: &devices[1..],
     };
     let trained = match args.stage {
         StageArg::Knowledge | StageArg::Task => Some(train_network(&setup, &args)?),

@@ -2,7 +2,7 @@
 
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module as _;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::prelude::*;
 use burn::tensor::Device;
 use rand::RngExt as _;
@@ -14,7 +14,7 @@ use super::batch::{Batch, dropped, whole};
 use super::blend::{Blend, Held};
 use super::settings::Settings;
 use super::world::{Example, Part, World};
-use crate::learn::{Metrics, Restorable, Stage, pack, rng, unpack};
+use crate::learn::{Draw, Metrics, Restorable, Stage, Team, pack, rng, unpack};
 use shared_model::scorer::ScorerConfig;
 
 /// What multiplies the cosine beside the training-free logits, so that a difference of 0.1 is one e-fold.
@@ -34,6 +34,8 @@ pub(super) struct Setup<'a> {
     pub(super) temperature: f64,
     /// With gradients.
     pub(super) device: &'a Device,
+    /// Others, that get a part of each batch.
+    pub(super) helpers: &'a [Device],
 }
 
 /// An example with the position of its world.
@@ -85,6 +87,7 @@ pub(super) struct ImnStage<'a> {
     held: Vec<Placed<'a>>,
     model: Imn,
     optimizer: ModuleOptimizer,
+    team: Team<Imn>,
 }
 
 impl<'a> ImnStage<'a> {
@@ -98,7 +101,9 @@ impl<'a> ImnStage<'a> {
         let adamw = AdamWConfig::new().with_weight_decay(0.01);
         let optimizer = ModuleOptimizer::from(Restorable(adamw.build()))
             .with_grad_clipping(GradientClippingConfig::Norm(1.0).init());
+        let devices = [std::slice::from_ref(setup.device), setup.helpers].concat();
         Self {
+            team: Team::new(devices),
             name,
             setup,
             examples,
@@ -130,23 +135,9 @@ impl<'a> ImnStage<'a> {
         (drawn.collect(), rng)
     }
 
-    fn batch_of(&self, stage: &str, step: usize) -> Batch {
-        let (drawn, mut rng) = self.draw(stage, step);
-        let Setup {
-            worlds,
-            settings,
-            scorer,
-            device,
-            ..
-        } = self.setup;
-        dropped(
-            &drawn,
-            worlds,
-            &settings.imn.inputs,
-            scorer,
-            &mut rng,
-            device,
-        )
+    fn batch_of(setup: &Setup, drawn: &[Placed], rng: &mut StdRng, device: &Device) -> Batch {
+        let inputs = &setup.settings.imn.inputs;
+        dropped(drawn, setup.worlds, inputs, &setup.scorer, rng, device)
     }
 
     fn similarities(model: &Imn, batch: &Batch) -> Similarities {
@@ -155,12 +146,13 @@ impl<'a> ImnStage<'a> {
         model.compare(&mentions, &entities, batch.candidates.clone())
     }
 
-    fn loss_of(&self, similarities: &Similarities, batch: &Batch) -> Tensor<1> {
-        let loss = FusionLoss::forward(&self.setup.settings.loss, similarities, &batch.targets);
-        if self.setup.settings.paper {
+    fn loss_of(setup: &Setup, model: &Imn, batch: &Batch) -> Tensor<1> {
+        let similarities = Self::similarities(model, batch);
+        let loss = FusionLoss::forward(&setup.settings.loss, &similarities, &batch.targets);
+        if setup.settings.paper {
             return loss;
         }
-        let prior = batch.prior.clone() / self.setup.temperature;
+        let prior = batch.prior.clone() / setup.temperature;
         let logits = prior + similarities.fusion.clone() * SHARPNESS;
         loss + info_nce(logits, &batch.targets)
     }
@@ -168,8 +160,10 @@ impl<'a> ImnStage<'a> {
     /// Takes the normalisation's statistics anew, as the plain mean over some batches.
     fn renew_norms(&mut self) {
         for i in 1..=NORM_BATCHES {
-            self.setup.device.seed(i as u64);
-            let batch = self.batch_of("norm", i);
+            let device = self.setup.device;
+            device.seed(i as u64);
+            let (drawn, mut rng) = self.draw("norm", i);
+            let batch = Self::batch_of(self.setup, &drawn, &mut rng, device);
             self.model.set_momentum(1.0 / i as f64);
             Self::similarities(&self.model, &batch);
         }
@@ -230,18 +224,29 @@ impl Stage for ImnStage<'_> {
     }
 
     fn step(&mut self, step: usize) -> anyhow::Result<Metrics> {
-        let batch = self.batch_of(self.name, step);
-        let similarities = Self::similarities(&self.model, &batch);
-        let loss = self.loss_of(&similarities, &batch);
-        let value: f32 = loss.clone().into_scalar();
-        if value.is_finite() {
-            let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
+        let (drawn, mut rng) = self.draw(self.name, step);
+        let setup = self.setup;
+        let n = setup.settings.micro_batches;
+        let size = drawn.len() / n;
+        let draw = Draw {
+            seed: setup.settings.seed,
+            stage: self.name,
+            step,
+        };
+        let (loss, gradients) = self.team.gradients(
+            &self.model,
+            n,
+            draw,
+            |i, device| Self::batch_of(setup, &drawn[i * size..][..size], &mut rng, device),
+            |model, batch| Self::loss_of(setup, model, &batch),
+        )?;
+        if loss.is_finite() {
             let model = self.model.clone();
             self.model = self
                 .optimizer
-                .step(self.setup.settings.learning_rate, model, gradients);
+                .step(setup.settings.learning_rate, model, gradients);
         }
-        Ok(vec![("loss", f64::from(value))])
+        Ok(vec![("loss", loss)])
     }
 
     fn batch(&self, step: usize) -> String {

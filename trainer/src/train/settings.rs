@@ -19,6 +19,8 @@ pub(super) struct Settings {
     pub(super) keep_scorer: bool,
     pub(super) seed: u64,
     pub(super) batch: usize,
+    /// Equal parts of a batch: `--accumulate` for each device.
+    pub(super) micro_batches: usize,
     pub(super) learning_rate: f64,
     pub(super) metric_steps: usize,
     pub(super) knowledge_steps: usize,
@@ -32,7 +34,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Modalities that no knowledge base has are left out.
-    pub(super) fn of(args: &TrainArgs, worlds: &[World]) -> Self {
+    pub(super) fn of(args: &TrainArgs, worlds: &[World], micro_batches: usize) -> Self {
         let width = |modality: Modality| match modality {
             Modality::Text => worlds
                 .iter()
@@ -72,6 +74,7 @@ impl Settings {
             keep_scorer: args.keep_scorer,
             seed: args.seed,
             batch: args.batch as usize,
+            micro_batches,
             learning_rate: args
                 .learning_rate
                 .unwrap_or(if args.paper { 1e-3 } else { 3e-4 }),
@@ -82,10 +85,13 @@ impl Settings {
             patience: args.patience,
             validation: args.validation as usize,
             loss: FusionLoss::default(),
-            imn: if args.paper {
-                ImnConfig::paper(inputs)
-            } else {
-                ImnConfig::ours(inputs)
+            imn: ImnConfig {
+                dropout: args.dropout,
+                ..if args.paper {
+                    ImnConfig::paper(inputs)
+                } else {
+                    ImnConfig::ours(inputs)
+                }
             },
             modalities,
         }

@@ -15,7 +15,7 @@ use super::network::{ImnStage, Placed, Setup};
 use super::settings::Settings;
 use super::world::{Example, Part, Query, World};
 use crate::features::PostFeatures;
-use crate::learn::{Plan, learn, rng};
+use crate::learn::{Plan, Stage as _, learn, rng};
 
 const WIDTH: usize = 12;
 const ENTITIES: usize = 16;
@@ -99,6 +99,7 @@ fn settings() -> Settings {
         keep_scorer: false,
         seed: 1,
         batch: 32,
+        micro_batches: 1,
         learning_rate: 5e-3,
         metric_steps: 0,
         knowledge_steps: 0,
@@ -127,6 +128,7 @@ fn trained(world: World, fit: std::ops::Range<usize>, held: std::ops::Range<usiz
         scorer: ScorerConfig::of_weights(Default::default()),
         temperature: 1.0,
         device: &device,
+        helpers: &[],
     };
     let placed = |range: std::ops::Range<usize>| -> Vec<Placed> {
         range.map(|i| (0, &worlds[0].examples[i])).collect()
@@ -219,4 +221,39 @@ fn the_length_of_a_timeline_tells_nothing_in_training() {
         let of = |i: usize| lengths[row[i] as usize];
         assert!((1..CANDIDATES).all(|i| of(i) == of(0)), "example {example}");
     }
+}
+
+#[test]
+fn who_computes_a_micro_batch_does_not_matter() {
+    let worlds = [world(64)];
+    let settings = Settings {
+        micro_batches: 3,
+        batch: 24,
+        ..settings()
+    };
+    let device = Device::flex().autodiff();
+    let network = settings.imn.init(&device);
+    let placed: Vec<Placed> = worlds[0]
+        .examples
+        .iter()
+        .map(|example| (0, example))
+        .collect();
+    let losses = |helpers: &[Device]| -> Vec<f64> {
+        let setup = Setup {
+            worlds: &worlds,
+            settings: &settings,
+            scorer: ScorerConfig::of_weights(Default::default()),
+            temperature: 1.0,
+            device: &device,
+            helpers,
+        };
+        let examples = vec![(1.0, placed.clone())];
+        let mut stage = ImnStage::new("task", &setup, examples, placed.clone(), network.clone());
+        let step = |step| stage.step(step).unwrap()[0].1;
+        (1..=4).map(step).collect()
+    };
+    let alone = losses(&[]);
+    let helpers = [device.clone(), device.clone()];
+    assert_eq!(losses(&helpers[..1]), alone);
+    assert_eq!(losses(&helpers), alone);
 }
