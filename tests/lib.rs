@@ -180,6 +180,28 @@ impl Dir {
     }
 }
 
+/// The demo knowledge base in `folder`, its test posts turned into train mentions, and their features.
+pub fn trainable(folder: &Path) {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/kb");
+    let data = folder.join("data");
+    std::fs::create_dir_all(data.join("images")).unwrap();
+    for (from, to) in [
+        ("dataset.json", "dataset.json"),
+        ("entities.jsonl", "entities.jsonl"),
+        ("timeline.jsonl", "timeline.jsonl"),
+        ("test.jsonl", "train.jsonl"),
+        ("test.jsonl", "test.jsonl"),
+    ] {
+        std::fs::copy(demo.join(from), data.join(to)).unwrap();
+    }
+    for entry in std::fs::read_dir(demo.join("images")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, data.join("images").join(path.file_name().unwrap())).unwrap();
+    }
+    let weights = weights().display().to_string();
+    run(folder, &["features", "data", "--weights", &weights]).ok();
+}
+
 /// A file of `tests/fixtures`.
 pub fn fixture_path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

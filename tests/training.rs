@@ -9,31 +9,14 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tests::{Dir, Run, imn, pack, run, weights};
+use tests::{Dir, Run, imn, pack, run, trainable, weights};
 
 /// A dataset folder with features, made once.
 fn shared() -> &'static Path {
     static DIR: OnceLock<Dir> = OnceLock::new();
     let dir = DIR.get_or_init(|| {
         let dir = Dir::new();
-        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/kb");
-        let data = dir.path("data");
-        fs::create_dir_all(data.join("images")).unwrap();
-        for (from, to) in [
-            ("dataset.json", "dataset.json"),
-            ("entities.jsonl", "entities.jsonl"),
-            ("timeline.jsonl", "timeline.jsonl"),
-            ("test.jsonl", "train.jsonl"),
-            ("test.jsonl", "test.jsonl"),
-        ] {
-            fs::copy(demo.join(from), data.join(to)).unwrap();
-        }
-        for entry in fs::read_dir(demo.join("images")).unwrap() {
-            let path = entry.unwrap().path();
-            fs::copy(&path, data.join("images").join(path.file_name().unwrap())).unwrap();
-        }
-        let weights = weights().display().to_string();
-        run(dir.root(), &["features", "data", "--weights", &weights]).ok();
+        trainable(dir.root());
         dir
     });
     dir.root()
