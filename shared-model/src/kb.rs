@@ -233,10 +233,6 @@ impl KnowledgeBase {
         let vector =
             |name: &str, values: &[f32]| Entry::floats(name, [values.len()], values.to_vec());
         let profiles = self.profiles.iter();
-        let joint = |pooled: &'_ [Pooled]| -> Vec<Vec<f32>> {
-            let joint = pooled.iter().filter_map(|pooled| pooled.joint.clone());
-            joint.collect()
-        };
         let mut entries = vec![
             matrix("text", texts, statistics.text_mean.len()),
             matrix("image", images, statistics.image_mean.len()),
@@ -254,10 +250,13 @@ impl KnowledgeBase {
         ];
         if !statistics.joint_mean.is_empty() {
             let width = statistics.joint_mean.len();
-            let (posts, profiles) = (joint(&self.pooled), joint(&self.profiles));
+            let joint = |name: &str, pooled: &[Pooled]| {
+                let rows = pooled.iter().filter_map(|pooled| pooled.joint.as_ref());
+                matrix(name, rows.collect(), width)
+            };
             entries.extend([
-                matrix("joint", posts.iter().collect(), width),
-                matrix("joint_profile", profiles.iter().collect(), width),
+                joint("joint", &self.pooled),
+                joint("joint_profile", &self.profiles),
                 vector("joint_mean", &statistics.joint_mean),
             ]);
         }

@@ -107,11 +107,7 @@ fn encoder_parts(
             detr,
             joint,
         } => {
-            let vision = if *detr {
-                VisionKind::Detr
-            } else {
-                VisionKind::Efficientnet
-            };
+            let vision = VisionKind::of(*detr);
             let loaded = weights::load(folder, vision, joint.as_deref(), &Device::flex())?;
             let mut parts = Parts::from([("tokenizer.json".to_owned(), loaded.tokenizer)]);
             for (file, pack) in loaded.packs {

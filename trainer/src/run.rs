@@ -227,14 +227,7 @@ impl EncoderOrigin {
                 folder,
                 detr,
                 joint,
-            } => {
-                let vision = if *detr {
-                    "detr.bpk"
-                } else {
-                    "efficientnet.bpk"
-                };
-                (folder, vision, joint.clone())
-            }
+            } => (folder, VisionKind::of(*detr).file(), joint.clone()),
             Self::Bundle { folder } => {
                 let joint = Some(folder.join(JOINT)).filter(|file| file.exists());
                 (folder, "vision.bpk", joint)
@@ -266,11 +259,7 @@ impl EncoderOrigin {
                 detr,
                 joint,
             } => {
-                let vision = if *detr {
-                    VisionKind::Detr
-                } else {
-                    VisionKind::Efficientnet
-                };
+                let vision = VisionKind::of(*detr);
                 let loaded = weights::load(folder, vision, joint.as_deref(), device)?;
                 Ok(Model {
                     encoders: loaded.encoders,

@@ -196,16 +196,14 @@ impl<'a> Features<'a> {
         if self.encoders.joint.is_none() {
             return Ok(rows);
         }
-        let key = |post, with_tokens| joint::key(self.dataset, self.encoders, post, with_tokens);
         let mut missing = Vec::new();
         for (i, post) in posts.iter().enumerate() {
-            let full = key(post, true)?;
+            let content = joint::content(self.dataset, self.encoders, post)?;
             rows[i] = match wanted {
-                Wanted::Tokens => self.joint.row_with_tokens(&full)?,
-                Wanted::Pooled => {
-                    let pooled = key(post, false)?;
-                    self.joint.row(|kept| if kept { full } else { pooled })
-                }
+                Wanted::Tokens => self.joint.row_with_tokens(&joint::key(&content, true))?,
+                Wanted::Pooled => self
+                    .joint
+                    .row(|with_tokens| joint::key(&content, with_tokens)),
             };
             if rows[i].is_none() {
                 missing.push(i);

@@ -33,7 +33,9 @@ pub(super) fn encode(
         if number % share.count == share.index {
             let keys = chunk
                 .iter()
-                .map(|(source, with_tokens)| key(dataset, encoders, source, *with_tokens))
+                .map(|(source, with_tokens)| {
+                    Ok(key(&content(dataset, encoders, source)?, *with_tokens))
+                })
                 .collect::<anyhow::Result<Vec<_>>>()?;
             let shard = folder.join(shard_name("joint", &keys));
             if !shard.exists() {
@@ -101,15 +103,21 @@ fn sources<'a>(
     Ok(sources)
 }
 
-/// Of what the joint encoder reads of a post.
-pub(super) fn key(
+/// Of a post with its tokens, or pooled.
+pub(super) fn key(content: &Key, with_tokens: bool) -> Key {
+    let mut hash = Sha256::new();
+    hash.update([u8::from(with_tokens)]);
+    hash.update(content);
+    hash.finalize().into()
+}
+
+/// A hash of what the joint encoder reads of a post; it reads the pictures' files.
+pub(super) fn content(
     dataset: &Dataset,
     encoders: &Encoders,
     source: &Source,
-    with_tokens: bool,
 ) -> anyhow::Result<Key> {
     let mut hash = Sha256::new();
-    hash.update([u8::from(with_tokens)]);
     for id in text_of(source, encoders)?.within(MAX_TEXT).ids {
         hash.update(id.to_le_bytes());
     }

@@ -76,6 +76,10 @@ struct Pairs {
 
 /// Trains, and writes a weight folder.
 pub(super) fn train(args: &TrainArgs, device: DeviceArg, as_json: bool) -> anyhow::Result<()> {
+    ensure!(
+        !args.paper && !args.keep_scorer && args.shares.is_empty() && args.accumulate == 1,
+        "--stage text takes no --paper, --keep-scorer, --shares or --accumulate: they are of the stages after it"
+    );
     let datasets = args
         .datasets
         .iter()

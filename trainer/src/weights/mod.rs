@@ -39,7 +39,13 @@ pub(crate) enum VisionKind {
 }
 
 impl VisionKind {
-    fn file(self) -> &'static str {
+    /// DETR, else the default.
+    pub(crate) fn of(detr: bool) -> Self {
+        if detr { Self::Detr } else { Self::Efficientnet }
+    }
+
+    /// In the folder.
+    pub(crate) fn file(self) -> &'static str {
         match self {
             Self::Efficientnet => "efficientnet.bpk",
             Self::Detr => "detr.bpk",
