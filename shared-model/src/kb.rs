@@ -34,6 +34,34 @@ pub struct Prototypes {
 }
 
 impl Prototypes {
+    /// Chooses from an entity's timeline: posts by position, each with its vectors.
+    pub fn choose(
+        timeline: &[(usize, &Pooled)],
+        statistics: &Statistics,
+        k: usize,
+        selection: Selection,
+    ) -> Self {
+        let pick = |vector: &dyn Fn(&Pooled) -> Option<Vec<f32>>| -> Vec<Chosen> {
+            let (posts, vectors): (Vec<usize>, Vec<Vec<f32>>) = timeline
+                .iter()
+                .filter_map(|&(post, pooled)| Some((post, vector(pooled)?)))
+                .unzip();
+            let vectors: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
+            choose(&vectors, k, selection)
+                .into_iter()
+                .map(|chosen| Chosen {
+                    post: posts[chosen.post],
+                    rank: chosen.rank,
+                })
+                .collect()
+        };
+        Self {
+            text: pick(&|pooled| Some(statistics.centre_text(pooled.text.as_deref()?))),
+            image: pick(&|pooled| Some(statistics.centre_image(pooled.image.as_deref()?))),
+            joint: pick(&|pooled| Some(statistics.centre_joint(pooled.joint.as_deref()?))),
+        }
+    }
+
     /// Of all modalities; a post may stand in several.
     pub fn all(&self) -> impl Iterator<Item = &Chosen> {
         self.text.iter().chain(&self.image).chain(&self.joint)
@@ -95,8 +123,20 @@ pub struct KnowledgeBase {
 impl KnowledgeBase {
     /// Chooses the prototypes and takes the statistics; `text.prototypes` is filled.
     pub fn new(mut text: KbText, pooled: Vec<Pooled>, profiles: Vec<Pooled>) -> Self {
-        let statistics = Statistics::of(&pooled, &profiles);
-        text.prototypes = prototypes(&text, &pooled, &statistics);
+        let mut moments = Moments::default();
+        pooled
+            .iter()
+            .chain(&profiles)
+            .for_each(|pooled| moments.add(pooled));
+        let statistics = moments.statistics();
+        let mut timelines = vec![Vec::new(); text.entities.len()];
+        for (position, (post, pooled)) in text.posts.iter().zip(&pooled).enumerate() {
+            timelines[post.entity].push((position, pooled));
+        }
+        text.prototypes = timelines
+            .iter()
+            .map(|timeline| Prototypes::choose(timeline, &statistics, text.k, text.selection))
+            .collect();
         Self {
             text,
             pooled,
@@ -206,60 +246,34 @@ impl KnowledgeBase {
 
     /// The entries of `kb.bpk`.
     pub fn entries(&self) -> Vec<Entry> {
-        let matrix = |name: &str, rows: Vec<&Vec<f32>>, width: usize| {
-            Entry::floats(
-                name,
-                [rows.len(), width],
-                rows.into_iter().flatten().copied().collect(),
-            )
-        };
-        let texts: Vec<_> = self
-            .pooled
-            .iter()
-            .filter_map(|pooled| pooled.text.as_ref())
-            .collect();
-        let images: Vec<_> = self
-            .pooled
-            .iter()
-            .filter_map(|pooled| pooled.image.as_ref())
-            .collect();
-        let classes: Vec<_> = self
-            .pooled
-            .iter()
-            .filter_map(|pooled| pooled.classes.as_ref())
-            .collect();
-        let n_classes = classes.first().map_or(0, |row| row.len());
-        let statistics = &self.statistics;
-        let vector =
-            |name: &str, values: &[f32]| Entry::floats(name, [values.len()], values.to_vec());
-        let profiles = self.profiles.iter();
-        let mut entries = vec![
-            matrix("text", texts, statistics.text_mean.len()),
-            matrix("image", images, statistics.image_mean.len()),
-            matrix("classes", classes, n_classes),
-            matrix(
-                "profile",
-                profiles
-                    .filter_map(|profile| profile.text.as_ref())
-                    .collect(),
-                statistics.text_mean.len(),
-            ),
-            vector("text_mean", &statistics.text_mean),
-            vector("image_mean", &statistics.image_mean),
-            vector("image_std", &statistics.image_std),
-        ];
-        if !statistics.joint_mean.is_empty() {
-            let width = statistics.joint_mean.len();
-            let joint = |name: &str, pooled: &[Pooled]| {
-                let rows = pooled.iter().filter_map(|pooled| pooled.joint.as_ref());
-                matrix(name, rows.collect(), width)
+        let matrix =
+            |name: &str, of: &[Pooled], vector: fn(&Pooled) -> &Option<Vec<f32>>, width| {
+                let rows: Vec<&Vec<f32>> =
+                    of.iter().filter_map(|row| vector(row).as_ref()).collect();
+                let shape = [rows.len(), width];
+                Entry::floats(name, shape, rows.into_iter().flatten().copied().collect())
             };
+        let (posts, profiles) = (&self.pooled, &self.profiles);
+        let classes = posts.iter().find_map(|post| post.classes.as_ref());
+        let [text, image, joint] = self.statistics.widths();
+        let mut entries = vec![
+            matrix("text", posts, |row| &row.text, text),
+            matrix("image", posts, |row| &row.image, image),
+            matrix(
+                "classes",
+                posts,
+                |row| &row.classes,
+                classes.map_or(0, Vec::len),
+            ),
+            matrix("profile", profiles, |row| &row.text, text),
+        ];
+        if joint > 0 {
             entries.extend([
-                joint("joint", &self.pooled),
-                joint("joint_profile", &self.profiles),
-                vector("joint_mean", &statistics.joint_mean),
+                matrix("joint", posts, |row| &row.joint, joint),
+                matrix("joint_profile", profiles, |row| &row.joint, joint),
             ]);
         }
+        entries.extend(self.statistics.entries());
         entries
     }
 
@@ -269,29 +283,87 @@ impl KnowledgeBase {
     }
 }
 
+/// Sums over pooled vectors, of as many as there are.
+#[derive(Debug, Clone, Default)]
+pub struct Moments {
+    text: Sums,
+    image: Sums,
+    joint: Sums,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Sums {
+    n: f64,
+    values: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Moments {
+    /// Adds a post or profile.
+    pub fn add(&mut self, pooled: &Pooled) {
+        self.text.add(pooled.text.as_deref());
+        self.image.add(pooled.image.as_deref());
+        self.joint.add(pooled.joint.as_deref());
+    }
+
+    /// Of all that were added.
+    pub fn statistics(&self) -> Statistics {
+        Statistics {
+            text_mean: self.text.mean(),
+            image_mean: self.image.mean(),
+            image_std: self.image.deviation(),
+            joint_mean: self.joint.mean(),
+        }
+    }
+}
+
+impl Sums {
+    fn add(&mut self, vector: Option<&[f32]>) {
+        let Some(vector) = vector else { return };
+        self.values.resize(vector.len(), 0.0);
+        self.squares.resize(vector.len(), 0.0);
+        self.n += 1.0;
+        let sums = self.values.iter_mut().zip(&mut self.squares);
+        for ((sum, square), value) in sums.zip(vector) {
+            *sum += f64::from(*value);
+            *square += f64::from(*value).powi(2);
+        }
+    }
+
+    fn mean(&self) -> Vec<f32> {
+        let values = self.values.iter();
+        values.map(|sum| (sum / self.n) as f32).collect()
+    }
+
+    fn deviation(&self) -> Vec<f32> {
+        let sums = self.values.iter().zip(&self.squares);
+        sums.map(|(sum, square)| {
+            let variance = square / self.n - (sum / self.n).powi(2);
+            variance.max(0.0).sqrt() as f32
+        })
+        .collect()
+    }
+}
+
 impl Statistics {
-    fn of(pooled: &[Pooled], profiles: &[Pooled]) -> Self {
-        let all = || pooled.iter().chain(profiles);
-        let texts = all().filter_map(|pooled| pooled.text.as_deref());
-        let joints = all().filter_map(|pooled| pooled.joint.as_deref());
-        let images: Vec<&[f32]> = pooled
-            .iter()
-            .filter_map(|pooled| pooled.image.as_deref())
-            .collect();
-        let image_mean = crate::prototype::mean(images.iter().copied()).unwrap_or_default();
-        let mut image_std = vec![0.0; image_mean.len()];
-        for image in &images {
-            for ((std, value), mean) in image_std.iter_mut().zip(*image).zip(&image_mean) {
-                *std += (value - mean).powi(2) / images.len() as f32;
-            }
+    /// Of text, image and joint vectors; 0 where there are none.
+    pub fn widths(&self) -> [usize; 3] {
+        [&self.text_mean, &self.image_mean, &self.joint_mean].map(Vec::len)
+    }
+
+    /// Their entries of `kb.bpk`.
+    pub fn entries(&self) -> Vec<Entry> {
+        let vector =
+            |name: &str, values: &[f32]| Entry::floats(name, [values.len()], values.to_vec());
+        let mut entries = vec![
+            vector("text_mean", &self.text_mean),
+            vector("image_mean", &self.image_mean),
+            vector("image_std", &self.image_std),
+        ];
+        if !self.joint_mean.is_empty() {
+            entries.push(vector("joint_mean", &self.joint_mean));
         }
-        image_std.iter_mut().for_each(|std| *std = std.sqrt());
-        Self {
-            text_mean: crate::prototype::mean(texts).unwrap_or_default(),
-            joint_mean: crate::prototype::mean(joints).unwrap_or_default(),
-            image_mean,
-            image_std,
-        }
+        entries
     }
 
     /// A pooled text less the mean.
@@ -325,50 +397,6 @@ impl Statistics {
 fn less(vector: &[f32], mean: &[f32]) -> Vec<f32> {
     let pairs = vector.iter().zip(mean);
     pairs.map(|(value, mean)| value - mean).collect()
-}
-
-fn prototypes(text: &KbText, pooled: &[Pooled], statistics: &Statistics) -> Vec<Prototypes> {
-    let mut timelines = vec![Vec::new(); text.entities.len()];
-    for (position, post) in text.posts.iter().enumerate() {
-        timelines[post.entity].push(position);
-    }
-    let pick = |timeline: &[usize], vector: &dyn Fn(usize) -> Option<Vec<f32>>| {
-        let (posts, vectors): (Vec<usize>, Vec<Vec<f32>>) = timeline
-            .iter()
-            .filter_map(|&post| Some((post, vector(post)?)))
-            .unzip();
-        let vectors: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
-        choose(&vectors, text.k, text.selection)
-            .into_iter()
-            .map(|chosen| Chosen {
-                post: posts[chosen.post],
-                rank: chosen.rank,
-            })
-            .collect()
-    };
-    timelines
-        .iter()
-        .map(|timeline| Prototypes {
-            text: pick(timeline, &|post| {
-                pooled[post]
-                    .text
-                    .as_deref()
-                    .map(|v| statistics.centre_text(v))
-            }),
-            image: pick(timeline, &|post| {
-                pooled[post]
-                    .image
-                    .as_deref()
-                    .map(|v| statistics.centre_image(v))
-            }),
-            joint: pick(timeline, &|post| {
-                pooled[post]
-                    .joint
-                    .as_deref()
-                    .map(|v| statistics.centre_joint(v))
-            }),
-        })
-        .collect()
 }
 
 fn rows(pack: &Pack, name: &str, width: usize) -> Result<Vec<Vec<f32>>> {

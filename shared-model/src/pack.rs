@@ -35,6 +35,7 @@ pub struct Entry {
 #[derive(Debug, Clone)]
 enum Values {
     Floats(Vec<f32>),
+    Halves(Bytes),
     Bytes(Vec<u8>),
 }
 
@@ -45,6 +46,15 @@ impl Entry {
             name: name.into(),
             shape: shape.into(),
             values: Values::Floats(values),
+        }
+    }
+
+    /// A float tensor that is in f16 already and stays so: of a file, say, of which no more than some megabytes are held at once.
+    pub fn halves(name: impl Into<String>, shape: impl Into<Vec<usize>>, values: Bytes) -> Self {
+        Self {
+            name: name.into(),
+            shape: shape.into(),
+            values: Values::Halves(values),
         }
     }
 
@@ -75,18 +85,25 @@ pub fn write(
     metadata: &[(&str, &str)],
     precision: Precision,
 ) -> Result<Vec<u8>> {
+    let bytes = writer(entries, metadata, precision)
+        .into_bytes()
+        .map_err(|error| Error::file("burnpack", error))?;
+    Ok(bytes.to_vec())
+}
+
+/// As [`write`], to where the caller wants the bytes.
+pub fn writer(entries: Vec<Entry>, metadata: &[(&str, &str)], precision: Precision) -> Writer {
     let mut tensors = Vec::new();
     for entry in entries {
-        let tensor = |name: String, dtype, shape: Vec<usize>, bytes| {
-            burn_pack::Tensor::new(
-                name,
-                dtype,
-                Shape::from(shape),
-                None,
-                Bytes::from_bytes_vec(bytes),
-            )
+        let of_bytes = |name: String, dtype, shape: Vec<usize>, bytes| {
+            burn_pack::Tensor::new(name, dtype, Shape::from(shape), None, bytes)
         };
+        let tensor =
+            |name, dtype, shape, bytes| of_bytes(name, dtype, shape, Bytes::from_bytes_vec(bytes));
         match entry.values {
+            Values::Halves(bytes) => {
+                tensors.push(of_bytes(entry.name, DType::F16, entry.shape, bytes));
+            }
             Values::Bytes(bytes) => tensors.push(tensor(entry.name, DType::U8, entry.shape, bytes)),
             Values::Floats(values) if precision == Precision::F32 || entry.shape.len() < 2 => {
                 tensors.push(tensor(
@@ -120,15 +137,11 @@ pub fn write(
             }
         }
     }
-    let writer = metadata
+    metadata
         .iter()
         .fold(Writer::new(tensors), |writer, (key, value)| {
             writer.with_metadata(key, value)
-        });
-    let bytes = writer
-        .into_bytes()
-        .map_err(|error| Error::file("burnpack", error))?;
-    Ok(bytes.to_vec())
+        })
 }
 
 /// A `.bpk` file read from bytes, int8 and f16 widened.

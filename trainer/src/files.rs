@@ -1,7 +1,7 @@
 //! Reading whole files with errors that name them, writing them whole or not at all.
 
-use std::fs;
-use std::io::Write as _;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -15,6 +15,13 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// Writes a file beside its place and renames it: never half a file.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    write_with(path, |file| file.write_all(bytes))
+}
+
+fn write_with(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+) -> anyhow::Result<()> {
     let refuse = || format!("cannot write {}", path.display());
     let folder = path
         .parent()
@@ -22,7 +29,11 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         .unwrap_or(Path::new("."));
     fs::create_dir_all(folder).with_context(refuse)?;
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(refuse)?;
-    file.write_all(bytes).with_context(refuse)?;
+    let mut writer = BufWriter::new(file.as_file_mut());
+    fill(&mut writer)
+        .and_then(|()| writer.flush())
+        .with_context(refuse)?;
+    drop(writer);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -34,9 +45,19 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 /// Writes pretty JSON with a line feed at its end.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
-    let mut bytes = serde_json::to_vec_pretty(value)?;
-    bytes.push(b'\n');
-    write(path, &bytes)
+    write_with(path, |file| {
+        serde_json::to_writer_pretty(&mut *file, value)?;
+        file.write_all(b"\n")
+    })
+}
+
+/// Removes a folder, if it is there.
+pub(crate) fn clear(folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() {
+        let cleared = fs::remove_dir_all(folder);
+        cleared.with_context(|| format!("cannot clear {}", folder.display()))?;
+    }
+    Ok(())
 }
 
 /// Reads a JSON file.

@@ -21,10 +21,12 @@ mod place;
 mod pretrain;
 mod prototypes;
 mod run;
+mod spill;
 mod statistics;
 mod systems;
 mod train;
 mod weights;
+mod write_run;
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;

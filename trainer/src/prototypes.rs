@@ -1,31 +1,22 @@
 //! `imn prototypes`: a dataset's timelines to a knowledge base with prototypes.
 
-use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::Cursor;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
-use image::RgbImage;
-use image::codecs::jpeg::JpegEncoder;
-use serde::Deserialize;
-use shared_model::bundle::Licence;
 use shared_model::data::{MAX_IMAGES, TimelinePost};
-use shared_model::kb::{KbPost, KbText, KnowledgeBase};
+use shared_model::kb::{KbPost, KbText, KnowledgeBase, Moments, Pooled, Prototypes, Statistics};
 use shared_model::linker::Encoders;
-use shared_model::pack::{Precision, write};
-use shared_model::resize::{Filter, resize};
-use shared_model::scorer::{Calibration, ScorerConfig};
+use shared_model::pack::Entry;
 
 use crate::PrototypesArgs;
-use crate::dataset::{Dataset, picture};
+use crate::dataset::Dataset;
 use crate::device::DeviceArg;
 use crate::features::{Features, Source};
-use crate::files::{self, read_jsonl};
-use crate::run::{EncoderOrigin, Example, FORMAT, Network, Prototyping, Run};
-
-/// The longer side of a thumbnail.
-const THUMB: u32 = 192;
+use crate::files::{self, clear};
+use crate::run::{EncoderOrigin, Prototyping};
+use crate::spill::Spill;
+use crate::write_run::{Fitted, write_run};
 
 /// Writes the run folder.
 pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Result<()> {
@@ -33,156 +24,193 @@ pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Res
     let origin = EncoderOrigin::of(args.model)?;
     let model = origin.load(&device.open()?)?;
     let features = Features::open(&dataset, &model.encoders, &origin.fingerprint()?)?;
-    let kb = build(
+    let scratch = Scratch::create(args.run.join("spill"))?;
+    let mut spilled = Spilled {
+        profiles: Spill::create(&scratch.0, "profile")?,
+        posts: Spill::create(&scratch.0, "post")?,
+    };
+    let (text, statistics) = spilled.fill(
         &dataset,
         &model.encoders,
         &features,
         args.choice.prototyping(),
     )?;
+    let entries = spilled.entries(&statistics)?;
     let run = Fitted {
         encoders: origin,
         scorer: model.scorer,
         calibration: model.calibration,
         imn: model.imn,
     };
-    write_run(dataset, kb, run, &args.run)
+    write_run(dataset, text, entries, run, &args.run)
 }
 
-/// What a run says of its model.
-pub(crate) struct Fitted {
-    /// Where the encoders are.
-    pub(crate) encoders: EncoderOrigin,
-    /// Weights of the cues.
-    pub(crate) scorer: ScorerConfig,
-    /// Fitted temperature and NIL logit.
-    pub(crate) calibration: Option<Calibration>,
-    /// The trained network.
-    pub(crate) imn: Option<Network>,
-}
+/// A folder that is there for as long as this is; one that a killed process has left is cleared.
+struct Scratch(PathBuf);
 
-/// Writes the run folder of a dataset's knowledge base.
-pub(crate) fn write_run(
-    dataset: Dataset,
-    mut kb: KnowledgeBase,
-    fitted: Fitted,
-    folder: &Path,
-) -> anyhow::Result<()> {
-    let examples = examples(&dataset)?;
-    let mut pictures = thumbnails(&dataset.folder, &mut kb.text.posts, folder)?;
-    let n_thumbs = pictures.len();
-    for path in examples.iter().flat_map(|example| &example.images) {
-        let copy = format!("examples/{}", file_name(path));
-        files::write(
-            &folder.join(&copy),
-            &files::read(&dataset.folder.join(path))?,
-        )?;
-        pictures.insert(copy, path.clone());
+impl Scratch {
+    fn create(folder: PathBuf) -> anyhow::Result<Self> {
+        clear(&folder)?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self(folder))
     }
-    let credits = credits(&dataset, &pictures)?;
-
-    files::write_json(&folder.join("kb.json"), &kb.text)?;
-    files::write(
-        &folder.join("kb.bpk"),
-        &write(kb.entries(), &[], Precision::F16)?,
-    )?;
-    let (imn, training) = match fitted.imn {
-        Some(network) => {
-            let bytes = write(network.pack.entries(), &[], Precision::F32)?;
-            files::write(&folder.join("imn.bpk"), &bytes)?;
-            (Some(network.trained), Some(network.training))
-        }
-        None => (None, None),
-    };
-    let run = Run {
-        format: FORMAT,
-        name: dataset.info.name,
-        licence: dataset.info.licence,
-        source: dataset.info.source,
-        encoders: fitted.encoders,
-        scorer: fitted.scorer,
-        calibration: fitted.calibration,
-        imn,
-        training,
-        examples: examples
-            .into_iter()
-            .map(|mut example| {
-                example
-                    .images
-                    .iter_mut()
-                    .for_each(|path| *path = format!("examples/{}", file_name(path)));
-                example
-            })
-            .collect(),
-        credits,
-    };
-    files::write_json(&folder.join("run.json"), &run)?;
-    eprintln!(
-        "{} entities, {} posts, {n_thumbs} pictures -> {}",
-        kb.text.entities.len(),
-        kb.text.posts.len(),
-        folder.display()
-    );
-    Ok(())
 }
 
-/// Encodes timelines and profiles and chooses the prototypes. Pictures keep their paths in the dataset.
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = clear(&self.0) {
+            eprintln!("{error:#}");
+        }
+        // Of a run that failed nothing is left; a folder that holds something stays.
+        if let Some(run) = self.0.parent() {
+            let _ = fs::remove_dir(run);
+        }
+    }
+}
+
+/// The vectors of a knowledge base, on disk.
+struct Spilled {
+    profiles: Spill,
+    posts: Spill,
+}
+
+impl Spilled {
+    /// Encodes everything, then chooses the prototypes, an entity at a time.
+    fn fill(
+        &mut self,
+        dataset: &Dataset,
+        encoders: &Encoders,
+        features: &Features,
+        prototyping: Prototyping,
+    ) -> anyhow::Result<(KbText, Statistics)> {
+        let mut text = text(dataset, prototyping)?;
+        let mut moments = Moments::default();
+        let Self { profiles, posts } = self;
+        encode(dataset, &text, encoders, features, |part, pooled| {
+            moments.add(&pooled);
+            match part {
+                Part::Profile => profiles.push(&pooled),
+                Part::Post => posts.push(&pooled),
+            }
+        })?;
+        let statistics = moments.statistics();
+        let bar = files::progress(text.entities.len(), "prototypes");
+        let mut pooled = self.posts.replay()?;
+        let mut posts = text.posts.iter().enumerate().peekable();
+        for entity in 0..text.entities.len() {
+            let mut timeline = Vec::new();
+            while let Some((position, _)) = posts.next_if(|(_, post)| post.entity == entity) {
+                timeline.push((position, pooled.next().context("a vector for each post")??));
+            }
+            let timeline: Vec<(usize, &Pooled)> = timeline
+                .iter()
+                .map(|(position, pooled)| (*position, pooled))
+                .collect();
+            let chosen = Prototypes::choose(&timeline, &statistics, text.k, text.selection);
+            text.prototypes.push(chosen);
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok((text, statistics))
+    }
+
+    fn entries(&mut self, statistics: &Statistics) -> anyhow::Result<Vec<Entry>> {
+        let [text, image, joint] = statistics.widths();
+        let with_joint = |name| (joint > 0).then_some((name, joint));
+        let n_classes = self.posts.width_of_classes();
+        let mut entries = self.posts.entries([
+            Some(("text", text)),
+            Some(("image", image)),
+            Some(("classes", n_classes)),
+            with_joint("joint"),
+        ])?;
+        entries.extend(self.profiles.entries([
+            Some(("profile", text)),
+            None,
+            None,
+            with_joint("joint_profile"),
+        ])?);
+        entries.extend(statistics.entries());
+        Ok(entries)
+    }
+}
+
+/// Encodes timelines and profiles and chooses the prototypes, all in memory. Pictures keep their paths in the dataset.
 pub(crate) fn build(
     dataset: &Dataset,
     encoders: &Encoders,
     features: &Features,
-    Prototyping { k, selection }: Prototyping,
+    prototyping: Prototyping,
 ) -> anyhow::Result<KnowledgeBase> {
+    let text = text(dataset, prototyping)?;
+    let (mut profiles, mut posts) = (Vec::new(), Vec::new());
+    encode(dataset, &text, encoders, features, |part, pooled| {
+        match part {
+            Part::Profile => profiles.push(pooled),
+            Part::Post => posts.push(pooled),
+        }
+        Ok(())
+    })?;
+    Ok(KnowledgeBase::new(text, posts, profiles))
+}
+
+/// A knowledge base before anything is encoded and chosen.
+fn text(dataset: &Dataset, Prototyping { k, selection }: Prototyping) -> anyhow::Result<KbText> {
     ensure!(
         !dataset.entities.is_empty(),
         "{} has no entities",
         dataset.folder.display()
     );
     let positions = dataset.positions();
-    let mut posts: Vec<KbPost> = timeline(dataset)
-        .into_iter()
-        .map(|post| KbPost {
-            entity: positions[post.entity.as_str()],
-            text: post.text.clone(),
-            images: post.images.clone(),
-        })
-        .collect();
-
-    let profiles: Vec<String> = dataset
-        .entities
-        .iter()
-        .map(shared_model::data::Entity::profile)
-        .collect();
-    let encode = |text: &str| encoders.tokenizer.encode(text, None);
-    let profiles = profiles.iter().map(|profile| {
-        Ok(Source {
-            text: Some(encode(profile)?),
-            mention: None,
-            images: &[],
-        })
+    let posts = timeline(dataset).into_iter().map(|post| KbPost {
+        entity: positions[post.entity.as_str()],
+        text: post.text.clone(),
+        images: post.images.iter().take(MAX_IMAGES).cloned().collect(),
     });
-    let timeline = posts.iter().map(|post| {
-        let text = (!post.text.is_empty()).then(|| encode(&post.text));
-        Ok(Source {
-            text: text.transpose()?,
-            mention: None,
-            images: &post.images,
-        })
-    });
-    let sources: Vec<Source> = profiles.chain(timeline).collect::<anyhow::Result<_>>()?;
-    let mut pooled = features.pooled(&sources)?;
-    let timeline = pooled.split_off(dataset.entities.len());
-    for post in &mut posts {
-        post.images.truncate(MAX_IMAGES);
-    }
-
-    let text = KbText {
+    Ok(KbText {
         entities: dataset.entities.clone(),
-        posts,
+        posts: posts.collect(),
         prototypes: Vec::new(),
         k,
         selection,
-    };
-    Ok(KnowledgeBase::new(text, timeline, pooled))
+    })
+}
+
+/// What was encoded.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Profile,
+    Post,
+}
+
+/// Encodes the profiles, then the timelines, in the order of the knowledge base.
+fn encode(
+    dataset: &Dataset,
+    text: &KbText,
+    encoders: &Encoders,
+    features: &Features,
+    mut keep: impl FnMut(Part, Pooled) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let encode = |text: &str| encoders.tokenizer.encode(text, None);
+    let profiles = dataset.entities.iter().map(|entity| {
+        let source = Source {
+            text: Some(encode(&entity.profile())?),
+            mention: None,
+            images: &[],
+        };
+        Ok((Part::Profile, source))
+    });
+    let posts = text.posts.iter().map(|post| {
+        let text = (!post.text.is_empty()).then(|| encode(&post.text));
+        let source = Source {
+            text: text.transpose()?,
+            mention: None,
+            images: &post.images,
+        };
+        Ok((Part::Post, source))
+    });
+    let n = dataset.entities.len() + text.posts.len();
+    features.pooled(n, profiles.chain(posts), &mut keep)
 }
 
 /// The timelines as a knowledge base has them: one entity's posts together, in the order of the file.
@@ -191,100 +219,4 @@ pub(crate) fn timeline(dataset: &Dataset) -> Vec<&TimelinePost> {
     let mut posts: Vec<&TimelinePost> = dataset.timeline.iter().collect();
     posts.sort_by_key(|post| positions[post.entity.as_str()]);
     posts
-}
-
-/// Writes `thumbs/` anew and points the posts to it; a picture that stands twice is written once. Returns each thumbnail's original.
-fn thumbnails(
-    dataset: &Path,
-    posts: &mut [KbPost],
-    run: &Path,
-) -> anyhow::Result<BTreeMap<String, String>> {
-    let folder = run.join("thumbs");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)
-            .with_context(|| format!("cannot clear {}", folder.display()))?;
-    }
-    let mut written: HashMap<String, String> = HashMap::new();
-    for path in posts.iter_mut().flat_map(|post| &mut post.images) {
-        if !written.contains_key(path) {
-            let thumb = format!("thumbs/{:04}.jpg", written.len() + 1);
-            files::write(&run.join(&thumb), &jpeg(&picture(&dataset.join(&*path))?)?)?;
-            written.insert(path.clone(), thumb);
-        }
-        path.clone_from(&written[path]);
-    }
-    Ok(written
-        .into_iter()
-        .map(|(path, thumb)| (thumb, path))
-        .collect())
-}
-
-fn jpeg(picture: &RgbImage) -> anyhow::Result<Vec<u8>> {
-    let (width, height) = picture.dimensions();
-    let scale = f64::from(THUMB) / f64::from(width.max(height));
-    let side = |side: u32| ((f64::from(side) * scale.min(1.0)) as u32).max(1);
-    let thumb = resize(picture, side(width), side(height), Filter::Bicubic);
-    let mut bytes = Cursor::new(Vec::new());
-    JpegEncoder::new_with_quality(&mut bytes, 82).encode_image(&thumb)?;
-    Ok(bytes.into_inner())
-}
-
-fn examples(dataset: &Dataset) -> anyhow::Result<Vec<Example>> {
-    let path = dataset.folder.join("examples.jsonl");
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let examples: Vec<Example> = read_jsonl(&path)?;
-    for example in &examples {
-        let named = || format!("{}, {:?}", path.display(), example.title);
-        example.mention.surface(&example.text).with_context(named)?;
-        for image in &example.images {
-            ensure!(
-                shared_model::bundle::is_inside(image),
-                "{}: the picture path {image:?} leaves its folder",
-                named()
-            );
-            picture(&dataset.folder.join(image))?;
-        }
-    }
-    Ok(examples)
-}
-
-/// A line of `credits.jsonl` in a dataset folder.
-#[derive(Deserialize)]
-struct Credit {
-    file: String,
-    title: String,
-    author: String,
-    licence: String,
-    source: String,
-}
-
-/// Licence and author of the copies that a bundle carries, where the dataset states them.
-fn credits(
-    dataset: &Dataset,
-    originals: &BTreeMap<String, String>,
-) -> anyhow::Result<Vec<Licence>> {
-    let path = dataset.folder.join("credits.jsonl");
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let credits: Vec<Credit> = read_jsonl(&path)?;
-    let by_file: HashMap<&str, &Credit> = credits
-        .iter()
-        .map(|credit| (credit.file.as_str(), credit))
-        .collect();
-    let licence = |(copy, original): (&String, &String)| {
-        let credit = by_file.get(original.as_str())?;
-        Some(Licence {
-            file: copy.clone(),
-            licence: credit.licence.clone(),
-            source: format!("{}, {}; {}", credit.title, credit.author, credit.source),
-        })
-    };
-    Ok(originals.iter().filter_map(licence).collect())
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }

@@ -7,16 +7,17 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
+use burn::tensor::{Bytes, DType};
+use burn_std::Reader;
 use half::f16;
 use shared_model::data::MAX_IMAGES;
 use shared_model::kb::Pooled;
 use shared_model::linker::{Encoders, ImageVectors, PostVectors, TokenVectors};
-use shared_model::pack::Pack;
 use shared_model::tokenizer::Encoded;
 
 use super::joint::{self, joint_folder};
-use super::{BATCH, Key, folder, picture_key, text_key};
+use super::{BATCH, CHUNK, Key, folder, picture_key, text_key};
 use crate::dataset::{Dataset, picture_of};
 use crate::files::{self, progress};
 use crate::run::Fingerprint;
@@ -78,17 +79,32 @@ impl<'a> Features<'a> {
         Ok(features)
     }
 
-    /// One vector a modality of each post, in their order.
+    /// Hands on one vector a modality of each of `n` posts, in their order; no more than some are held at once.
     ///
     /// # Errors
     ///
-    /// An unreadable picture, by its path.
-    pub(crate) fn pooled(&self, posts: &[Source]) -> anyhow::Result<Vec<Pooled>> {
-        let posts = self.posts(posts, Wanted::Pooled)?;
-        Ok(posts
-            .iter()
-            .map(|post| post.without_tokens().pooled())
-            .collect())
+    /// An unreadable picture, by its path, and those of the posts and of `keep`.
+    pub(crate) fn pooled<'s, T>(
+        &self,
+        n: usize,
+        posts: impl Iterator<Item = anyhow::Result<(T, Source<'s>)>>,
+        mut keep: impl FnMut(T, Pooled) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let bar = progress(n, "posts");
+        let mut posts = posts.peekable();
+        while posts.peek().is_some() {
+            let chunk = posts.by_ref().take(CHUNK);
+            let (tags, chunk): (Vec<T>, Vec<Source>) = chunk
+                .collect::<anyhow::Result<Vec<_>>>()?
+                .into_iter()
+                .unzip();
+            for (tag, post) in tags.into_iter().zip(self.some(&chunk, Wanted::Pooled)?) {
+                keep(tag, post.without_tokens().pooled())?;
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
     }
 
     /// The vectors of posts, in their order.
@@ -101,6 +117,17 @@ impl<'a> Features<'a> {
         posts: &[Source],
         wanted: Wanted,
     ) -> anyhow::Result<Vec<PostFeatures>> {
+        let bar = progress(posts.len(), "posts");
+        let mut features = Vec::with_capacity(posts.len());
+        for chunk in posts.chunks(CHUNK) {
+            features.extend(self.some(chunk, wanted)?);
+            bar.inc(chunk.len() as u64);
+        }
+        bar.finish_and_clear();
+        Ok(features)
+    }
+
+    fn some(&self, posts: &[Source], wanted: Wanted) -> anyhow::Result<Vec<PostFeatures>> {
         let texts = match wanted {
             Wanted::Pooled => self.texts(posts)?,
             Wanted::Tokens => posts
@@ -114,8 +141,6 @@ impl<'a> Features<'a> {
                 .collect::<anyhow::Result<_>>()?,
         };
         let joints = self.joints(posts, wanted)?;
-        let n_pictured = posts.iter().filter(|post| !post.images.is_empty()).count();
-        let bar = progress(n_pictured, "pictures");
         let mut features = Vec::with_capacity(posts.len());
         for ((post, text), joint) in posts.iter().zip(texts).zip(joints) {
             let images = post.images.iter().take(MAX_IMAGES);
@@ -123,15 +148,12 @@ impl<'a> Features<'a> {
                 Wanted::Pooled => Ok(Arc::new(self.picture(path)?)),
                 Wanted::Tokens => self.picture_with_tokens(path),
             });
-            let images = images.collect::<anyhow::Result<Vec<_>>>()?;
-            bar.inc(u64::from(!images.is_empty()));
             features.push(PostFeatures {
                 text,
-                images,
+                images: images.collect::<anyhow::Result<_>>()?,
                 joint,
             });
         }
-        bar.finish_and_clear();
         Ok(features)
     }
 
@@ -167,14 +189,16 @@ impl<'a> Features<'a> {
         let mut missing = Vec::new();
         for (i, post) in posts.iter().enumerate() {
             let Some(encoded) = &post.text else { continue };
-            match self.texts.row(|with_tokens| text_key(encoded, with_tokens)) {
+            match self
+                .texts
+                .row(|with_tokens| text_key(encoded, with_tokens))?
+            {
                 Some(row) => vectors[i] = Some(row),
                 None => missing.push((i, encoded)),
             }
         }
         // Texts of like length share a batch, so that little is computed on padding.
         missing.sort_by_key(|(_, encoded)| encoded.ids.len());
-        let bar = progress(missing.len(), "texts");
         for batch in missing.chunks(BATCH) {
             let encoded: Vec<Encoded> = batch.iter().map(|(_, text)| (*text).clone()).collect();
             let pooled = pollster::block_on(self.encoders.texts(&encoded))?;
@@ -184,9 +208,7 @@ impl<'a> Features<'a> {
                     ..CachedRow::default()
                 });
             }
-            bar.inc(batch.len() as u64);
         }
-        bar.finish_and_clear();
         Ok(vectors)
     }
 
@@ -203,13 +225,12 @@ impl<'a> Features<'a> {
                 Wanted::Tokens => self.joint.row_with_tokens(&joint::key(&content, true))?,
                 Wanted::Pooled => self
                     .joint
-                    .row(|with_tokens| joint::key(&content, with_tokens)),
+                    .row(|with_tokens| joint::key(&content, with_tokens))?,
             };
             if rows[i].is_none() {
                 missing.push(i);
             }
         }
-        let bar = progress(missing.len(), "posts");
         for batch in missing.chunks(BATCH) {
             let sources: Vec<&Source> = batch.iter().map(|&i| &posts[i]).collect();
             let vectors = self.joint_vectors(&sources)?;
@@ -223,9 +244,7 @@ impl<'a> Features<'a> {
                     },
                 });
             }
-            bar.inc(batch.len() as u64);
         }
-        bar.finish_and_clear();
         Ok(rows)
     }
 
@@ -244,7 +263,7 @@ impl<'a> Features<'a> {
         let bytes = files::read(&file)?;
         match self
             .pictures
-            .row(|with_tokens| picture_key(&bytes, with_tokens))
+            .row(|with_tokens| picture_key(&bytes, with_tokens))?
         {
             Some(row) => Ok(row),
             None => Ok(CachedRow {
@@ -352,6 +371,7 @@ struct Cache {
 }
 
 struct Shard {
+    path: PathBuf,
     pooled: Matrix,
     classes: Matrix,
     /// Token numbers, f16, row after row.
@@ -360,8 +380,9 @@ struct Shard {
     starts: Vec<u64>,
 }
 
+/// Rows of f16 in a shard's file, read when they are asked for.
 struct Matrix {
-    values: Vec<f16>,
+    file: Bytes,
     width: usize,
 }
 
@@ -376,21 +397,48 @@ struct CachedRow {
 
 impl Cache {
     fn add(&mut self, path: &Path) -> anyhow::Result<()> {
-        let pack = Pack::read(&path.display().to_string(), files::read(path)?)?;
-        let matrix = |name: &str| -> anyhow::Result<(usize, Matrix)> {
-            let (shape, values) = pack.floats(name)?;
-            let values = values.into_iter().map(f16::from_f32).collect();
-            let width = shape.last().copied().unwrap_or_default();
-            Ok((shape[0], Matrix { values, width }))
+        let misfit = || {
+            let path = path.display();
+            anyhow!(
+                "{path}: its parts do not fit each other; delete it and run `imn features` again"
+            )
         };
-        let (keys, lengths) = (pack.bytes("keys")?, pack.bytes("lengths")?);
-        let ((n, pooled), (n_classes, classes)) = (matrix("pooled")?, matrix("classes")?);
+        let refuse = || {
+            format!(
+                "{} is damaged; delete it and run `imn features` again",
+                path.display()
+            )
+        };
+        let reader = burn_pack::Reader::from_file(path).with_context(refuse)?;
+        let mut tensors = HashMap::new();
+        for tensor in reader.into_tensors().with_context(refuse)? {
+            let (name, dtype, shape, _, bytes) = tensor.into_parts().with_context(refuse)?;
+            tensors.insert(name, (dtype, shape.to_vec(), bytes));
+        }
+        let mut take = |name: &str| tensors.remove(name).ok_or_else(misfit);
+        let (_, _, keys) = take("keys")?;
+        let (_, _, lengths) = take("lengths")?;
+        let (keys, lengths) = (
+            keys.read(Reader::new())
+                .map_err(|error| anyhow!("{error}"))
+                .with_context(refuse)?,
+            lengths
+                .read(Reader::new())
+                .map_err(|error| anyhow!("{error}"))
+                .with_context(refuse)?,
+        );
+        let n = keys.len() / size_of::<Key>();
+        let mut matrix = |name: &str| match take(name)? {
+            (DType::F16, shape, file) if shape.len() == 2 && shape[0] == n => Ok(Matrix {
+                file,
+                width: shape[1],
+            }),
+            _ => Err(misfit()),
+        };
+        let (pooled, classes) = (matrix("pooled")?, matrix("classes")?);
         ensure!(
-            keys.len() == size_of::<Key>() * n
-                && n_classes == n
-                && lengths.len() == size_of::<u32>() * n,
-            "{}: its parts do not fit each other; delete it and run `imn features` again",
-            path.display()
+            keys.len() == size_of::<Key>() * n && lengths.len() == size_of::<u32>() * n,
+            misfit()
         );
         for (row, key) in keys.chunks_exact(size_of::<Key>()).enumerate() {
             let key = key.try_into().expect("chunks of a key's size");
@@ -402,6 +450,7 @@ impl Cache {
             starts.push(starts[starts.len() - 1] + u64::from(length) * pooled.width as u64);
         }
         self.shards.push(Shard {
+            path: path.to_owned(),
             pooled,
             classes,
             tokens: path.with_extension("tokens"),
@@ -426,31 +475,47 @@ impl Cache {
         read(&mut bytes).with_context(|| format!("cannot read {}", shard.tokens.display()))?;
         let tokens = bytes.chunks_exact(size_of::<f16>());
         Ok(Some(CachedRow {
-            pooled: shard.pooled.row(row),
-            classes: shard.classes.row(row),
             tokens: tokens
                 .map(|two| f16::from_le_bytes([two[0], two[1]]))
                 .collect(),
+            ..shard.row(row)?
         }))
     }
 
     /// A row that was kept with or without its tokens.
-    fn row(&self, key: impl Fn(bool) -> Key) -> Option<CachedRow> {
+    fn row(&self, key: impl Fn(bool) -> Key) -> anyhow::Result<Option<CachedRow>> {
         let place = |with_tokens| self.places.get(&key(with_tokens));
-        let &(shard, row) = place(true).or_else(|| place(false))?;
-        let shard = &self.shards[shard];
-        Some(CachedRow {
-            pooled: shard.pooled.row(row),
-            classes: shard.classes.row(row),
+        let place = place(true).or_else(|| place(false));
+        place
+            .map(|&(shard, row)| self.shards[shard].row(row))
+            .transpose()
+    }
+}
+
+impl Shard {
+    /// A row without its tokens.
+    fn row(&self, row: usize) -> anyhow::Result<CachedRow> {
+        let refuse = || format!("cannot read {}", self.path.display());
+        Ok(CachedRow {
+            pooled: self.pooled.row(row).with_context(refuse)?,
+            classes: self.classes.row(row).with_context(refuse)?,
             tokens: Vec::new(),
         })
     }
 }
 
 impl Matrix {
-    fn row(&self, row: usize) -> Vec<f32> {
-        let values = &self.values[row * self.width..(row + 1) * self.width];
-        values.iter().map(|value| value.to_f32()).collect()
+    fn row(&self, row: usize) -> anyhow::Result<Vec<f32>> {
+        let n_bytes = self.width * size_of::<f16>();
+        let bytes = self.file.view(row * n_bytes, (row + 1) * n_bytes);
+        let bytes = bytes.map_err(|error| anyhow!("{error:?}"))?;
+        let halves = bytes
+            .read(Reader::new())
+            .map_err(|error| anyhow!("{error}"))?;
+        let halves = halves.chunks_exact(size_of::<f16>());
+        Ok(halves
+            .map(|two| f16::from_le_bytes([two[0], two[1]]).to_f32())
+            .collect())
     }
 }
 

@@ -34,8 +34,8 @@ use crate::device::DeviceArg;
 use crate::features::Wanted;
 use crate::files;
 use crate::learn::{Plan, learn};
-use crate::prototypes::{Fitted, write_run};
 use crate::run::{EncoderOrigin, Network};
+use crate::write_run::{Fitted, write_run};
 use crate::{StageArg, TrainArgs};
 
 /// Mentions that BatchNorm needs at once.
@@ -211,7 +211,8 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     let world = worlds.into_iter().next();
     let dataset = dataset.context("clap requires a dataset")?;
     let kb = world.context("clap requires a dataset")?.kb;
-    write_run(dataset, kb, fitted, &args.run)?;
+    let vectors = kb.entries();
+    write_run(dataset, kb.text, vectors, fitted, &args.run)?;
     if as_json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

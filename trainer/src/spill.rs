@@ -1,0 +1,248 @@
+//! Pooled vectors on disk: a knowledge base of any size is built in the memory of one timeline.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use burn::tensor::Bytes;
+use half::f16;
+use shared_model::kb::Pooled;
+use shared_model::pack::Entry;
+
+/// Vectors of posts or profiles in the order in which they were added, in f16, as `kb.bpk` has them.
+pub(crate) struct Spill {
+    /// Of text, image, classes and joint.
+    rows: [Rows; 4],
+    /// Which of them each post has, a bit each.
+    kinds: Vec<u8>,
+}
+
+impl Spill {
+    /// With files in a folder that is there.
+    pub(crate) fn create(folder: &Path, name: &str) -> anyhow::Result<Self> {
+        let rows = |kind: &str| Rows::create(folder.join(format!("{name}-{kind}")));
+        Ok(Self {
+            rows: [
+                rows("text")?,
+                rows("image")?,
+                rows("classes")?,
+                rows("joint")?,
+            ],
+            kinds: Vec::new(),
+        })
+    }
+
+    /// Adds a post or profile.
+    pub(crate) fn push(&mut self, pooled: &Pooled) -> anyhow::Result<()> {
+        let Pooled {
+            text,
+            image,
+            classes,
+            joint,
+        } = pooled;
+        let mut kinds = 0;
+        for (i, vector) in [text, image, classes, joint].into_iter().enumerate() {
+            if let Some(vector) = vector {
+                self.rows[i].push(vector)?;
+                kinds |= 1 << i;
+            }
+        }
+        self.kinds.push(kinds);
+        Ok(())
+    }
+
+    /// All that were added, from the first on.
+    pub(crate) fn replay(
+        &mut self,
+    ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Pooled>>> {
+        let mut readers = Vec::new();
+        for rows in &mut self.rows {
+            readers.push(rows.reader()?);
+        }
+        Ok(self.kinds.iter().map(move |kinds| {
+            let mut row = |i: usize| (kinds & (1 << i) > 0).then(|| readers[i].row()).transpose();
+            Ok(Pooled {
+                text: row(0)?,
+                image: row(1)?,
+                classes: row(2)?,
+                joint: row(3)?,
+            })
+        }))
+    }
+
+    /// 0 where there are none.
+    pub(crate) fn width_of_classes(&self) -> usize {
+        self.rows[2].width
+    }
+
+    /// Entries of `kb.bpk`, read when they are written.
+    ///
+    /// # Arguments
+    ///
+    /// - names: of text, image, classes and joint, each with its width; `None` leaves it out.
+    pub(crate) fn entries(
+        &mut self,
+        names: [Option<(&str, usize)>; 4],
+    ) -> anyhow::Result<Vec<Entry>> {
+        let named = names.into_iter().zip(&mut self.rows);
+        named
+            .filter_map(|(named, rows)| named.map(|(name, width)| rows.entry(name, width)))
+            .collect()
+    }
+}
+
+/// A file of vectors of one width.
+struct Rows {
+    path: PathBuf,
+    file: BufWriter<File>,
+    n: usize,
+    width: usize,
+}
+
+impl Rows {
+    fn create(path: PathBuf) -> anyhow::Result<Self> {
+        let file = File::create(&path);
+        let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self {
+            file: BufWriter::new(file),
+            path,
+            n: 0,
+            width: 0,
+        })
+    }
+
+    fn push(&mut self, vector: &[f32]) -> anyhow::Result<()> {
+        (self.n, self.width) = (self.n + 1, vector.len());
+        for &value in vector {
+            let written = self.file.write_all(&f16::from_f32(value).to_le_bytes());
+            written.with_context(|| format!("cannot write {}", self.path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        let flushed = self.file.flush();
+        flushed.with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    fn reader(&mut self) -> anyhow::Result<Reader> {
+        self.flush()?;
+        let refuse = || format!("cannot read {}", self.path.display());
+        Ok(Reader {
+            file: BufReader::new(File::open(&self.path).with_context(refuse)?),
+            path: self.path.clone(),
+            bytes: vec![0; self.width * size_of::<f16>()],
+        })
+    }
+
+    fn entry(&mut self, name: &str, width: usize) -> anyhow::Result<Entry> {
+        self.flush()?;
+        let n_bytes = self.n * width * size_of::<f16>();
+        let bytes = Bytes::from_file(&self.path, n_bytes as u64, 0);
+        Ok(Entry::halves(name, [self.n, width], bytes))
+    }
+}
+
+struct Reader {
+    path: PathBuf,
+    file: BufReader<File>,
+    /// Of one vector.
+    bytes: Vec<u8>,
+}
+
+impl Reader {
+    fn row(&mut self) -> anyhow::Result<Vec<f32>> {
+        let read = self.file.read_exact(&mut self.bytes);
+        read.with_context(|| format!("cannot read {}", self.path.display()))?;
+        let halves = self.bytes.chunks_exact(size_of::<f16>());
+        Ok(halves
+            .map(|two| f16::from_le_bytes([two[0], two[1]]).to_f32())
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_model::kb::{KbPost, KbText, KnowledgeBase};
+    use shared_model::pack::{Precision, write, writer};
+    use shared_model::prototype::Selection;
+
+    use super::*;
+
+    fn pooled(i: usize, has_image: bool) -> Pooled {
+        let vector = |width: usize| {
+            (0..width)
+                .map(|d| ((i + 3) * (d + 1)) as f32 / 64.0)
+                .collect()
+        };
+        Pooled {
+            text: (i != 1).then(|| vector(3)),
+            image: has_image.then(|| vector(5)),
+            classes: has_image.then(|| vector(2)),
+            joint: Some(vector(4)),
+        }
+    }
+
+    #[test]
+    fn what_was_added_comes_back_and_is_written_as_a_knowledge_base_in_memory_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut posts, mut profiles) = (
+            Spill::create(folder.path(), "post").unwrap(),
+            Spill::create(folder.path(), "profile").unwrap(),
+        );
+        let all: Vec<Pooled> = (0..4).map(|i| pooled(i, i % 2 == 0)).collect();
+        all.iter().for_each(|post| posts.push(post).unwrap());
+        profiles.push(&pooled(9, false)).unwrap();
+        let back: Vec<Pooled> = posts.replay().unwrap().map(Result::unwrap).collect();
+        assert_eq!(back, all);
+
+        let text = KbText {
+            entities: vec![shared_model::data::Entity {
+                id: "a".to_owned(),
+                name: "A".to_owned(),
+                aliases: Vec::new(),
+                description: String::new(),
+            }],
+            posts: vec![
+                KbPost {
+                    entity: 0,
+                    text: "t".to_owned(),
+                    images: Vec::new()
+                };
+                4
+            ],
+            prototypes: Vec::new(),
+            k: 2,
+            selection: Selection::Pagerank,
+        };
+        let kb = KnowledgeBase::new(text, all, vec![pooled(9, false)]);
+        let mut entries = posts
+            .entries([
+                Some(("text", 3)),
+                Some(("image", 5)),
+                Some(("classes", 2)),
+                None,
+            ])
+            .unwrap();
+        entries.extend(
+            profiles
+                .entries([Some(("profile", 3)), None, None, None])
+                .unwrap(),
+        );
+        entries.extend(
+            posts
+                .entries([None, None, None, Some(("joint", 4))])
+                .unwrap(),
+        );
+        let joint = [None, None, None, Some(("joint_profile", 4))];
+        entries.extend(profiles.entries(joint).unwrap());
+        entries.extend(kb.statistics.entries());
+        let path = folder.path().join("kb.bpk");
+        writer(entries, &[], Precision::F16)
+            .write_to_file(&path)
+            .unwrap();
+        let in_memory = write(kb.entries(), &[], Precision::F16).unwrap();
+        assert!(std::fs::read(path).unwrap() == in_memory);
+    }
+}
