@@ -1,7 +1,8 @@
 //! A stage of training the IMN: knowledge learning or task learning.
 
 use burn::grad_clipping::GradientClippingConfig;
-use burn::module::Module as _;
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::module::{Module as _, ParamGroup};
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::prelude::*;
 use burn::tensor::Device;
@@ -21,6 +22,8 @@ use shared_model::scorer::ScorerConfig;
 const SHARPNESS: f64 = 10.0;
 /// Batches over which the normalisation's statistics are taken anew before an evaluation.
 const NORM_BATCHES: usize = 4;
+/// How much faster a gate learns than the weights behind it.
+const GATE_HASTE: f64 = 30.0;
 /// Burn's own momentum, in training.
 const MOMENTUM: f64 = 0.1;
 
@@ -87,6 +90,7 @@ pub(super) struct ImnStage<'a> {
     held: Vec<Placed<'a>>,
     model: Imn,
     optimizer: ModuleOptimizer,
+    rates: ModuleLrScheduler,
     team: Team<Imn>,
 }
 
@@ -110,6 +114,7 @@ impl<'a> ImnStage<'a> {
             held,
             model,
             optimizer,
+            rates: rates(setup.settings),
         }
     }
 
@@ -210,6 +215,14 @@ impl<'a> ImnStage<'a> {
     }
 }
 
+/// The read-out knows something already and forgets it when hurried; a gate has a long way to go for a single number.
+fn rates(settings: &Settings) -> ModuleLrScheduler {
+    let rate = settings.learning_rate;
+    ModuleLrScheduler::new(rate)
+        .with_group(ParamGroup::from_predicate("readout"), rate / 3.0)
+        .with_group(ParamGroup::from_predicate("gates"), rate * GATE_HASTE)
+}
+
 impl Stage for ImnStage<'_> {
     fn loss(&self) -> &'static str {
         "loss"
@@ -242,9 +255,7 @@ impl Stage for ImnStage<'_> {
         )?;
         if loss.is_finite() {
             let model = self.model.clone();
-            self.model = self
-                .optimizer
-                .step(setup.settings.learning_rate, model, gradients);
+            self.model = self.optimizer.step(self.rates.step(), model, gradients);
         }
         Ok(vec![("loss", loss)])
     }
