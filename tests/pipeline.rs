@@ -9,6 +9,7 @@ mod bad_input;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use serde::Deserialize;
@@ -519,4 +520,19 @@ fn storage_precision_changes_no_winner() {
             assert_eq!(answer.best(), exact.best(), "{name}");
         }
     }
+}
+
+#[test]
+fn a_reader_that_closes_standard_output_ends_the_program_without_a_word() {
+    let mut child = Command::new(tests::imn())
+        .args(["data", "check", "data"])
+        .current_dir(shared())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }

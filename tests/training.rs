@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use shared_model::bundle::{Licence, Manifest};
 use tests::{Dir, Run, imn, pack, run, trainable, weights};
 
 /// A dataset folder with features, made once.
@@ -122,7 +123,14 @@ fn the_papers_form_goes_from_a_run_to_a_bundle() {
     train("paper", &format!("{SHORT} --paper")).ok();
     let of_run = eval("--run paper");
     assert_eq!(of_run["system"], "imn");
-    run(shared(), &["export", "paper", "bundle"]).ok();
+    let export = run(shared(), &["export", "paper", "bundle"]);
+    assert!(export.stderr.contains("not compared"), "{export:?}");
+    export.ok();
+    let manifest: Manifest =
+        serde_json::from_slice(&fs::read(shared().join("bundle/bundle.json")).unwrap()).unwrap();
+    let of_imn = |licence: &&Licence| licence.file == "imn.bpk";
+    let licence = manifest.licences.iter().find(of_imn).unwrap();
+    assert!(licence.source.contains("train` on "), "{licence:?}");
     let of_bundle = eval("--bundle bundle");
     let mrr = |report: &Value| report["mrr"].as_f64().unwrap();
     // int8 against f32.

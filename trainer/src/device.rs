@@ -185,12 +185,12 @@ mod remote {
         }
         let server = RemoteServer::new(device.open_all()?);
         if address.ip().is_unspecified() {
-            println!(
+            out!(
                 "ws://HOST:{}, with this machine's name for HOST",
                 address.port()
             );
         } else {
-            println!("ws://{address}");
+            out!("ws://{address}");
         }
         server.serve(WebSocketTransport::from_listener(listener))?;
         Ok(())

@@ -62,7 +62,7 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
         outcomes::write(path, &evaluation.outcomes)?;
     }
     if as_json {
-        println!("{:#}", evaluation.json()?);
+        out!("{:#}", evaluation.json()?);
     } else {
         evaluation.print();
     }
@@ -183,12 +183,12 @@ impl Evaluation {
     }
 
     fn print(&self) {
-        println!("candidates: {}; ties: {TIE_RULE}", self.policy.name());
-        println!("{:22} {}", "", Metrics::HEAD);
+        out!("candidates: {}; ties: {TIE_RULE}", self.policy.name());
+        out!("{:22} {}", "", Metrics::HEAD);
         for system in &self.systems {
             for subset in Subset::EVERY {
                 let row = self.metrics(system, subset).row();
-                println!("{system:11} {:10} {row}", subset.name());
+                out!("{system:11} {:10} {row}", subset.name());
             }
         }
         let Nil {
@@ -197,11 +197,9 @@ impl Evaluation {
             false_alarms,
         } = self.nil;
         if let (Some(accuracy), Some(false_alarms)) = (accuracy, false_alarms) {
-            println!(
-                "{n} NIL mentions: {accuracy:.3} called NIL, and {false_alarms:.3} of the others"
-            );
+            out!("{n} NIL mentions: {accuracy:.3} called NIL, and {false_alarms:.3} of the others");
         } else if n > 0 {
-            println!("{n} NIL mentions, ranked but not called: NIL is not calibrated");
+            out!("{n} NIL mentions, ranked but not called: NIL is not calibrated");
         }
     }
 }

@@ -15,7 +15,7 @@ use shared_model::linker::{Encoders, Linker, Models};
 use shared_model::pack::{Pack, Precision, write};
 
 use crate::files;
-use crate::run::{EncoderOrigin, Model, Network, manifest, open_run};
+use crate::run::{EncoderOrigin, Model, Network, Run, manifest, open_run};
 use crate::weights::{self, VisionKind};
 
 /// The side of the self-test's picture.
@@ -56,7 +56,16 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
     if let Some(network) = run.network(run_folder)? {
         let bytes = write(network.pack.entries(), &[], precision)?;
         parts.insert("imn.bpk".to_owned(), bytes);
+        licences.push(Licence {
+            file: "imn.bpk".to_owned(),
+            licence: "Trained by whoever exported it, under terms of theirs".to_owned(),
+            source: match &network.training.datasets[..] {
+                [] => "a training that kept no record of its data".to_owned(),
+                datasets => format!("`imn train` on {}", datasets.join("; ")),
+            },
+        });
     }
+    let scorer = scorer(&run);
 
     let linker = linker(&models, &parts, &run)?;
     let golden = pollster::block_on(golden(&linker, &parts))?;
@@ -87,11 +96,32 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
     parts.insert(MANIFEST.to_owned(), bundle.to_bytes());
     replace(target, &parts)?;
     eprintln!(
-        "{:.1} MB -> {}",
+        "{scorer}\n{:.1} MB -> {}",
         bundle.total_bytes() as f64 / 1e6,
         target.display()
     );
     Ok(())
+}
+
+/// What ranks in the bundle, and why.
+fn scorer(run: &Run) -> String {
+    let Some(imn) = &run.imn else {
+        return "scorer: `prototype`".to_owned();
+    };
+    let gain = run.training.as_ref().and_then(|training| training.gain);
+    let part = |weight: f32, gain: Option<f64>| match gain {
+        _ if weight == 0.0 => "`prototype`, as no gain was proven".to_owned(),
+        Some(gain) => format!(
+            "IMN, {:+.1} points of P@1 over `prototype` on held-out mentions",
+            100.0 * gain
+        ),
+        None => "IMN, not compared with `prototype`".to_owned(),
+    };
+    format!(
+        "scorer, all candidates trained on: {}\nscorer, a candidate is new: {}",
+        part(imn.seen, gain.map(|gain| gain.seen)),
+        part(imn.new, gain.map(|gain| gain.new)),
+    )
 }
 
 type Parts = BTreeMap<String, Vec<u8>>;
@@ -168,7 +198,7 @@ fn add_folder(run: &Path, folder: &str, parts: &mut Parts) -> anyhow::Result<()>
 }
 
 /// The linker as a reader of the parts will have it, on the CPU.
-fn linker(models: &Models, parts: &Parts, run: &crate::run::Run) -> anyhow::Result<Linker> {
+fn linker(models: &Models, parts: &Parts, run: &Run) -> anyhow::Result<Linker> {
     let encoders = Encoders::load(models, |file| Ok(parts[file].clone()), &Device::flex())?;
     let kb = Pack::read("kb.bpk", parts["kb.bpk"].clone())?;
     let kb = KnowledgeBase::from_parts(&parts["kb.json"], &kb, models)?;

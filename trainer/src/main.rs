@@ -3,6 +3,9 @@
 #![recursion_limit = "256"]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+#[macro_use]
+mod output;
+
 mod dataset;
 mod device;
 mod embed;

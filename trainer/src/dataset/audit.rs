@@ -116,7 +116,7 @@ pub(crate) fn audit(folder: &Path, json: bool) -> anyhow::Result<()> {
         tie_rule: TIE_RULE,
     };
     if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         report.print();
     }
@@ -282,8 +282,8 @@ fn surface(post: &Post) -> &str {
 impl Report {
     fn print(&self) {
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
-        println!("{} mentions with an entity", self.mentions);
-        println!(
+        out!("{} mentions with an entity", self.mentions);
+        out!(
             "{} rows have their answer as their id",
             self.ids_equal_to_label
         );
@@ -292,33 +292,36 @@ impl Report {
             ("picture", &self.pictures_of_train),
         ] {
             for (file, n) in counts {
-                println!("{n} rows of {file} share a {what} with train");
+                out!("{n} rows of {file} share a {what} with train");
             }
         }
-        println!(
+        out!(
             "{} of {} rows with a picture have nearly the same one in their entity's timeline",
-            self.pictures_of_gold, self.pictured
+            self.pictures_of_gold,
+            self.pictured
         );
-        println!(
+        out!(
             "{} of the texts hold their entity's name",
             percent(self.gold_name_in_text)
         );
-        println!(
+        out!(
             "{} of the mentions are their entity's name",
             percent(self.mention_is_name)
         );
-        println!(
+        out!(
             "{} of the mentions stand for several entities",
             percent(self.ambiguous)
         );
-        println!(
+        out!(
             "candidates: {}; ties: {}",
-            self.candidate_policy, self.tie_rule
+            self.candidate_policy,
+            self.tie_rule
         );
         for (file, baselines) in &self.baselines {
-            println!(
+            out!(
                 "{file}: {} rows, recall {:.3}",
-                baselines.n, baselines.recall
+                baselines.n,
+                baselines.recall
             );
             for (name, Scores { p_at_1, mrr }) in [
                 ("chance", &baselines.chance),
@@ -326,7 +329,7 @@ impl Report {
                 ("popularity", &baselines.popularity),
                 ("timeline length", &baselines.timeline_length),
             ] {
-                println!("  {name:<16} P@1 {p_at_1:.3}  MRR {mrr:.3}");
+                out!("  {name:<16} P@1 {p_at_1:.3}  MRR {mrr:.3}");
             }
         }
     }

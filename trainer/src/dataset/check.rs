@@ -92,7 +92,7 @@ pub(crate) fn check(folder: &Path, json: bool) -> anyhow::Result<()> {
     bar.finish_and_clear();
 
     if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         print(&report);
     }
@@ -103,23 +103,24 @@ pub(crate) fn check(folder: &Path, json: bool) -> anyhow::Result<()> {
 }
 
 fn print(report: &Report) {
-    println!(
+    out!(
         "{} entities, {} of them without a timeline",
-        report.entities, report.entities_without_timeline
+        report.entities,
+        report.entities_without_timeline
     );
-    println!("{} timeline posts", report.timeline_posts);
+    out!("{} timeline posts", report.timeline_posts);
     for (file, n) in &report.mentions {
-        println!("{n} mentions in {file}");
+        out!("{n} mentions in {file}");
     }
-    println!("{} mentions without an entity (NIL)", report.nil_mentions);
-    println!("{} pictures", report.pictures);
+    out!("{} mentions without an entity (NIL)", report.nil_mentions);
+    out!("{} pictures", report.pictures);
     for path in &report.missing_pictures {
-        println!("missing: {path}");
+        out!("missing: {path}");
     }
     for path in &report.corrupt_pictures {
-        println!("corrupt: {path}");
+        out!("corrupt: {path}");
     }
     for problem in &report.problems {
-        println!("{problem}");
+        out!("{problem}");
     }
 }

@@ -269,11 +269,11 @@ impl Counts {
 impl Report {
     fn print(&self, as_json: bool) -> anyhow::Result<()> {
         if as_json {
-            println!("{}", serde_json::to_string_pretty(self)?);
+            out!("{}", serde_json::to_string_pretty(self)?);
             return Ok(());
         }
         for (part, counts) in [("trained on", &self.train), ("held out", &self.held_out)] {
-            println!(
+            out!(
                 "{part}: {} posts, {} with a picture, {} with a mention, {} of a known word, {} with an owner, {} with a rival's picture",
                 counts.posts,
                 counts.with_picture,
@@ -283,17 +283,18 @@ impl Report {
                 counts.with_rival
             );
         }
-        println!(
+        out!(
             "dropped, as they stand twice or in dev or test: {}",
             self.dropped
         );
-        println!(
+        out!(
             "held-out figures before the first step and at step {} of {}:",
-            self.best_step, self.steps
+            self.best_step,
+            self.steps
         );
         for (name, start) in &self.start {
             let best = self.best.get(name).context("figures differ")?;
-            println!("{name:>20} {start:9.4} {best:9.4}");
+            out!("{name:>20} {start:9.4} {best:9.4}");
         }
         Ok(())
     }

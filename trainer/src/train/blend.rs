@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use shared_model::bundle::Gain;
+
 use crate::learn::Metrics;
 use crate::place::Place;
 
@@ -50,7 +52,7 @@ pub(super) struct Blend {
 }
 
 /// One part of the held-out posts under one weight.
-struct Gain {
+struct Tried {
     weight: f32,
     /// Of the mean reciprocal rank, mean over worlds.
     mrr: f64,
@@ -64,7 +66,7 @@ impl Blend {
     pub(super) fn choose(held: &[Held], unit: f64) -> Self {
         let best = |is_seen: bool| {
             let part: Vec<&Held> = held.iter().filter(|held| held.is_seen == is_seen).collect();
-            let gains = GRID.map(|factor| gain(&part, (factor * unit) as f32));
+            let gains = GRID.map(|factor| tried(&part, (factor * unit) as f32));
             let best = gains.iter().map(|gain| gain.mrr).fold(0.0, f64::max);
             let mut gains = gains.into_iter();
             gains
@@ -110,13 +112,27 @@ impl Blend {
         }
     }
 
+    /// Of P@1 under the weights, not of the paper's form.
+    pub(super) fn gain(&self) -> Gain {
+        let of = |weight: f32, name: &str| {
+            let figure = self.figures.iter().find(|(figure, _)| *figure == name);
+            figure
+                .filter(|_| weight > 0.0)
+                .map_or(0.0, |(_, gain)| *gain)
+        };
+        Gain {
+            seen: of(self.seen, "seen_p@1_gain"),
+            new: of(self.new, "new_p@1_gain"),
+        }
+    }
+
     pub(super) fn metrics(&self) -> Metrics {
         self.figures.clone()
     }
 }
 
 /// What a weight gains over the training-free score.
-fn gain(part: &[&Held], weight: f32) -> Gain {
+fn tried(part: &[&Held], weight: f32) -> Tried {
     let mut worlds: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
     let mut by_entity: BTreeMap<(usize, usize), f64> = BTreeMap::new();
     for held in part {
@@ -135,7 +151,7 @@ fn gain(part: &[&Held], weight: f32) -> Gain {
     // Posts of one entity stand or fall together.
     let total: f64 = by_entity.values().sum();
     let error = by_entity.values().map(|sum| sum * sum).sum::<f64>().sqrt();
-    Gain {
+    Tried {
         weight,
         mrr: mean(|gains| gains.0),
         p_at_1: mean(|gains| gains.1),

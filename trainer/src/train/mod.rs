@@ -165,6 +165,11 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
             held,
             nil,
         }) => {
+            let used = datasets.iter().zip(&settings.shares);
+            network.training.datasets = used
+                .filter(|(_, share)| **share > 0.0)
+                .map(|(dataset, _)| format!("{} ({})", dataset.info.name, dataset.info.licence))
+                .collect();
             let TrainedImn { seen, new, .. } = network.trained;
             // Each score is calibrated on its own lists: what is NIL among known entities says little of new ones.
             let with = |weight, is_seen: bool| {
@@ -214,7 +219,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     let vectors = kb.entries();
     write_run(dataset, kb.text, vectors, fitted, &args.run)?;
     if as_json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         report.print();
     }
@@ -420,10 +425,12 @@ fn train_network(setup: &Setup, args: &TrainArgs) -> anyhow::Result<Trained> {
         network = stage.into_network();
     }
 
-    if !settings.paper && held.iter().all(|(_, example)| example.part == Part::Fit) {
+    let is_held_out = held.iter().any(|(_, example)| example.part != Part::Fit);
+    if !settings.paper && !is_held_out {
         // What was learned by heart proves nothing.
         (blend.seen, blend.new) = (0.0, 0.0);
     }
+    let gain = (is_held_out && !settings.paper).then(|| blend.gain());
     let entities = trained_entities(worlds, &posts, &settings.shares);
     let bytes = write(Entry::of_module(&network.valid()), &[], Precision::F32)?;
     Ok(Trained {
@@ -435,7 +442,11 @@ fn train_network(setup: &Setup, args: &TrainArgs) -> anyhow::Result<Trained> {
                 new: blend.new,
                 calibration: None,
             },
-            training: Training { entities },
+            training: Training {
+                entities,
+                datasets: Vec::new(),
+                gain,
+            },
         },
         held: cosines,
         nil,
@@ -495,11 +506,14 @@ fn p_at_1(scored: &[Scored]) -> f64 {
 
 impl Report {
     fn print(&self) {
-        println!(
+        out!(
             "fitted on {} mentions, {} held out, {} NIL, {} left out (their entity is no candidate or the only one)",
-            self.fitted_on, self.validated_on, self.nil_mentions, self.left_out
+            self.fitted_on,
+            self.validated_on,
+            self.nil_mentions,
+            self.left_out
         );
-        println!(
+        out!(
             "P@1 on {}: {:.3} before, {:.3} after",
             if self.validated_on > 0 {
                 "the held-out mentions"
@@ -516,7 +530,7 @@ impl Report {
             lexical,
             lexical_parts,
         } = self.scorer;
-        println!(
+        out!(
             "weights: text {text:.2}, image {image:.2}, classes {classes:.2}, lexical {lexical:.2}"
         );
         let names = [
@@ -532,11 +546,12 @@ impl Report {
             .zip(lexical_parts)
             .map(|(name, part)| format!("{name} {part:.2}"))
             .collect();
-        println!("lexical: {}", parts.join(", "));
+        out!("lexical: {}", parts.join(", "));
         if let Some(imn) = &self.imn {
-            println!(
+            out!(
                 "IMN: weight {:.3} among entities it trained on, {:.3} among others",
-                imn.seen, imn.new
+                imn.seen,
+                imn.new
             );
         }
         let Calibration {
@@ -547,6 +562,6 @@ impl Report {
         let nil = nil_logit.map_or("none (no NIL mentions)".to_owned(), |nil| {
             format!("{nil:.2}")
         });
-        println!("temperature {temperature:.4}, NIL logit {nil}");
+        out!("temperature {temperature:.4}, NIL logit {nil}");
     }
 }

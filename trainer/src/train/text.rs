@@ -142,14 +142,15 @@ pub(super) fn train(args: &TrainArgs, device: DeviceArg, as_json: bool) -> anyho
     let outcome = learn(&mut stage, &plan, &args.run, args.resume)?;
     save(&stage.model, folder, &datasets, &args.run)?;
     if as_json {
-        println!("{}", serde_json::to_string_pretty(&outcome)?);
+        out!("{}", serde_json::to_string_pretty(&outcome)?);
     } else {
-        println!(
+        out!(
             "the best of {} steps was {}",
-            outcome.steps, outcome.best_step
+            outcome.steps,
+            outcome.best_step
         );
         for (name, start) in &outcome.start {
-            println!("{name:>10} {start:.4} -> {:.4}", outcome.best[name]);
+            out!("{name:>10} {start:.4} -> {:.4}", outcome.best[name]);
         }
     }
     Ok(())

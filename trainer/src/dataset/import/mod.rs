@@ -57,7 +57,7 @@ pub(crate) fn import(args: &ImportArgs, as_json: bool) -> anyhow::Result<()> {
     }
     let report = draft.write(source, args.images.as_deref(), &args.destination)?;
     if as_json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         print!("{report}");
     }

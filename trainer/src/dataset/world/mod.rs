@@ -49,7 +49,7 @@ pub(crate) fn world(args: &WorldArgs, as_json: bool) -> anyhow::Result<()> {
     }?;
     eprint!("{summary}");
     if as_json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
+        out!("{}", serde_json::to_string_pretty(&summary)?);
     }
     Ok(())
 }
