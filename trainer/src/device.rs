@@ -5,7 +5,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, ensure};
 use burn::prelude::Device;
 
-use crate::ServeArgs;
+use crate::cli::ServeArgs;
 
 /// Where tensors are computed: a device, or several among which `imn train` divides its batches.
 #[derive(Debug, Clone, PartialEq, Eq)]

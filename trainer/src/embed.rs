@@ -6,10 +6,11 @@ use safetensors::tensor::{Dtype, TensorView};
 use shared_model::error::Error;
 use shared_model::linker::{Encoders, Joint, read};
 
+use crate::cli::EmbedArgs;
 use crate::dataset::picture;
 use crate::device::DeviceArg;
+use crate::files;
 use crate::run::EncoderOrigin;
-use crate::{EmbedArgs, files};
 
 /// Writes `text`, `image`, `word` and `joint`, each f32 `[tokens, width]`.
 pub(crate) fn embed(args: EmbedArgs, device: DeviceArg) -> anyhow::Result<()> {

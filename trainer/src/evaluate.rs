@@ -11,7 +11,7 @@ use shared_model::bundle::MANIFEST;
 use shared_model::data::Post;
 use shared_model::linker::{Linker, Reading};
 
-use crate::EvalArgs;
+use crate::cli::EvalArgs;
 use crate::dataset::{CandidatePolicy, Dataset, Split};
 use crate::device::DeviceArg;
 use crate::features::{Features, Wanted};

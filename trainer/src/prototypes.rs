@@ -9,7 +9,7 @@ use shared_model::kb::{KbPost, KbText, KnowledgeBase, Moments, Pooled, Prototype
 use shared_model::linker::Encoders;
 use shared_model::pack::Entry;
 
-use crate::PrototypesArgs;
+use crate::cli::PrototypesArgs;
 use crate::dataset::Dataset;
 use crate::device::DeviceArg;
 use crate::features::{Features, Source};

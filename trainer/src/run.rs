@@ -16,9 +16,9 @@ use shared_model::pack::Pack;
 use shared_model::prototype::Selection;
 use shared_model::scorer::{Calibration, ScorerConfig};
 
+use crate::cli::{ModelArgs, VisionArg};
 use crate::files::{read, read_json};
 use crate::weights::{self, VisionKind};
-use crate::{ModelArgs, VisionArg};
 
 /// A joint encoder's file, in runs, weight folders and bundles.
 pub(crate) const JOINT: &str = "joint.bpk";

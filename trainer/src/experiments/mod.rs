@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, ensure};
 use serde::Deserialize;
 
-use crate::ExperimentsArgs;
+use crate::cli::ExperimentsArgs;
 use crate::dataset::{CandidatePolicy, Dataset, Split};
 use crate::device::DeviceArg;
 use crate::evaluate::Evaluation;

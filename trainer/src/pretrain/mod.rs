@@ -23,13 +23,13 @@ use self::masking::Shares;
 use self::posts::{Corpus, Post};
 use self::stage::Pretraining;
 use self::start::start;
+use crate::cli::{ModelArgs, PretrainArgs};
 use crate::dataset::{Dataset, Info};
 use crate::device::DeviceArg;
 use crate::features::Patches;
 use crate::files;
 use crate::learn::{Outcome, Plan, learn, reseed};
 use crate::run::{EncoderOrigin, Model};
-use crate::{ModelArgs, PretrainArgs};
 
 /// In file names and seeds.
 const STAGE: &str = "pretrain";

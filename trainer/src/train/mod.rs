@@ -29,6 +29,7 @@ use self::metric::MetricStage;
 use self::network::{ImnStage, Placed, Setup, shared};
 use self::settings::Settings;
 use self::world::{Example, Part, World};
+use crate::cli::{StageArg, TrainArgs};
 use crate::dataset::Dataset;
 use crate::device::DeviceArg;
 use crate::features::Wanted;
@@ -36,7 +37,6 @@ use crate::files;
 use crate::learn::{Plan, learn};
 use crate::run::{EncoderOrigin, Network};
 use crate::write_run::{Fitted, write_run};
-use crate::{StageArg, TrainArgs};
 
 /// Mentions that BatchNorm needs at once.
 const MIN_BATCH: usize = 8;
@@ -155,6 +155,9 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
             nil_logit,
         }
     };
+    // Before and after are told of the same mentions.
+    let limit = trained.as_ref().map(|_| settings.validation);
+    let before = self::scored(&worlds, &ScorerConfig::default(), limit);
     let (scored, calibration, network) = match trained {
         None => {
             let calibration = calibrate(&scored);
@@ -200,7 +203,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         validated_on: count(|world| world.examples.len()) - fitted_on,
         left_out: count(|world| world.left_out),
         nil_mentions: count(|world| world.nil.len()),
-        p_at_1_before: p_at_1(&self::scored(&worlds, &ScorerConfig::default(), None)),
+        p_at_1_before: p_at_1(&before),
         p_at_1: p_at_1(&scored),
         scorer: fitted,
         calibration,

@@ -6,7 +6,7 @@ use shared_model::loss::FusionLoss;
 use shared_model::scorer::AllCues;
 
 use super::world::World;
-use crate::TrainArgs;
+use crate::cli::TrainArgs;
 
 /// Every setting of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -19,7 +19,7 @@ use shared_model::tokenizer::Encoded;
 
 use super::begin;
 use super::world::is_validation;
-use crate::TrainArgs;
+use crate::cli::TrainArgs;
 use crate::dataset::{Dataset, Split, candidates};
 use crate::device::DeviceArg;
 use crate::files;

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::Split;
-use crate::ImportArgs;
+use crate::cli::ImportArgs;
 
 /// A foreign layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

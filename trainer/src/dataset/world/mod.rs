@@ -25,7 +25,7 @@ use shared_model::data::Post;
 
 use super::Split;
 use super::account::Account;
-use crate::WorldArgs;
+use crate::cli::WorldArgs;
 
 /// What recurs in posts and stands for an entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
