@@ -61,7 +61,7 @@ pub struct Training {
     pub gain: Option<Gain>,
 }
 
-/// P@1 less that of `prototype`, in shares, on held-out mentions of the training data under the weights that the network was given.
+/// P@1 less that of `prototype`, in shares, on held-out mentions of the training data, the ones that chose what the network weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Gain {
     /// Of lists whose entities were all trained on.

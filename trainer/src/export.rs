@@ -112,7 +112,7 @@ fn scorer(run: &Run) -> String {
     let part = |weight: f32, gain: Option<f64>| match gain {
         _ if weight == 0.0 => "`prototype`, as no gain was proven".to_owned(),
         Some(gain) => format!(
-            "IMN, {:+.1} points of P@1 over `prototype` on held-out mentions",
+            "IMN, {:+.1} points of P@1 over `prototype` on the held-out mentions that chose its weight",
             100.0 * gain
         ),
         None => "IMN, not compared with `prototype`".to_owned(),

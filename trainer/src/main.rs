@@ -15,6 +15,7 @@ mod experiments;
 mod export;
 mod features;
 mod files;
+mod halves;
 mod learn;
 mod link;
 mod mentions;

@@ -10,6 +10,8 @@ use half::f16;
 use shared_model::kb::Pooled;
 use shared_model::pack::Entry;
 
+use crate::halves;
+
 /// Vectors of posts or profiles in the order in which they were added, in f16, as `kb.bpk` has them.
 pub(crate) struct Spill {
     /// Of text, image, classes and joint.
@@ -114,11 +116,9 @@ impl Rows {
 
     fn push(&mut self, vector: &[f32]) -> anyhow::Result<()> {
         (self.n, self.width) = (self.n + 1, vector.len());
-        for &value in vector {
-            let written = self.file.write_all(&f16::from_f32(value).to_le_bytes());
-            written.with_context(|| format!("cannot write {}", self.path.display()))?;
-        }
-        Ok(())
+        let bytes: Vec<u8> = halves::bytes(vector).collect();
+        let written = self.file.write_all(&bytes);
+        written.with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -132,13 +132,13 @@ impl Rows {
         Ok(Reader {
             file: BufReader::new(File::open(&self.path).with_context(refuse)?),
             path: self.path.clone(),
-            bytes: vec![0; self.width * size_of::<f16>()],
+            bytes: vec![0; self.width * halves::SIZE],
         })
     }
 
     fn entry(&mut self, name: &str, width: usize) -> anyhow::Result<Entry> {
         self.flush()?;
-        let n_bytes = self.n * width * size_of::<f16>();
+        let n_bytes = self.n * width * halves::SIZE;
         let bytes = Bytes::from_file(&self.path, n_bytes as u64, 0);
         Ok(Entry::halves(name, [self.n, width], bytes))
     }
@@ -155,10 +155,7 @@ impl Reader {
     fn row(&mut self) -> anyhow::Result<Vec<f32>> {
         let read = self.file.read_exact(&mut self.bytes);
         read.with_context(|| format!("cannot read {}", self.path.display()))?;
-        let halves = self.bytes.chunks_exact(size_of::<f16>());
-        Ok(halves
-            .map(|two| f16::from_le_bytes([two[0], two[1]]).to_f32())
-            .collect())
+        Ok(halves::numbers(&self.bytes).map(f16::to_f32).collect())
     }
 }
 

@@ -20,6 +20,7 @@ use super::joint::{self, joint_folder};
 use super::{BATCH, CHUNK, Key, folder, picture_key, text_key};
 use crate::dataset::{Dataset, picture_of};
 use crate::files::{self, progress};
+use crate::halves;
 use crate::run::Fingerprint;
 
 /// Answers are rounded to f16 whether they come from the cache or not: a run's figures do not depend on it.
@@ -418,15 +419,8 @@ impl Cache {
         let mut take = |name: &str| tensors.remove(name).ok_or_else(misfit);
         let (_, _, keys) = take("keys")?;
         let (_, _, lengths) = take("lengths")?;
-        let (keys, lengths) = (
-            keys.read(Reader::new())
-                .map_err(|error| anyhow!("{error}"))
-                .with_context(refuse)?,
-            lengths
-                .read(Reader::new())
-                .map_err(|error| anyhow!("{error}"))
-                .with_context(refuse)?,
-        );
+        let keys = read(&keys).with_context(refuse)?;
+        let lengths = read(&lengths).with_context(refuse)?;
         let n = keys.len() / size_of::<Key>();
         let mut matrix = |name: &str| match take(name)? {
             (DType::F16, shape, file) if shape.len() == 2 && shape[0] == n => Ok(Matrix {
@@ -466,18 +460,15 @@ impl Cache {
         };
         let shard = &self.shards[shard];
         let (start, end) = (shard.starts[row], shard.starts[row + 1]);
-        let mut bytes = vec![0; (end - start) as usize * size_of::<f16>()];
+        let mut bytes = vec![0; (end - start) as usize * halves::SIZE];
         let read = |bytes: &mut [u8]| {
             let mut file = File::open(&shard.tokens)?;
-            file.seek(SeekFrom::Start(start * size_of::<f16>() as u64))?;
+            file.seek(SeekFrom::Start(start * halves::SIZE as u64))?;
             file.read_exact(bytes)
         };
         read(&mut bytes).with_context(|| format!("cannot read {}", shard.tokens.display()))?;
-        let tokens = bytes.chunks_exact(size_of::<f16>());
         Ok(Some(CachedRow {
-            tokens: tokens
-                .map(|two| f16::from_le_bytes([two[0], two[1]]))
-                .collect(),
+            tokens: halves::numbers(&bytes).collect(),
             ..shard.row(row)?
         }))
     }
@@ -506,17 +497,22 @@ impl Shard {
 
 impl Matrix {
     fn row(&self, row: usize) -> anyhow::Result<Vec<f32>> {
-        let n_bytes = self.width * size_of::<f16>();
+        if self.width == 0 {
+            return Ok(Vec::new());
+        }
+        let n_bytes = self.width * halves::SIZE;
         let bytes = self.file.view(row * n_bytes, (row + 1) * n_bytes);
         let bytes = bytes.map_err(|error| anyhow!("{error:?}"))?;
-        let halves = bytes
-            .read(Reader::new())
-            .map_err(|error| anyhow!("{error}"))?;
-        let halves = halves.chunks_exact(size_of::<f16>());
-        Ok(halves
-            .map(|two| f16::from_le_bytes([two[0], two[1]]).to_f32())
-            .collect())
+        let numbers = halves::numbers(read(&bytes)?);
+        Ok(numbers.map(f16::to_f32).collect())
     }
+}
+
+/// The bytes of a part of a file.
+fn read(bytes: &Bytes) -> anyhow::Result<&[u8]> {
+    bytes
+        .read(Reader::new())
+        .map_err(|error| anyhow!("{error}"))
 }
 
 fn rounded(values: Vec<f32>) -> Vec<f32> {

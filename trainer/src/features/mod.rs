@@ -10,7 +10,6 @@ mod patches;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use half::f16;
 use sha2::{Digest as _, Sha256};
 use shared_model::bundle::sha256;
 use shared_model::data::{MAX_IMAGES, Post};
@@ -23,8 +22,8 @@ pub(crate) use patches::{Channels, Patches};
 
 use crate::dataset::{Dataset, Split, picture_of};
 use crate::device::DeviceArg;
-use crate::files;
 use crate::run::EncoderOrigin;
+use crate::{files, halves};
 
 /// Texts or pictures a shard.
 const CHUNK: usize = 256;
@@ -271,8 +270,7 @@ fn encode_pictures(
 fn write_shard(path: &Path, keys: &[Key], rows: &[Row]) -> anyhow::Result<()> {
     let tokens: Vec<u8> = rows
         .iter()
-        .flat_map(|row| &row.tokens)
-        .flat_map(|&value| f16::from_f32(value).to_le_bytes())
+        .flat_map(|row| halves::bytes(&row.tokens))
         .collect();
     files::write(&path.with_extension("tokens"), &tokens)?;
     let matrix = |name: &str, of: fn(&Row) -> &Vec<f32>| {

@@ -12,6 +12,7 @@ use shared_model::linker::Encoders;
 use super::{CHUNK, Key, PictureItem, contents, encode_pictures, folder, picture_key, shard_name};
 use crate::dataset::Dataset;
 use crate::files::{self, progress};
+use crate::halves;
 
 /// What the channels of tokens are like.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -77,8 +78,7 @@ impl Patches {
             if !shard.exists() {
                 let bytes: Vec<u8> = encode_pictures(&contents, chunk, encoders)?
                     .iter()
-                    .flat_map(|row| &row.tokens)
-                    .flat_map(|&value| f16::from_f32(value).to_le_bytes())
+                    .flat_map(|row| halves::bytes(&row.tokens))
                     .collect();
                 files::write(&shard, &bytes)?;
             }
@@ -97,7 +97,7 @@ impl Patches {
         found: &mut HashMap<String, usize>,
     ) -> anyhow::Result<()> {
         let bytes = files::read(shard)?;
-        let size = 2 * self.tokens * self.width;
+        let size = halves::SIZE * self.tokens * self.width;
         ensure!(
             bytes.len() == size * keys.len(),
             "{} is not of {} pictures; delete it",
@@ -108,10 +108,7 @@ impl Patches {
             let next = self.places.len();
             let place = *self.places.entry(*key).or_insert(next);
             if place == next {
-                let values = bytes
-                    .chunks_exact(2)
-                    .map(|b| f16::from_le_bytes([b[0], b[1]]));
-                self.values.extend(values);
+                self.values.extend(halves::numbers(bytes));
             }
             found.insert(item.path.clone(), place);
         }

@@ -47,6 +47,8 @@ pub(super) struct Blend {
     pub(super) seen: f32,
     /// Where one is new; 0 where no gain was proven.
     pub(super) new: f32,
+    /// Of P@1 under these weights; `None` in the paper's form.
+    pub(super) gain: Option<Gain>,
     /// Figures by name, in the order they are printed.
     figures: Metrics,
 }
@@ -74,9 +76,18 @@ impl Blend {
                 .expect("the best is in the grid")
         };
         let (seen, new) = (best(true), best(false));
+        let proven = |tried: &Tried| {
+            let proven = tried.proven.then_some((tried.weight, tried.p_at_1));
+            proven.unwrap_or_default()
+        };
+        let ((seen_weight, seen_gain), (new_weight, new_gain)) = (proven(&seen), proven(&new));
         Self {
-            seen: if seen.proven { seen.weight } else { 0.0 },
-            new: if new.proven { new.weight } else { 0.0 },
+            seen: seen_weight,
+            new: new_weight,
+            gain: Some(Gain {
+                seen: seen_gain,
+                new: new_gain,
+            }),
             figures: vec![
                 ("gain", (seen.mrr + new.mrr) / 2.0),
                 ("seen_mrr_gain", seen.mrr),
@@ -104,25 +115,12 @@ impl Blend {
         Self {
             seen: 1.0,
             new: 1.0,
+            gain: None,
             figures: vec![
                 ("gain", (seen + new) / 2.0),
                 ("seen_mrr", seen),
                 ("new_mrr", new),
             ],
-        }
-    }
-
-    /// Of P@1 under the weights, not of the paper's form.
-    pub(super) fn gain(&self) -> Gain {
-        let of = |weight: f32, name: &str| {
-            let figure = self.figures.iter().find(|(figure, _)| *figure == name);
-            figure
-                .filter(|_| weight > 0.0)
-                .map_or(0.0, |(_, gain)| *gain)
-        };
-        Gain {
-            seen: of(self.seen, "seen_p@1_gain"),
-            new: of(self.new, "new_p@1_gain"),
         }
     }
 

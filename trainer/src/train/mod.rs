@@ -143,7 +143,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         helpers: &devices[1..],
     };
     let trained = match args.stage {
-        StageArg::Knowledge | StageArg::Task => Some(train_network(&setup, &args)?),
+        StageArg::Knowledge | StageArg::Task => Some(train_network(&setup, &datasets, &args)?),
         _ => None,
     };
     let policy = datasets[0].info.candidate_policy.name();
@@ -168,11 +168,6 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
             held,
             nil,
         }) => {
-            let used = datasets.iter().zip(&settings.shares);
-            network.training.datasets = used
-                .filter(|(_, share)| **share > 0.0)
-                .map(|(dataset, _)| format!("{} ({})", dataset.info.name, dataset.info.licence))
-                .collect();
             let TrainedImn { seen, new, .. } = network.trained;
             // Each score is calibrated on its own lists: what is NIL among known entities says little of new ones.
             let with = |weight, is_seen: bool| {
@@ -317,7 +312,7 @@ struct Trained {
 }
 
 /// Knowledge learning, then task learning.
-fn train_network(setup: &Setup, args: &TrainArgs) -> anyhow::Result<Trained> {
+fn train_network(setup: &Setup, datasets: &[Dataset], args: &TrainArgs) -> anyhow::Result<Trained> {
     let Setup {
         worlds,
         settings,
@@ -428,13 +423,19 @@ fn train_network(setup: &Setup, args: &TrainArgs) -> anyhow::Result<Trained> {
         network = stage.into_network();
     }
 
-    let is_held_out = held.iter().any(|(_, example)| example.part != Part::Fit);
-    if !settings.paper && !is_held_out {
+    if !settings.paper && held.iter().all(|(_, example)| example.part == Part::Fit) {
         // What was learned by heart proves nothing.
-        (blend.seen, blend.new) = (0.0, 0.0);
+        blend = Blend::default();
     }
-    let gain = (is_held_out && !settings.paper).then(|| blend.gain());
-    let entities = trained_entities(worlds, &posts, &settings.shares);
+    let used = datasets.iter().zip(&settings.shares);
+    let used = used.filter(|(_, share)| **share > 0.0);
+    let training = Training {
+        entities: trained_entities(worlds, &posts, &settings.shares),
+        datasets: used
+            .map(|(dataset, _)| format!("{} ({})", dataset.info.name, dataset.info.licence))
+            .collect(),
+        gain: blend.gain,
+    };
     let bytes = write(Entry::of_module(&network.valid()), &[], Precision::F32)?;
     Ok(Trained {
         network: Network {
@@ -445,11 +446,7 @@ fn train_network(setup: &Setup, args: &TrainArgs) -> anyhow::Result<Trained> {
                 new: blend.new,
                 calibration: None,
             },
-            training: Training {
-                entities,
-                datasets: Vec::new(),
-                gain,
-            },
+            training,
         },
         held: cosines,
         nil,
