@@ -8,7 +8,14 @@ use crate::command::{Counts, cargo, run, run_tests, target};
 use crate::{page, setup};
 
 /// One selection for every native build, so that cargo unifies the features of their dependencies once.
-pub(crate) const NATIVE: [&str; 4] = ["--workspace", "--exclude", "web", "--locked"];
+pub(crate) const NATIVE: [&str; 6] = [
+    "--workspace",
+    "--exclude",
+    "web",
+    "--locked",
+    "--features",
+    "trainer/remote,tests/remote",
+];
 /// What needs the built page is behind this feature.
 pub(crate) const BROWSER: [&str; 2] = ["--features", "tests/browser"];
 const WASM: [&str; 3] = ["--target", "wasm32-unknown-unknown", "--locked"];
