@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use image::GrayImage;
-use shared_model::bundle::{Manifest, sha256};
+use shared_model::hash::sha256;
+use shared_model::manifest::Manifest;
 use shared_model::pack::{Entry, Pack, Precision, write};
 use tests::{Dir, picture, run};
 

@@ -43,6 +43,7 @@ fn main() {
         loading.elapsed().as_secs_f64() * 1e3,
         server.bytes_sent()
     );
+    print_peak_memory();
 
     println!("\nsteps of an answer, as the page tells them");
     for (round, id) in POSTS.into_iter().enumerate() {
@@ -67,6 +68,26 @@ fn main() {
         page.give_pictures(&pictures);
         page.settle();
         println!("{id:14} warm: {text}; with its picture: {}", steps(&page));
+    }
+}
+
+/// Peak memory of the page's process, worker included, where `/proc` tells it.
+fn print_peak_memory() {
+    let peaks = std::fs::read_dir("/proc").into_iter().flatten();
+    let peaks = peaks.filter_map(|entry| {
+        let process = entry.ok()?.path();
+        let command = std::fs::read_to_string(process.join("cmdline")).ok()?;
+        if !command.contains("--type=renderer") {
+            return None;
+        }
+        let status = std::fs::read_to_string(process.join("status")).ok()?;
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        peak.split_whitespace().next()?.parse::<f64>().ok()
+    });
+    if let Some(peak) = peaks.reduce(f64::max) {
+        println!("peak memory           {:>8.0} MB", peak / 1e3);
     }
 }
 

@@ -14,8 +14,8 @@ use shared_model::imn::{
 use shared_model::joint::{
     JointConfig, JointEncoder, JointHeads, JointInput, JointPost, MAX_TEXT, cross_entropy,
 };
-use shared_model::linker::pad;
 use shared_model::loss::{FusionLoss, Targets, info_nce};
+use shared_model::tensors::pad;
 use shared_model::text::BertConfig;
 use shared_model::tokenizer::Encoded;
 use shared_model::vision::{EfficientNetLite0, Vision};
@@ -195,7 +195,7 @@ fn image_batches() -> Vec<f64> {
 }
 
 fn read<const D: usize>(tensor: Tensor<D>) {
-    pollster::block_on(shared_model::linker::read(tensor)).expect("the CPU does not fail");
+    pollster::block_on(shared_model::tensors::read(tensor)).expect("the CPU does not fail");
 }
 
 fn timed(mut step: impl FnMut()) -> Vec<f64> {

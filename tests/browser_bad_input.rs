@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
-use shared_model::bundle::{MANIFEST, Manifest, sha256};
 use shared_model::data::Mention;
+use shared_model::hash::sha256;
+use shared_model::manifest::{MANIFEST, Manifest};
 use tests::chromium::Browser;
 use tests::page::{Page, folder};
 use tests::{Dir, picture};

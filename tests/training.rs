@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use shared_model::bundle::{Licence, Manifest};
+use shared_model::manifest::{Licence, Manifest};
 use tests::{Dir, Run, imn, pack, run, trainable, weights};
 
 /// A dataset folder with features, made once.

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::data::{Entity, Mention};
+use crate::normalise::fold;
 use crate::similar::SimilarNames;
 
 /// A hand-chosen span that no name equals still finds names this similar.
@@ -104,16 +104,6 @@ impl AliasIndex {
         }
         mentions
     }
-}
-
-/// The words of `text` without case and diacritics, joined by one space.
-pub fn fold(text: &str) -> String {
-    let plain: String = text
-        .nfkd()
-        .filter(|&c| !is_combining_mark(c))
-        .flat_map(char::to_lowercase)
-        .collect();
-    plain.unicode_words().collect::<Vec<_>>().join(" ")
 }
 
 fn push(index: &mut HashMap<String, Vec<usize>>, name: String, position: usize) {

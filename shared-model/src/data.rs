@@ -122,7 +122,7 @@ pub struct Cues {
     pub classes: Option<f32>,
     /// Names and words in common, between 0 and 1.
     pub lexical: Option<f32>,
-    /// Cosine of u_m and u_e, of a trained network.
+    /// Cosine of u_m and u_e; `None` where the network took no part in this candidate's score.
     #[serde(default)]
     pub imn: Option<f32>,
 }
@@ -134,7 +134,7 @@ pub struct Candidate {
     pub entity: String,
     /// Higher is better; finite.
     pub score: f32,
-    /// Share of the softmax over all candidates (and NIL, where the bundle has a NIL logit).
+    /// Softmax over the scores of all candidates (and NIL, where the bundle has a NIL logit).
     pub probability: f32,
     /// The score's parts.
     pub cues: Cues,
@@ -145,12 +145,24 @@ pub struct Candidate {
 pub struct Ranking {
     /// The mention that was linked.
     pub mention: Mention,
-    /// All candidates; empty if nobody bears the name.
+    /// All candidates; empty if no entity has the name.
     pub candidates: Vec<Candidate>,
     /// `None` where no NIL data was calibrated on.
     pub nil_probability: Option<f32>,
-    /// `imn`, `imn-new` or `prototype`.
-    pub scorer: String,
+    /// What took part in the scores.
+    pub scorer: ScorerKind,
+}
+
+/// What took part in the scores of a list of candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScorerKind {
+    /// The network, for every candidate; it was trained on all of them.
+    Imn,
+    /// The network, for at least one candidate; at least one is new to it. [`Cues::imn`] tells for which.
+    ImnNew,
+    /// The training-free scorer alone.
+    Prototype,
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::MAX_IMAGES;
 use crate::error::{Error, Result};
 use crate::pack::Pack;
-use crate::text::heads_fit;
+use crate::tensors::heads_fit;
 
 /// Longest text, [CLS] and [SEP] included.
 pub const MAX_TEXT: usize = 64;

@@ -4,14 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Entity;
 use crate::error::{Error, Result};
-use crate::linker::Models;
 use crate::pack::{Entry, Pack};
 use crate::prototype::{Chosen, Selection, choose};
+use crate::statistics::{Moments, Statistics};
+use crate::vectors::{PooledVectors, Widths};
 
-/// A timeline post, its pictures as thumbnails.
+/// A timeline post; its pictures are thumbnails in a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KbPost {
-    /// Position of its owner.
+    /// Position of the owner in the knowledge base.
     pub entity: usize,
     /// May be empty.
     #[serde(default)]
@@ -24,11 +25,11 @@ pub struct KbPost {
 /// The chosen posts of an entity, highest PageRank first; `post` counts over the whole knowledge base.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Prototypes {
-    /// By text. The profile stands beside these.
+    /// Chosen by text; the profile is one more text prototype beside these.
     pub text: Vec<Chosen>,
-    /// By image.
+    /// Chosen by image.
     pub image: Vec<Chosen>,
-    /// By text and image together; empty without a joint encoder.
+    /// Chosen by the joint vector; empty without a joint encoder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub joint: Vec<Chosen>,
 }
@@ -36,12 +37,12 @@ pub struct Prototypes {
 impl Prototypes {
     /// Chooses from an entity's timeline: posts by position, each with its vectors.
     pub fn choose(
-        timeline: &[(usize, &Pooled)],
+        timeline: &[(usize, &PooledVectors)],
         statistics: &Statistics,
         k: usize,
         selection: Selection,
     ) -> Self {
-        let pick = |vector: &dyn Fn(&Pooled) -> Option<Vec<f32>>| -> Vec<Chosen> {
+        let pick = |vector: &dyn Fn(&PooledVectors) -> Option<Vec<f32>>| -> Vec<Chosen> {
             let (posts, vectors): (Vec<usize>, Vec<Vec<f32>>) = timeline
                 .iter()
                 .filter_map(|&(post, pooled)| Some((post, vector(pooled)?)))
@@ -62,7 +63,7 @@ impl Prototypes {
         }
     }
 
-    /// Of all modalities; a post may stand in several.
+    /// Chosen posts of all modalities; a post may occur in several.
     pub fn all(&self) -> impl Iterator<Item = &Chosen> {
         self.text.iter().chain(&self.image).chain(&self.joint)
     }
@@ -75,36 +76,13 @@ pub struct KbText {
     pub entities: Vec<Entity>,
     /// All timelines, one after the other.
     pub posts: Vec<KbPost>,
-    /// One an entity.
+    /// One per entity.
     #[serde(default)]
     pub prototypes: Vec<Prototypes>,
-    /// How many prototypes a modality.
+    /// Number of prototypes per entity and modality.
     pub k: usize,
     /// How they were chosen.
     pub selection: Selection,
-}
-
-/// What an encoder says of a post; `None` where the post lacks the modality.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Pooled {
-    /// Mean over the text's tokens.
-    pub text: Option<Vec<f32>>,
-    /// Mean over the pictures' pooled vectors.
-    pub image: Option<Vec<f32>>,
-    /// Mean over the pictures' class probabilities.
-    pub classes: Option<Vec<f32>>,
-    /// Mean over the joint encoder's tokens; `None` without one.
-    pub joint: Option<Vec<f32>>,
-}
-
-/// Centres and scales of the pooled vectors.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Statistics {
-    text_mean: Vec<f32>,
-    image_mean: Vec<f32>,
-    image_std: Vec<f32>,
-    /// Empty without a joint encoder.
-    joint_mean: Vec<f32>,
 }
 
 /// A knowledge base, ready to be scored against.
@@ -112,17 +90,17 @@ pub struct Statistics {
 pub struct KnowledgeBase {
     /// Names, texts and chosen posts.
     pub text: KbText,
-    /// One a post.
-    pub pooled: Vec<Pooled>,
-    /// Of each entity's profile, which has a text and no picture.
-    pub profiles: Vec<Pooled>,
-    /// Of the timelines and profiles.
+    /// One per post.
+    pub pooled: Vec<PooledVectors>,
+    /// One per entity: the vectors of its profile, which has a text and no picture.
+    pub profiles: Vec<PooledVectors>,
+    /// Statistics of the timelines and profiles.
     pub statistics: Statistics,
 }
 
 impl KnowledgeBase {
     /// Chooses the prototypes and takes the statistics; `text.prototypes` is filled.
-    pub fn new(mut text: KbText, pooled: Vec<Pooled>, profiles: Vec<Pooled>) -> Self {
+    pub fn new(mut text: KbText, pooled: Vec<PooledVectors>, profiles: Vec<PooledVectors>) -> Self {
         let mut moments = Moments::default();
         pooled
             .iter()
@@ -150,7 +128,7 @@ impl KnowledgeBase {
     /// # Errors
     ///
     /// [`Error::File`] for malformed JSON, dangling positions, or tensors that match neither the posts nor the encoders' widths.
-    pub fn from_parts(json: &[u8], pack: &Pack, models: &Models) -> Result<Self> {
+    pub fn from_parts(json: &[u8], pack: &Pack, widths: &Widths) -> Result<Self> {
         let text: KbText =
             serde_json::from_slice(json).map_err(|error| Error::file("kb.json", error))?;
         let (n_entities, n_posts) = (text.entities.len(), text.posts.len());
@@ -180,25 +158,20 @@ impl KnowledgeBase {
             .count();
         // Without pictures there is nothing to be as wide as the image encoder.
         let (image_width, n_classes) = if n_images > 0 {
-            models.vision.widths()
+            (widths.image, widths.classes)
         } else {
             (0, 0)
         };
-        let text_width = models.text.hidden_size;
-        let joint_width = models.joint.as_ref().map(|joint| joint.width);
+        let (text_width, joint_width) = (widths.text, widths.joint);
         if let Some(width) = joint_width {
             pack.expect("joint", &[n_posts, width])?;
             pack.expect("joint_profile", &[n_entities, width])?;
-            pack.expect("joint_mean", &[width])?;
         }
         for (name, shape) in [
             ("text", &[n_texts, text_width][..]),
             ("image", &[n_images, image_width]),
             ("classes", &[n_images, n_classes]),
             ("profile", &[n_entities, text_width]),
-            ("text_mean", &[text_width]),
-            ("image_mean", &[image_width]),
-            ("image_std", &[image_width]),
         ] {
             pack.expect(name, shape)?;
         }
@@ -213,7 +186,7 @@ impl KnowledgeBase {
         let pooled = text
             .posts
             .iter()
-            .map(|post| Pooled {
+            .map(|post| PooledVectors {
                 text: (!post.text.is_empty()).then(|| texts.next()).flatten(),
                 image: (!post.images.is_empty()).then(|| images.next()).flatten(),
                 classes: (!post.images.is_empty()).then(|| classes.next()).flatten(),
@@ -222,37 +195,30 @@ impl KnowledgeBase {
             .collect();
         let profiles = rows(pack, "profile", text_width)?
             .into_iter()
-            .map(|text| Pooled {
+            .map(|text| PooledVectors {
                 text: Some(text),
                 joint: joint_profiles.next(),
-                ..Pooled::default()
+                ..PooledVectors::default()
             })
             .collect();
         Ok(Self {
             pooled,
             profiles,
-            statistics: Statistics {
-                text_mean: pack.floats("text_mean")?.1,
-                image_mean: pack.floats("image_mean")?.1,
-                image_std: pack.floats("image_std")?.1,
-                joint_mean: match joint_width {
-                    Some(_) => pack.floats("joint_mean")?.1,
-                    None => Vec::new(),
-                },
-            },
+            statistics: Statistics::from_pack(pack, image_width, widths)?,
             text,
         })
     }
 
     /// The entries of `kb.bpk`.
     pub fn entries(&self) -> Vec<Entry> {
-        let matrix =
-            |name: &str, of: &[Pooled], vector: fn(&Pooled) -> &Option<Vec<f32>>, width| {
-                let rows: Vec<&Vec<f32>> =
-                    of.iter().filter_map(|row| vector(row).as_ref()).collect();
-                let shape = [rows.len(), width];
-                Entry::floats(name, shape, rows.into_iter().flatten().copied().collect())
-            };
+        let matrix = |name: &str,
+                      of: &[PooledVectors],
+                      vector: fn(&PooledVectors) -> &Option<Vec<f32>>,
+                      width| {
+            let rows: Vec<&Vec<f32>> = of.iter().filter_map(|row| vector(row).as_ref()).collect();
+            let shape = [rows.len(), width];
+            Entry::floats(name, shape, rows.into_iter().flatten().copied().collect())
+        };
         let (posts, profiles) = (&self.pooled, &self.profiles);
         let classes = posts.iter().find_map(|post| post.classes.as_ref());
         let [text, image, joint] = self.statistics.widths();
@@ -277,126 +243,10 @@ impl KnowledgeBase {
         entries
     }
 
-    /// The position of an entity.
+    /// The position of an entity, by a linear search.
     pub fn position(&self, id: &str) -> Option<usize> {
         self.text.entities.iter().position(|entity| entity.id == id)
     }
-}
-
-/// Sums over pooled vectors, of as many as there are.
-#[derive(Debug, Clone, Default)]
-pub struct Moments {
-    text: Sums,
-    image: Sums,
-    joint: Sums,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Sums {
-    n: f64,
-    values: Vec<f64>,
-    squares: Vec<f64>,
-}
-
-impl Moments {
-    /// Adds a post or profile.
-    pub fn add(&mut self, pooled: &Pooled) {
-        self.text.add(pooled.text.as_deref());
-        self.image.add(pooled.image.as_deref());
-        self.joint.add(pooled.joint.as_deref());
-    }
-
-    /// Of all that were added.
-    pub fn statistics(&self) -> Statistics {
-        Statistics {
-            text_mean: self.text.mean(),
-            image_mean: self.image.mean(),
-            image_std: self.image.deviation(),
-            joint_mean: self.joint.mean(),
-        }
-    }
-}
-
-impl Sums {
-    fn add(&mut self, vector: Option<&[f32]>) {
-        let Some(vector) = vector else { return };
-        self.values.resize(vector.len(), 0.0);
-        self.squares.resize(vector.len(), 0.0);
-        self.n += 1.0;
-        let sums = self.values.iter_mut().zip(&mut self.squares);
-        for ((sum, square), value) in sums.zip(vector) {
-            *sum += f64::from(*value);
-            *square += f64::from(*value).powi(2);
-        }
-    }
-
-    fn mean(&self) -> Vec<f32> {
-        let values = self.values.iter();
-        values.map(|sum| (sum / self.n) as f32).collect()
-    }
-
-    fn deviation(&self) -> Vec<f32> {
-        let sums = self.values.iter().zip(&self.squares);
-        sums.map(|(sum, square)| {
-            let variance = square / self.n - (sum / self.n).powi(2);
-            variance.max(0.0).sqrt() as f32
-        })
-        .collect()
-    }
-}
-
-impl Statistics {
-    /// Of text, image and joint vectors; 0 where there are none.
-    pub fn widths(&self) -> [usize; 3] {
-        [&self.text_mean, &self.image_mean, &self.joint_mean].map(Vec::len)
-    }
-
-    /// Their entries of `kb.bpk`.
-    pub fn entries(&self) -> Vec<Entry> {
-        let vector =
-            |name: &str, values: &[f32]| Entry::floats(name, [values.len()], values.to_vec());
-        let mut entries = vec![
-            vector("text_mean", &self.text_mean),
-            vector("image_mean", &self.image_mean),
-            vector("image_std", &self.image_std),
-        ];
-        if !self.joint_mean.is_empty() {
-            entries.push(vector("joint_mean", &self.joint_mean));
-        }
-        entries
-    }
-
-    /// A pooled text less the mean.
-    pub fn centre_text(&self, text: &[f32]) -> Vec<f32> {
-        less(text, &self.text_mean)
-    }
-
-    /// A pooled joint vector less the mean.
-    pub fn centre_joint(&self, joint: &[f32]) -> Vec<f32> {
-        less(joint, &self.joint_mean)
-    }
-
-    /// A pooled image, z-scored; a dimension that never varied becomes zero.
-    pub fn centre_image(&self, image: &[f32]) -> Vec<f32> {
-        let scaled = |((value, mean), std): ((&f32, &f32), &f32)| {
-            if *std > 1e-6 {
-                (value - mean) / std
-            } else {
-                0.0
-            }
-        };
-        image
-            .iter()
-            .zip(&self.image_mean)
-            .zip(&self.image_std)
-            .map(scaled)
-            .collect()
-    }
-}
-
-fn less(vector: &[f32], mean: &[f32]) -> Vec<f32> {
-    let pairs = vector.iter().zip(mean);
-    pairs.map(|(value, mean)| value - mean).collect()
 }
 
 fn rows(pack: &Pack, name: &str, width: usize) -> Result<Vec<Vec<f32>>> {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 
-use crate::aliases::fold;
 use crate::kb::KbText;
 use crate::names::{NameQuery, Names};
+use crate::normalise::fold;
 
 /// How a post's names and words agree with an entity's, each between 0 and 1.
 ///

@@ -1,359 +1,76 @@
-//! Joins everything: a post to a ranking of the entities that its mention may mean.
+//! From a post to a ranking: the one way that the command line, the page and the self-test share.
 //!
-//! The work is cut into stages that a caller can time and cache: [`Encoders::texts`], [`Encoders::image`], [`Linker::rank`].
+//! [`Linker::link`] encodes what its caches lack, then ranks. An evaluation, whose posts are encoded already,
+//! enters at [`Linker::read`] and [`Linker::rank`], which are also the end of [`Linker::link`].
 
-use burn::prelude::*;
+use std::cell::OnceCell;
+use std::sync::Arc;
+
 use image::RgbImage;
-use serde::{Deserialize, Serialize};
 
 use crate::aliases::AliasIndex;
-use crate::data::{Mention, Ranking};
+use crate::calibration::{Calibration, rank_with_probabilities};
+use crate::cues::{CueIndex, CueQuery};
+use crate::data::{Candidate, Cues, MAX_IMAGES, Mention, Ranking, ScorerKind};
+use crate::encoders::Encoders;
 use crate::error::{Error, Result};
 use crate::imn::{ImnScorer, MentionVectors};
-use crate::joint::{JointConfig, JointEncoder, JointInput, JointPost, MAX_TEXT};
-use crate::kb::{KnowledgeBase, Pooled};
-use crate::pack::Pack;
-use crate::prototype::mean;
-use crate::scorer::{Calibration, PrototypeScorer, ScorerConfig, settle};
-use crate::text::{Bert, BertConfig};
-use crate::tokenizer::{Encoded, Tokenizer};
-use crate::vision::{Vision, VisionConfig, VisionTokens};
-use crate::words::WordTable;
-
-/// The frozen encoders and the device that they are on.
-#[derive(Debug, Clone)]
-pub struct Encoders {
-    /// Text to ids.
-    pub tokenizer: Tokenizer,
-    /// Ids to tokens.
-    pub text: Bert,
-    /// Pictures to tokens.
-    pub vision: Vision,
-    /// Mentions to word vectors.
-    pub words: Option<WordTable>,
-    /// Text, mention and pictures together to tokens.
-    pub joint: Option<Joint>,
-    /// Where the weights lie.
-    pub device: Device,
-}
-
-/// A joint encoder with its sizes.
-#[derive(Debug, Clone)]
-pub struct Joint {
-    /// On the encoders' device.
-    pub encoder: JointEncoder,
-    /// What it takes.
-    pub config: JointConfig,
-}
-
-/// A text's vectors, or those of a whole post under the joint encoder.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TokenVectors {
-    /// Mean over the tokens.
-    pub pooled: Vec<f32>,
-    /// `[tokens, width]`; empty where only the pooled vector was kept.
-    pub tokens: Vec<f32>,
-}
-
-/// A picture's vectors and class probabilities.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ImageVectors {
-    /// Mean over the tokens.
-    pub pooled: Vec<f32>,
-    /// Class probabilities.
-    pub classes: Vec<f32>,
-    /// `[tokens, width]`; empty where only the pooled vector was kept.
-    pub tokens: Vec<f32>,
-}
-
-/// A post's vectors.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct PostVectors {
-    /// `None` for an empty text.
-    pub text: Option<TokenVectors>,
-    /// One a picture.
-    pub images: Vec<ImageVectors>,
-    /// `None` without a joint encoder.
-    pub joint: Option<TokenVectors>,
-}
-
-impl PostVectors {
-    /// One vector a modality: the text's, and the means over the pictures.
-    pub fn pooled(&self) -> Pooled {
-        let images = || self.images.iter();
-        Pooled {
-            text: self.text.as_ref().map(|text| text.pooled.clone()),
-            image: mean(images().map(|image| image.pooled.as_slice())),
-            classes: mean(images().map(|image| image.classes.as_slice())),
-            joint: self.joint.as_ref().map(|joint| joint.pooled.clone()),
-        }
-    }
-}
-
-/// Sizes of the encoders.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Models {
-    /// `text.bpk`
-    pub text: BertConfig,
-    /// `vision.bpk`
-    pub vision: VisionConfig,
-    /// Whether there is a `words.bpk`.
-    pub words: bool,
-    /// `joint.bpk`, where there is one; its word embeddings are the text encoder's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub joint: Option<JointConfig>,
-}
-
-/// The encoders' weights, read.
-#[derive(Debug, Clone, Copy)]
-pub struct Packs<'a> {
-    /// `text.bpk`
-    pub text: &'a Pack,
-    /// `vision.bpk`
-    pub vision: &'a Pack,
-    /// `words.bpk`
-    pub words: Option<&'a Pack>,
-    /// `joint.bpk`
-    pub joint: Option<&'a Pack>,
-}
-
-impl Encoders {
-    /// Loads `text.bpk`, `vision.bpk`, `words.bpk`, `joint.bpk` and `tokenizer.json` through `file`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::File`] for weights of other sizes than `models` says or a joint encoder that was pre-trained on other encoders, [`Error::Tokenizer`] for a tokenizer that does not fit them.
-    pub fn load(
-        models: &Models,
-        mut file: impl FnMut(&str) -> Result<Vec<u8>>,
-        device: &Device,
-    ) -> Result<Self> {
-        let tokenizer = file("tokenizer.json")?;
-        let mut pack = |path: &str| Pack::read(path, file(path)?);
-        let (text, vision) = (pack("text.bpk")?, pack("vision.bpk")?);
-        let words = models.words.then(|| pack("words.bpk")).transpose()?;
-        let joint = models.joint.as_ref().map(|_| pack("joint.bpk"));
-        let joint = joint.transpose()?;
-        let packs = Packs {
-            text: &text,
-            vision: &vision,
-            words: words.as_ref(),
-            joint: joint.as_ref(),
-        };
-        Self::from_parts(models, &tokenizer, packs, device)
-    }
-
-    /// As [`Self::load`], from parts that are read.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::load`].
-    pub fn from_parts(
-        models: &Models,
-        tokenizer: &[u8],
-        packs: Packs,
-        device: &Device,
-    ) -> Result<Self> {
-        let tokenizer = Tokenizer::from_bytes(tokenizer)?;
-        if tokenizer.vocabulary() > models.text.vocab_size {
-            return Err(Error::Tokenizer(format!(
-                "its {} pieces are more than the text encoder's {}",
-                tokenizer.vocabulary(),
-                models.text.vocab_size
-            )));
-        }
-        let words = packs.words.map(WordTable::from_pack).transpose()?;
-        let joint = match (&models.joint, packs.joint) {
-            (Some(config), Some(pack)) => {
-                let fits = config.width == models.text.hidden_size
-                    && config.image_width == models.vision.widths().0
-                    && config.patches == models.vision.tokens()
-                    && config.word_width == words.as_ref().map_or(1, WordTable::width);
-                if !fits {
-                    return Err(Error::file(
-                        pack.file(),
-                        "it was pre-trained on other encoders",
-                    ));
-                }
-                Some(Joint {
-                    encoder: config.load(pack, device)?,
-                    config: config.clone(),
-                })
-            }
-            _ => None,
-        };
-        Ok(Self {
-            tokenizer,
-            text: models.text.load(packs.text, device)?,
-            vision: models.vision.load(packs.vision, device)?,
-            words,
-            joint,
-            device: device.clone(),
-        })
-    }
-
-    /// Tokens of texts, padded to the longest.
-    ///
-    /// # Shapes
-    ///
-    /// - output: `[batch, tokens, width]`, and the padding mask `[batch, tokens]`
-    pub fn text_tokens(&self, batch: &[Encoded]) -> (Tensor<3>, Tensor<2, Bool>) {
-        let (ids, mask) = pad(batch, &self.device);
-        (self.text.forward(ids, Some(mask.clone())), mask)
-    }
-
-    /// The pooled vector of each text: the mean over its tokens, [CLS] and [SEP] included.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Device`] if the device fails.
-    pub async fn texts(&self, batch: &[Encoded]) -> Result<Vec<Vec<f32>>> {
-        let (ids, mask) = pad(batch, &self.device);
-        let pooled = self.text.pooled(ids, mask);
-        let [_, width] = pooled.dims();
-        Ok(read(pooled)
-            .await?
-            .chunks(width)
-            .map(<[f32]>::to_vec)
-            .collect())
-    }
-
-    /// One text's tokens and pooled vector.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Device`] if the device fails.
-    pub async fn text(&self, encoded: &Encoded) -> Result<TokenVectors> {
-        let (tokens, _) = self.text_tokens(std::slice::from_ref(encoded));
-        let [_, n_tokens, width] = tokens.dims();
-        let tokens = read(tokens).await?;
-        let sum = |d| tokens.iter().skip(d).step_by(width).sum::<f32>();
-        Ok(TokenVectors {
-            pooled: (0..width).map(|d| sum(d) / n_tokens as f32).collect(),
-            tokens,
-        })
-    }
-
-    /// Tokens of pictures.
-    pub fn image_tokens(&self, pictures: &[RgbImage]) -> VisionTokens {
-        let pixels: Vec<_> = pictures
-            .iter()
-            .map(|picture| self.vision.preprocess(picture))
-            .collect();
-        self.vision.forward(&pixels, &self.device)
-    }
-
-    /// One picture's vectors.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Device`] if the device fails.
-    pub async fn image(&self, picture: &RgbImage) -> Result<ImageVectors> {
-        let tokens = self.image_tokens(std::slice::from_ref(picture));
-        Ok(ImageVectors {
-            pooled: read(tokens.pooled).await?,
-            classes: read(tokens.classes).await?,
-            tokens: read(tokens.tokens).await?,
-        })
-    }
-
-    /// A post as the joint encoder reads it.
-    ///
-    /// # Arguments
-    ///
-    /// - mention: its characters.
-    /// - pictures: tokens of each, `[patches, width]`, row-major.
-    pub fn joint_post(
-        &self,
-        text: &Encoded,
-        mention: Option<&str>,
-        pictures: Vec<Vec<f32>>,
-    ) -> JointPost {
-        JointPost {
-            ids: text.within(MAX_TEXT).ids,
-            word: mention.and_then(|mention| self.words.as_ref()?.embed(mention)),
-            pictures,
-        }
-    }
-
-    /// Posts under the joint encoder: text, mention, pictures; `None` where there is no such encoder.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Device`] if the device fails.
-    pub async fn joint(&self, posts: &[JointPost]) -> Result<Option<Vec<TokenVectors>>> {
-        let Some(Joint { encoder, config }) = &self.joint else {
-            return Ok(None);
-        };
-        let input = JointInput::of(posts, config, &self.device);
-        let n_tokens = input.ids.dims()[1];
-        let output = encoder.forward(&input, &self.text.word_embeddings());
-        let pooled = read(output.pooled()).await?;
-        let hidden = read(output.hidden).await?;
-        let width = config.width;
-        let rows = hidden.chunks(hidden.len() / posts.len().max(1));
-        let vectors = posts.iter().zip(rows).zip(pooled.chunks(width));
-        let tokens = |post: &JointPost, row: &[f32]| {
-            let (text, rest) = row.split_at(n_tokens * width);
-            let (word, image) = rest.split_at(width);
-            let n_patches = post.pictures.len() * config.patches;
-            let mut tokens = text[..post.ids.len() * width].to_vec();
-            if post.word.is_some() {
-                tokens.extend_from_slice(word);
-            }
-            tokens.extend_from_slice(&image[..n_patches * width]);
-            tokens
-        };
-        let vectors = vectors.map(|((post, row), pooled)| TokenVectors {
-            pooled: pooled.to_vec(),
-            tokens: tokens(post, row),
-        });
-        Ok(Some(vectors.collect()))
-    }
-
-    /// Adds what the joint encoder says of a post, if there is one.
-    ///
-    /// # Arguments
-    ///
-    /// - mention: its characters.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Device`] if the device fails.
-    pub async fn join(
-        &self,
-        post: &mut PostVectors,
-        text: &Encoded,
-        mention: Option<&str>,
-    ) -> Result<()> {
-        let pictures = post.images.iter().map(|image| image.tokens.clone());
-        let posts = [self.joint_post(text, mention, pictures.collect())];
-        post.joint = self.joint(&posts).await?.and_then(|mut joint| joint.pop());
-        Ok(())
-    }
-}
+use crate::kb::KnowledgeBase;
+use crate::scorer::ScorerConfig;
+use crate::stages::Stage;
+use crate::tokenizer::Encoded;
+use crate::vectors::{ImageVectors, PooledVectors, PostVectors, TokenVectors};
 
 /// Encoders, a knowledge base and the scorers between them.
 #[derive(Debug, Clone)]
 pub struct Linker {
-    /// Post to vectors.
+    /// Posts to vectors.
     pub encoders: Encoders,
-    /// What posts are linked to.
+    /// The entities that posts are linked to.
     pub kb: KnowledgeBase,
     /// Names to entities.
     pub aliases: AliasIndex,
-    /// The trained network; without one the training-free scorer stands alone.
+    /// The trained network; without one the training-free scorer ranks alone.
     pub imn: Option<ImnScorer>,
-    scorer: PrototypeScorer,
+    /// Weights of the cues.
+    pub scorer: ScorerConfig,
+    cues: CueIndex,
     calibration: Option<Calibration>,
 }
 
-/// A post as the scorers compare it, whatever the candidates.
+/// A mention to link, with its post.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'a> {
+    /// Text of the post.
+    pub text: &'a str,
+    /// The mention in the text.
+    pub mention: Mention,
+    /// Pictures of the post; the first [`MAX_IMAGES`] are used.
+    pub pictures: &'a [&'a Picture],
+    /// Candidates, as positions in the knowledge base.
+    pub candidates: &'a [usize],
+}
+
+/// A decoded picture, encoded when it is first linked with.
+#[derive(Debug)]
+pub struct Picture {
+    pixels: RgbImage,
+    vectors: OnceCell<Arc<ImageVectors>>,
+}
+
+/// Token vectors of the text that was linked last, one entry per 512-token window.
+#[derive(Debug, Default)]
+pub struct TextCache {
+    text: String,
+    windows: Vec<(Encoded, Arc<TokenVectors>)>,
+}
+
+/// An encoded post as the scorers compare it, whatever the candidates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// For the training-free scorer.
-    pub pooled: Pooled,
-    /// For the trained network, where there is one.
+    /// Vectors for the training-free scorer.
+    pub pooled: PooledVectors,
+    /// Vectors for the trained network, where there is one.
     pub imn: Option<MentionVectors>,
 }
 
@@ -368,39 +85,80 @@ impl Linker {
     ) -> Self {
         Self {
             aliases: AliasIndex::new(&kb.text.entities),
-            scorer: PrototypeScorer::new(scorer, &kb),
+            cues: CueIndex::new(&kb),
             encoders,
             kb,
             imn,
+            scorer,
             calibration,
         }
     }
 
-    /// Whether the training-free scorer weighs anything: in the paper's literal form it does not.
-    pub fn has_cues(&self) -> bool {
-        self.scorer.has_cues()
+    /// Ranks a mention's candidates; equal scores keep the order given.
+    ///
+    /// # Arguments
+    ///
+    /// - texts: vectors of the text from an earlier call, and where this call's are kept.
+    /// - on_stage: called before each step that is not cached.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Span`] for a mention outside the text, [`Error::TextTooLong`] for a text beyond the tokenizer's bound, [`Error::Device`] if the device fails or a score is not finite.
+    pub async fn link(
+        &self,
+        query: &Query<'_>,
+        texts: &mut TextCache,
+        mut on_stage: impl FnMut(Stage),
+    ) -> Result<Ranking> {
+        let Query {
+            text,
+            mention,
+            pictures,
+            candidates,
+        } = *query;
+        let surface = mention.surface(text)?;
+        let (encoded, vectors) = texts
+            .encode(&self.encoders, text, mention, &mut on_stage)
+            .await?;
+        let mut post = PostVectors {
+            text: Some(vectors),
+            ..PostVectors::default()
+        };
+        for picture in pictures.iter().take(MAX_IMAGES) {
+            post.images
+                .push(picture.encode(&self.encoders, &mut on_stage).await?);
+        }
+        if self.encoders.joint.is_some() {
+            on_stage(Stage::Joint);
+            self.encoders
+                .join(&mut post, &encoded, Some(surface))
+                .await?;
+        }
+        on_stage(Stage::Rank);
+        let readings = self.read(vec![post]).await?;
+        self.rank(&readings[0], text, mention, candidates)
     }
 
-    /// Reads posts, once for all their candidates.
+    /// Reads encoded posts, once for all their candidates.
     ///
     /// # Errors
     ///
     /// [`Error::Device`] if the device fails.
-    pub async fn read(&self, posts: &[PostVectors]) -> Result<Vec<Reading>> {
-        let mut vectors = match &self.imn {
-            Some(imn) => imn
-                .mentions(&self.kb, posts)
-                .await?
-                .into_iter()
-                .map(Some)
-                .collect(),
-            None => vec![None; posts.len()],
+    pub async fn read(&self, posts: Vec<PostVectors>) -> Result<Vec<Reading>> {
+        let posts: Vec<_> = posts
+            .into_iter()
+            .map(|post| (post.pooled(), post))
+            .collect();
+        let vectors = match &self.imn {
+            Some(imn) => imn.mentions(&self.kb, &posts).await?,
+            None => Vec::new(),
         };
-        let reading = |(post, imn): (&PostVectors, &mut Option<MentionVectors>)| Reading {
-            pooled: post.pooled(),
-            imn: imn.take(),
+        let mut vectors = vectors.into_iter();
+        let reading = |(pooled, _)| Reading {
+            pooled,
+            imn: vectors.next(),
         };
-        Ok(posts.iter().zip(&mut vectors).map(reading).collect())
+        Ok(posts.into_iter().map(reading).collect())
     }
 
     /// Ranks `candidates` (positions in the knowledge base) for a mention of a post; equal scores keep the order given.
@@ -415,77 +173,316 @@ impl Linker {
         mention: Mention,
         candidates: &[usize],
     ) -> Result<Ranking> {
-        let surface = mention.surface(text)?;
+        let query = CueQuery {
+            post: &post.pooled,
+            text,
+            mention: mention.surface(text)?,
+        };
         if post.pooled.text.is_none() && post.pooled.image.is_none() {
             return Err(Error::EmptyPost);
         }
-        let mut ranked = self
-            .scorer
-            .score(&self.kb, &post.pooled, text, surface, candidates);
-        let mut scorer = "prototype";
-        let mut calibration = self.calibration.as_ref();
-        if let (Some(imn), Some(vectors)) = (&self.imn, &post.imn) {
-            let (weight, all_seen) = (imn.weight(candidates), imn.all_seen(candidates));
-            if all_seen {
-                calibration = imn.calibration().or(calibration);
-            }
-            if weight > 0.0 {
-                scorer = if all_seen { "imn" } else { "imn-new" };
-                for (candidate, cosine) in ranked.iter_mut().zip(imn.scores(vectors, candidates)) {
-                    candidate.score += weight * cosine;
-                    candidate.cues.imn = Some(cosine);
+        let network = match (&self.imn, &post.imn) {
+            (Some(imn), Some(vectors)) => imn.score(vectors, candidates),
+            _ => vec![None; candidates.len()],
+        };
+        let cues = self.cues.observe(&self.kb, &query, candidates);
+        let cues = cues.into_iter().zip(&network);
+        let mut ranked: Vec<Candidate> = candidates
+            .iter()
+            .zip(cues)
+            .map(|(&entity, (cues, network))| {
+                let term = network.map_or(0.0, |(_, term)| term);
+                Candidate {
+                    entity: self.kb.text.entities[entity].id.clone(),
+                    score: self.scorer.score(&cues.imputed) + term,
+                    probability: 0.0,
+                    cues: Cues {
+                        text: cues.text,
+                        image: cues.image,
+                        classes: cues.classes,
+                        lexical: cues.lexical.map(|cues| self.scorer.lexical(&cues)),
+                        imn: network.map(|(cosine, _)| cosine),
+                    },
                 }
-            }
-        }
+            })
+            .collect();
         if let Some(candidate) = ranked.iter().find(|candidate| !candidate.score.is_finite()) {
             return Err(Error::Device(format!(
                 "the score of {} is {}",
                 candidate.entity, candidate.score
             )));
         }
-        let (candidates, nil_probability) = settle(ranked, calibration);
+        let nil_probability = rank_with_probabilities(&mut ranked, self.calibration.as_ref());
         Ok(Ranking {
             mention,
-            candidates,
+            candidates: ranked,
             nil_probability,
-            scorer: scorer.to_owned(),
+            scorer: self.kind(candidates, &network),
         })
     }
-}
 
-/// Ids of texts, padded to the longest, and the padding mask: both `[batch, tokens]`.
-pub fn pad(batch: &[Encoded], device: &Device) -> (Tensor<2, Int>, Tensor<2, Bool>) {
-    let tokens = batch
-        .iter()
-        .map(|encoded| encoded.ids.len())
-        .max()
-        .unwrap_or(0);
-    let mut ids = Vec::with_capacity(batch.len() * tokens);
-    let mut mask = Vec::with_capacity(batch.len() * tokens);
-    for encoded in batch {
-        for t in 0..tokens {
-            ids.push(encoded.ids.get(t).map_or(0, |&id| id as i32));
-            mask.push(t >= encoded.ids.len());
+    fn kind(&self, candidates: &[usize], network: &[Option<(f32, f32)>]) -> ScorerKind {
+        let is_seen = |&entity: &usize| self.imn.as_ref().is_some_and(|imn| imn.is_seen(entity));
+        if network.iter().all(Option::is_none) {
+            ScorerKind::Prototype
+        } else if candidates.iter().all(is_seen) {
+            ScorerKind::Imn
+        } else {
+            ScorerKind::ImnNew
         }
     }
-    let shape = [batch.len(), tokens];
-    let ids = Tensor::from_data(TensorData::new(ids, shape), device);
-    let mask = Tensor::<2, Bool>::from_data(TensorData::new(mask, shape), device);
-    (ids, mask)
 }
 
-/// Reads a tensor back without blocking.
-///
-/// # Errors
-///
-/// [`Error::Device`] if the device fails.
-pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    let device = |error: String| Error::Device(error);
-    let data = tensor
-        .into_data_async()
-        .await
-        .map_err(|error| device(format!("{error:?}")))?;
-    data.convert::<f32>()
-        .try_into_vec()
-        .map_err(|error| device(format!("{error:?}")))
+impl Picture {
+    /// A picture that is not encoded yet.
+    pub fn new(pixels: RgbImage) -> Self {
+        Self {
+            pixels,
+            vectors: OnceCell::new(),
+        }
+    }
+
+    /// Its vectors, once it has been linked with.
+    pub fn vectors(&self) -> Option<&ImageVectors> {
+        self.vectors.get().map(Arc::as_ref)
+    }
+
+    async fn encode(
+        &self,
+        encoders: &Encoders,
+        on_stage: &mut impl FnMut(Stage),
+    ) -> Result<Arc<ImageVectors>> {
+        if let Some(vectors) = self.vectors.get() {
+            return Ok(Arc::clone(vectors));
+        }
+        on_stage(Stage::Image);
+        let vectors = Arc::new(encoders.image(&self.pixels).await?);
+        Ok(Arc::clone(self.vectors.get_or_init(|| vectors)))
+    }
+}
+
+impl TextCache {
+    /// Vectors of the window that was encoded last.
+    pub fn latest(&self) -> Option<&TokenVectors> {
+        self.windows.last().map(|(_, vectors)| vectors.as_ref())
+    }
+
+    async fn encode(
+        &mut self,
+        encoders: &Encoders,
+        text: &str,
+        mention: Mention,
+        on_stage: &mut impl FnMut(Stage),
+    ) -> Result<(Encoded, Arc<TokenVectors>)> {
+        let encoded = encoders.tokenizer.encode(text, Some(mention))?;
+        if self.text != text {
+            // Another text may still have the same tokens, if no more than its spacing has changed.
+            self.windows.retain(|(known, _)| known.ids == encoded.ids);
+            text.clone_into(&mut self.text);
+        }
+        let known = self
+            .windows
+            .iter()
+            .find(|(known, _)| known.ids == encoded.ids);
+        if let Some((_, vectors)) = known {
+            return Ok((encoded, Arc::clone(vectors)));
+        }
+        on_stage(Stage::Text);
+        let vectors = Arc::new(encoders.text(&encoded).await?);
+        self.windows.push((encoded.clone(), Arc::clone(&vectors)));
+        Ok((encoded, vectors))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use burn::prelude::Device;
+
+    use super::*;
+    use crate::cues::tests::{about_the_language, kb};
+    use crate::imn::{ImnConfig, Input, Modality, NetworkTerm, TrainedImn};
+    use crate::text::BertConfig;
+    use crate::tokenizer::Tokenizer;
+    use crate::vision::{EfficientNetLite0, Vision};
+
+    const TOKENIZER: &str = r###"{
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": null, "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+        "model": {
+            "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": {"[CLS]": 0, "[SEP]": 1, "[UNK]": 2, "swift": 3, "post": 4, "of": 5}
+        }
+    }"###;
+
+    /// Tiny encoders with random weights, of the widths of the test's knowledge base but for the images.
+    fn encoders(device: &Device) -> Encoders {
+        let text = BertConfig {
+            hidden_size: 4,
+            num_hidden_layers: 1,
+            num_attention_heads: 2,
+            intermediate_size: 8,
+            vocab_size: 6,
+            max_position_embeddings: 512,
+            type_vocab_size: 2,
+            layer_norm_eps: 1e-12,
+        };
+        Encoders {
+            tokenizer: Tokenizer::from_bytes(TOKENIZER.as_bytes()).unwrap(),
+            text: text.init(device),
+            vision: Vision::Efficientnet(Box::new(EfficientNetLite0::init(device))),
+            words: None,
+            joint: None,
+            device: device.clone(),
+        }
+    }
+
+    /// A linker whose network was trained on `seen`.
+    fn linker(seen: &[&str], terms: [NetworkTerm; 2], nil_logit: Option<f32>) -> Linker {
+        let (device, kb) = (Device::flex(), kb());
+        let [seen_term, new_term] = terms;
+        let inputs = vec![Input {
+            modality: Modality::Text,
+            width: 4,
+        }];
+        let trained = TrainedImn {
+            config: ImnConfig::ours(inputs),
+            seen: seen_term,
+            new: new_term,
+        };
+        device.seed(3);
+        let network = trained.config.init(&device);
+        let seen: HashSet<&str> = seen.iter().copied().collect();
+        let imn = ImnScorer::new(network, trained, &seen, &kb, &device);
+        let imn = pollster::block_on(imn).unwrap();
+        let calibration = Calibration {
+            policy: "given".to_owned(),
+            temperature: 0.1,
+            nil_logit,
+        };
+        let scorer = ScorerConfig::default();
+        Linker::new(encoders(&device), kb, scorer, Some(imn), Some(calibration))
+    }
+
+    const SEEN: NetworkTerm = NetworkTerm {
+        weight: 0.5,
+        background: 0.3,
+    };
+    const NEW: NetworkTerm = NetworkTerm {
+        weight: 0.2,
+        background: 0.1,
+    };
+    const NONE: NetworkTerm = NetworkTerm {
+        weight: 0.0,
+        background: 0.0,
+    };
+
+    fn rank(linker: &Linker, candidates: &[usize]) -> Ranking {
+        let pooled = about_the_language();
+        let text = TokenVectors {
+            pooled: pooled.text.unwrap(),
+            tokens: vec![0.1, 0.9, 0.0, 0.2],
+        };
+        let post = PostVectors {
+            text: Some(Arc::new(text)),
+            ..PostVectors::default()
+        };
+        let readings = pollster::block_on(linker.read(vec![post])).unwrap();
+        let mention = Mention { start: 0, end: 5 };
+        linker
+            .rank(&readings[0], "swift", mention, candidates)
+            .unwrap()
+    }
+
+    fn find<'a>(ranking: &'a Ranking, id: &str) -> &'a Candidate {
+        let mut candidates = ranking.candidates.iter();
+        candidates.find(|candidate| candidate.entity == id).unwrap()
+    }
+
+    #[test]
+    fn a_candidate_changes_no_other_score_known_or_new() {
+        for terms in [[SEEN, NEW], [SEEN, NONE], [NONE, NEW]] {
+            let linker = linker(&["bird", "language"], terms, Some(2.0));
+            let all = rank(&linker, &[0, 1, 2]);
+            for candidates in [&[0][..], &[1, 2], &[2, 0], &[2, 1, 0], &[1, 0]] {
+                let some = rank(&linker, candidates);
+                for candidate in &some.candidates {
+                    let same = find(&all, &candidate.entity);
+                    assert_eq!(candidate.score, same.score, "{candidates:?} {terms:?}");
+                    assert_eq!(candidate.cues, same.cues, "{candidates:?} {terms:?}");
+                    let odds = candidate.probability / some.nil_probability.unwrap();
+                    let expected = same.probability / all.nil_probability.unwrap();
+                    assert!((odds - expected).abs() < 1e-4 * expected, "{candidates:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nil_stays_whatever_the_candidates_are() {
+        let linker = linker(&["bird", "language"], [SEEN, NONE], Some(2.0));
+        for candidates in [&[0, 1][..], &[0, 2], &[2], &[0, 1, 2], &[]] {
+            let ranking = rank(&linker, candidates);
+            let total: f32 = ranking.candidates.iter().map(|c| c.probability).sum();
+            let nil = ranking.nil_probability.unwrap();
+            assert!(
+                nil > 0.0 && (total + nil - 1.0).abs() < 1e-5,
+                "{candidates:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_candidate_has_the_term_of_its_kind() {
+        let linker = linker(&["bird", "language"], [SEEN, NEW], None);
+        let without = self::linker(&["bird", "language"], [NONE, NONE], None);
+        let (with, without) = (rank(&linker, &[0, 1, 2]), rank(&without, &[0, 1, 2]));
+        for (id, term) in [("bird", SEEN), ("language", SEEN), ("singer", NEW)] {
+            let candidate = find(&with, id);
+            let expected = find(&without, id).score + term.of(candidate.cues.imn.unwrap());
+            assert!((candidate.score - expected).abs() < 1e-6, "{id}");
+            assert_eq!(find(&without, id).cues.imn, None);
+        }
+    }
+
+    #[test]
+    fn the_ranking_names_what_took_part() {
+        let linker = linker(&["bird", "language"], [SEEN, NONE], None);
+        for (candidates, expected) in [
+            (&[0, 1][..], ScorerKind::Imn),
+            (&[1], ScorerKind::Imn),
+            (&[0, 2], ScorerKind::ImnNew),
+            (&[2], ScorerKind::Prototype),
+            (&[], ScorerKind::Prototype),
+        ] {
+            assert_eq!(rank(&linker, candidates).scorer, expected, "{candidates:?}");
+        }
+        let everywhere = self::linker(&["bird"], [SEEN, NEW], None);
+        assert_eq!(rank(&everywhere, &[2]).scorer, ScorerKind::ImnNew);
+    }
+
+    #[test]
+    fn a_text_is_encoded_once_and_a_mention_outside_is_refused() {
+        let linker = linker(&[], [NONE, NONE], None);
+        let mut texts = TextCache::default();
+        let mut link = |text: &str, start, end| {
+            let query = Query {
+                text,
+                mention: Mention { start, end },
+                pictures: &[],
+                candidates: &[0, 1],
+            };
+            let mut stages = Vec::new();
+            let ranking = linker.link(&query, &mut texts, |stage| stages.push(stage));
+            pollster::block_on(ranking).map(|_| stages)
+        };
+        let both = vec![Stage::Text, Stage::Rank];
+        assert_eq!(link("swift post of swift", 0, 5).unwrap(), both);
+        assert_eq!(link("swift post of swift", 14, 19).unwrap(), [Stage::Rank]);
+        assert_eq!(link("swift  post of swift", 0, 5).unwrap(), [Stage::Rank]);
+        assert_eq!(link("post of swift", 8, 13).unwrap(), both);
+        assert!(matches!(link("swift", 3, 9), Err(Error::Span { .. })));
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::aliases::fold;
 use crate::data::Entity;
+use crate::normalise::fold;
 
 /// The names of entities, prepared to be compared with a mention.
 #[derive(Debug, Clone)]

@@ -4,8 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::store::ModuleRecord;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{DType, Shape, Tensor, TensorData, f16};
 use burn_pack::{Bytes, Reader, Writer};
 use serde::{Deserialize, Serialize};
@@ -167,25 +166,17 @@ impl Pack {
             let (name, dtype, shape, _, bytes) = tensor.into_parts().map_err(refuse)?;
             stored.insert(name, TensorData::from_bytes(bytes, shape, dtype));
         }
+        let scales = take_scales(&mut stored);
         let mut tensors = BTreeMap::new();
-        for (name, data) in &stored {
+        for (name, data) in stored {
             let widened = match data.dtype() {
-                DType::F32
-                    if scaled(name).is_some_and(|base| {
-                        stored
-                            .get(base)
-                            .is_some_and(|base| base.dtype() == DType::I8)
-                    }) =>
-                {
-                    continue;
-                }
-                DType::F32 | DType::U8 => data.clone(),
-                DType::F16 => data.clone().convert::<f32>(),
+                DType::F32 | DType::U8 => data,
+                DType::F16 => data.convert::<f32>(),
                 DType::I8 => {
-                    let scale = stored.get(&format!("{name}.scale")).ok_or_else(|| {
+                    let scale = scales.get(&name).ok_or_else(|| {
                         Error::file(file, format!("{name} is int8 and has no scale"))
                     })?;
-                    widen(data, scale).ok_or_else(|| {
+                    widen(&data, scale).ok_or_else(|| {
                         Error::file(file, format!("{name}: its scale does not fit"))
                     })?
                 }
@@ -196,7 +187,7 @@ impl Pack {
                     ));
                 }
             };
-            tensors.insert(name.clone(), widened);
+            tensors.insert(name, widened);
         }
         Ok(Self {
             file: file.to_owned(),
@@ -291,22 +282,10 @@ impl Pack {
                 format!("the tensor {unused} has no place in this model"),
             ));
         }
-        let tensors = self
-            .tensors
-            .iter()
-            .map(|(name, data)| {
-                let (bytes, shape, dtype) = data.clone().into_parts();
-                burn_pack::Tensor::new(name.clone(), dtype, shape, None, bytes)
-            })
-            .collect();
-        let bytes = Writer::new(tensors)
-            .into_bytes()
-            .map_err(|error| Error::file(&self.file, error))?;
-        let record =
-            ModuleRecord::from_bytes(bytes).map_err(|error| Error::file(&self.file, error))?;
-        module
-            .try_load_record(record)
-            .map_err(|error| Error::file(&self.file, error))
+        Ok(module.map(&mut Loader {
+            path: Vec::new(),
+            tensors: &self.tensors,
+        }))
     }
 
     /// The entries again, to be written in another precision.
@@ -383,8 +362,19 @@ fn row_of(shape: &[usize], axis: usize) -> impl Fn(usize) -> usize + use<> {
     move |i| i / inner % rows
 }
 
-fn scaled(name: &str) -> Option<&str> {
-    name.strip_suffix(".scale")
+/// Takes the scales out of the tensors, by the names of the int8 tensors that they belong to.
+fn take_scales(tensors: &mut BTreeMap<String, TensorData>) -> BTreeMap<String, TensorData> {
+    let is_int8 = |(_, data): &(&String, &TensorData)| data.dtype() == DType::I8;
+    let names: Vec<String> = tensors
+        .iter()
+        .filter(is_int8)
+        .map(|(name, _)| name.clone())
+        .collect();
+    names
+        .into_iter()
+        .filter_map(|name| Some((tensors.remove(&format!("{name}.scale"))?, name)))
+        .map(|(scale, name)| (name, scale))
+        .collect()
 }
 
 fn little_endian(values: &[f32]) -> Vec<u8> {
@@ -413,6 +403,28 @@ impl ModuleVisitor for Shapes {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.by_name
             .insert(self.path.join("."), param.lazy_shape().to_vec());
+    }
+}
+
+/// Puts tensors into a module's parameters, one after the other; every parameter has its tensor.
+struct Loader<'a> {
+    path: Vec<String>,
+    tensors: &'a BTreeMap<String, TensorData>,
+}
+
+impl ModuleMapper for Loader<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let data = &self.tensors[&self.path.join(".")];
+        let tensor = Tensor::from_data(data.clone(), (&param.lazy_device(), DType::F32));
+        param.transform_for_load(tensor, ParamId::new())
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::aliases::fold;
 use crate::error::{Error, Result};
+use crate::normalise::fold;
 use crate::pack::{Entry, Pack};
 
 /// Word vectors of a bounded vocabulary.
@@ -61,7 +61,7 @@ impl WordTable {
     /// The mean vector of the mention's known words; `None` if none is known.
     pub fn embed(&self, mention: &str) -> Option<Vec<f32>> {
         let folded = fold(mention);
-        crate::prototype::mean(
+        crate::math::mean(
             folded
                 .split(' ')
                 .filter_map(|word| self.index.get(word))

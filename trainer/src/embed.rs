@@ -3,8 +3,9 @@
 use anyhow::{Context as _, bail};
 use burn::tensor::Tensor;
 use safetensors::tensor::{Dtype, TensorView};
+use shared_model::encoders::{Encoders, Joint};
 use shared_model::error::Error;
-use shared_model::linker::{Encoders, Joint, read};
+use shared_model::tensors::read;
 
 use crate::cli::EmbedArgs;
 use crate::dataset::picture;

@@ -7,9 +7,9 @@ use anyhow::{Context as _, ensure};
 use burn::prelude::Device;
 use serde::Serialize;
 use serde_json::{Value, json};
-use shared_model::bundle::MANIFEST;
 use shared_model::data::Post;
 use shared_model::linker::{Linker, Reading};
+use shared_model::manifest::MANIFEST;
 
 use crate::cli::EvalArgs;
 use crate::dataset::{CandidatePolicy, Dataset, Split};
@@ -227,7 +227,7 @@ fn read<'a>(
             .iter()
             .map(|mention| mention.features.vectors())
             .collect();
-        readings.extend(pollster::block_on(linker.read(&posts))?);
+        readings.extend(pollster::block_on(linker.read(posts))?);
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();

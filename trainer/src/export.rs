@@ -8,11 +8,14 @@ use anyhow::{Context as _, ensure};
 use burn::prelude::Device;
 use image::RgbImage;
 use shared_model::aliases::AliasIndex;
-use shared_model::bundle::{FORMAT, FileEntry, Golden, Licence, MANIFEST, Manifest, sha256};
 use shared_model::data::Mention;
+use shared_model::encoders::{Encoders, Models};
+use shared_model::hash::sha256;
 use shared_model::kb::KnowledgeBase;
-use shared_model::linker::{Encoders, Linker, Models};
+use shared_model::linker::Linker;
+use shared_model::manifest::{FORMAT, FileEntry, Licence, MANIFEST, Manifest};
 use shared_model::pack::{Pack, Precision, write};
+use shared_model::self_test::Golden;
 
 use crate::files;
 use crate::run::{EncoderOrigin, Model, Network, Run, manifest, open_run};
@@ -119,8 +122,8 @@ fn scorer(run: &Run) -> String {
     };
     format!(
         "scorer, all candidates trained on: {}\nscorer, a candidate is new: {}",
-        part(imn.seen, gain.map(|gain| gain.seen)),
-        part(imn.new, gain.map(|gain| gain.new)),
+        part(imn.seen.weight, gain.map(|gain| gain.seen)),
+        part(imn.new.weight, gain.map(|gain| gain.new)),
     )
 }
 
@@ -201,7 +204,7 @@ fn add_folder(run: &Path, folder: &str, parts: &mut Parts) -> anyhow::Result<()>
 fn linker(models: &Models, parts: &Parts, run: &Run) -> anyhow::Result<Linker> {
     let encoders = Encoders::load(models, |file| Ok(parts[file].clone()), &Device::flex())?;
     let kb = Pack::read("kb.bpk", parts["kb.bpk"].clone())?;
-    let kb = KnowledgeBase::from_parts(&parts["kb.json"], &kb, models)?;
+    let kb = KnowledgeBase::from_parts(&parts["kb.json"], &kb, &models.widths())?;
     let imn = match &run.imn {
         Some(trained) => Some(Network {
             pack: Pack::read("imn.bpk", parts["imn.bpk"].clone())?,

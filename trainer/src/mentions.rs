@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use shared_model::data::{Mention, Post};
-use shared_model::linker::Encoders;
+use shared_model::encoders::Encoders;
 
 use crate::dataset::{CandidatePolicy, Dataset, candidates};
 use crate::features::{Features, PostFeatures, Source, Wanted};

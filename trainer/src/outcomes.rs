@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use shared_model::aliases::{AliasIndex, fold};
+use shared_model::aliases::AliasIndex;
 use shared_model::data::Entity;
+use shared_model::normalise::fold;
 
 use crate::files;
 use crate::mentions::EncodedMention;

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 use shared_model::data::{MAX_IMAGES, TimelinePost};
-use shared_model::kb::{KbPost, KbText, KnowledgeBase, Moments, Pooled, Prototypes, Statistics};
-use shared_model::linker::Encoders;
+use shared_model::encoders::Encoders;
+use shared_model::kb::{KbPost, KbText, KnowledgeBase, Prototypes};
 use shared_model::pack::Entry;
+use shared_model::statistics::{Moments, Statistics};
+use shared_model::vectors::PooledVectors;
 
 use crate::cli::PrototypesArgs;
 use crate::dataset::Dataset;
@@ -102,7 +104,7 @@ impl Spilled {
             while let Some((position, _)) = posts.next_if(|(_, post)| post.entity == entity) {
                 timeline.push((position, pooled.next().context("a vector for each post")??));
             }
-            let timeline: Vec<(usize, &Pooled)> = timeline
+            let timeline: Vec<(usize, &PooledVectors)> = timeline
                 .iter()
                 .map(|(position, pooled)| (*position, pooled))
                 .collect();
@@ -189,7 +191,7 @@ fn encode(
     text: &KbText,
     encoders: &Encoders,
     features: &Features,
-    mut keep: impl FnMut(Part, Pooled) -> anyhow::Result<()>,
+    mut keep: impl FnMut(Part, PooledVectors) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let encode = |text: &str| encoders.tokenizer.encode(text, None);
     let profiles = dataset.entities.iter().map(|entity| {

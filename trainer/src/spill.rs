@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use burn::tensor::Bytes;
 use half::f16;
-use shared_model::kb::Pooled;
 use shared_model::pack::Entry;
+use shared_model::vectors::PooledVectors;
 
 use crate::halves;
 
@@ -36,8 +36,8 @@ impl Spill {
     }
 
     /// Adds a post or profile.
-    pub(crate) fn push(&mut self, pooled: &Pooled) -> anyhow::Result<()> {
-        let Pooled {
+    pub(crate) fn push(&mut self, pooled: &PooledVectors) -> anyhow::Result<()> {
+        let PooledVectors {
             text,
             image,
             classes,
@@ -57,14 +57,14 @@ impl Spill {
     /// All that were added, from the first on.
     pub(crate) fn replay(
         &mut self,
-    ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Pooled>>> {
+    ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<PooledVectors>>> {
         let mut readers = Vec::new();
         for rows in &mut self.rows {
             readers.push(rows.reader()?);
         }
         Ok(self.kinds.iter().map(move |kinds| {
             let mut row = |i: usize| (kinds & (1 << i) > 0).then(|| readers[i].row()).transpose();
-            Ok(Pooled {
+            Ok(PooledVectors {
                 text: row(0)?,
                 image: row(1)?,
                 classes: row(2)?,
@@ -167,13 +167,13 @@ mod tests {
 
     use super::*;
 
-    fn pooled(i: usize, has_image: bool) -> Pooled {
+    fn pooled(i: usize, has_image: bool) -> PooledVectors {
         let vector = |width: usize| {
             (0..width)
                 .map(|d| ((i + 3) * (d + 1)) as f32 / 64.0)
                 .collect()
         };
-        Pooled {
+        PooledVectors {
             text: (i != 1).then(|| vector(3)),
             image: has_image.then(|| vector(5)),
             classes: has_image.then(|| vector(2)),
@@ -188,10 +188,10 @@ mod tests {
             Spill::create(folder.path(), "post").unwrap(),
             Spill::create(folder.path(), "profile").unwrap(),
         );
-        let all: Vec<Pooled> = (0..4).map(|i| pooled(i, i % 2 == 0)).collect();
+        let all: Vec<PooledVectors> = (0..4).map(|i| pooled(i, i % 2 == 0)).collect();
         all.iter().for_each(|post| posts.push(post).unwrap());
         profiles.push(&pooled(9, false)).unwrap();
-        let back: Vec<Pooled> = posts.replay().unwrap().map(Result::unwrap).collect();
+        let back: Vec<PooledVectors> = posts.replay().unwrap().map(Result::unwrap).collect();
         assert_eq!(back, all);
 
         let text = KbText {

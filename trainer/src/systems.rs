@@ -66,7 +66,7 @@ impl<'a> Systems<'a> {
     /// Each with the name of its row, the run's own first.
     pub(crate) fn list(&self) -> Vec<(&'static str, System)> {
         let mut list = match &self.linker.imn {
-            Some(_) if self.linker.has_cues() => {
+            Some(_) if !self.linker.scorer.is_zero() => {
                 vec![("imn", System::Model), ("prototype", System::Prototype)]
             }
             Some(_) => vec![("imn", System::Model)],

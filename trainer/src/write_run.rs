@@ -8,11 +8,12 @@ use anyhow::{Context as _, ensure};
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use serde::Deserialize;
-use shared_model::bundle::Licence;
+use shared_model::calibration::Calibration;
 use shared_model::kb::{KbPost, KbText};
+use shared_model::manifest::Licence;
 use shared_model::pack::{Entry, Precision, write, writer};
 use shared_model::resize::{Filter, resize};
-use shared_model::scorer::{Calibration, ScorerConfig};
+use shared_model::scorer::ScorerConfig;
 
 use crate::dataset::{Dataset, picture};
 use crate::files::{self, clear, read_jsonl};
@@ -141,7 +142,7 @@ fn examples(dataset: &Dataset) -> anyhow::Result<Vec<Example>> {
         example.mention.surface(&example.text).with_context(named)?;
         for image in &example.images {
             ensure!(
-                shared_model::bundle::is_inside(image),
+                shared_model::paths::is_inside(image),
                 "{}: the picture path {image:?} leaves its folder",
                 named()
             );

@@ -8,8 +8,8 @@ use js_sys::ArrayBuffer;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use serde::Deserialize;
-use shared_model::bundle::FileEntry;
 use shared_model::data::{MAX_IMAGES, Mention};
+use shared_model::manifest::FileEntry;
 use web::protocol::{DeviceChoice, DeviceKind, Event, Loaded, Request};
 use web_sys::Blob;
 

@@ -5,26 +5,28 @@ use std::collections::HashMap;
 
 use burn::prelude::Device;
 use burn::tensor::wgpu::wgpu::{AdapterInfo, DeviceType};
-use shared_model::bundle::{Bundle, Manifest, SelfTest};
+use shared_model::bundle::Bundle;
 use shared_model::data::{MAX_IMAGES, Mention, Ranking};
 use shared_model::error::{Error, Result};
-use shared_model::image::{RgbImage, decode};
-use shared_model::linker::{ImageVectors, Linker, PostVectors, TokenVectors};
-use shared_model::tokenizer::Encoded;
-use web::protocol::{DeviceChoice, DeviceKind, EntityCard, Stage, StageTimes};
+use shared_model::image::decode;
+use shared_model::linker::{Linker, Picture, Query, TextCache};
+use shared_model::manifest::Manifest;
+use shared_model::self_test::SelfTest;
+use shared_model::stages::{StageClock, StageTimes};
+use web::protocol::{DeviceChoice, DeviceKind, EntityCard, Stage};
 
 /// A bundle on a device, with the vectors of the post at hand.
 pub(crate) struct Engine {
     linker: Linker,
-    pictures: HashMap<u32, Picture>,
-    text: Option<(Encoded, TokenVectors)>,
+    pictures: HashMap<u32, Decoded>,
+    texts: TextCache,
 }
 
-/// A picture, decoded when it comes and encoded when it is first linked with.
-struct Picture {
-    pixels: RgbImage,
+/// A picture of the post, decoded when it comes.
+struct Decoded {
+    picture: Picture,
+    /// Reported by the first link with the picture.
     decode_ms: Cell<f64>,
-    vectors: Option<ImageVectors>,
 }
 
 /// An opened engine and how it came to its device.
@@ -85,7 +87,7 @@ impl Engine {
         let engine = Self {
             linker: bundle.linker,
             pictures: HashMap::new(),
-            text: None,
+            texts: TextCache::default(),
         };
         Ok((engine, self_test))
     }
@@ -129,12 +131,11 @@ impl Engine {
         let start = now();
         let pixels = decode(bytes)?;
         let size = pixels.dimensions();
-        let picture = Picture {
-            pixels,
+        let decoded = Decoded {
+            picture: Picture::new(pixels),
             decode_ms: Cell::new(now() - start),
-            vectors: None,
         };
-        self.pictures.insert(id, picture);
+        self.pictures.insert(id, decoded);
         Ok(size)
     }
 
@@ -146,83 +147,48 @@ impl Engine {
     /// Ranks a mention's candidates. What was encoded before is used again; its time is then 0.
     pub(crate) async fn link(
         &mut self,
-        post: Query,
+        post: PostQuery,
         now: impl Fn() -> f64,
         stage: impl Fn(Stage),
     ) -> Result<(Ranking, StageTimes)> {
-        let mut ms = StageTimes::default();
+        let aliases = &self.linker.aliases;
         let surface = post.mention.surface(&post.text)?;
         let candidates = if post.by_hand {
-            self.linker.aliases.fuzzy_candidates(surface)
+            aliases.fuzzy_candidates(surface)
         } else {
-            self.linker.aliases.candidates(surface)
+            aliases.candidates(surface)
         };
-
-        stage(Stage::Text);
-        let start = now();
-        let encoded = self
-            .linker
-            .encoders
-            .tokenizer
-            .encode(&post.text, Some(post.mention))?;
-        let text = match self.text.take() {
-            Some((known, vector)) if known.ids == encoded.ids => vector,
-            _ => {
-                let vectors = self.linker.encoders.text(&encoded).await?;
-                ms.text = now() - start;
-                vectors
-            }
+        let pictures = post.pictures.iter().take(MAX_IMAGES);
+        let pictures: Vec<&Decoded> = pictures.filter_map(|id| self.pictures.get(id)).collect();
+        let decode = pictures.iter().map(|picture| picture.decode_ms.take());
+        let decode = decode.sum();
+        let pictures: Vec<&Picture> = pictures.iter().map(|decoded| &decoded.picture).collect();
+        let query = Query {
+            text: &post.text,
+            mention: post.mention,
+            pictures: &pictures,
+            candidates: &candidates,
         };
-        self.text = Some((encoded.clone(), text.clone()));
-
-        let mut images = Vec::new();
-        for id in post.pictures.iter().take(MAX_IMAGES) {
-            let Some(picture) = self.pictures.get_mut(id) else {
-                continue;
-            };
-            ms.decode += picture.decode_ms.take();
-            let vectors = match picture.vectors.take() {
-                Some(vectors) => vectors,
-                None => {
-                    stage(Stage::Image);
-                    let start = now();
-                    let vectors = self.linker.encoders.image(&picture.pixels).await?;
-                    ms.image += now() - start;
-                    vectors
-                }
-            };
-            images.push(vectors.clone());
-            picture.vectors = Some(vectors);
-        }
-
-        stage(Stage::Rank);
-        let start = now();
-        let mut vectors = PostVectors {
-            text: Some(text),
-            images,
-            joint: None,
+        let mut clock = StageClock::new(now);
+        let on_stage = |next| {
+            stage(next);
+            clock.start(next);
         };
-        let encoders = &self.linker.encoders;
-        if encoders.joint.is_some() {
-            let surface = post.mention.surface(&post.text)?;
-            encoders.join(&mut vectors, &encoded, Some(surface)).await?;
-            ms.joint = now() - start;
-        }
-        let start = now();
-        let readings = self.linker.read(&[vectors]).await?;
-        let ranking = self
-            .linker
-            .rank(&readings[0], &post.text, post.mention, &candidates)?;
-        ms.rank = now() - start;
+        let ranking = self.linker.link(&query, &mut self.texts, on_stage).await?;
+        let ms = StageTimes {
+            decode,
+            ..clock.stop()
+        };
         Ok((ranking, ms))
     }
 }
 
 /// A mention to link, and the post around it.
-pub(crate) struct Query {
+pub(crate) struct PostQuery {
     pub(crate) text: String,
     pub(crate) mention: Mention,
     pub(crate) by_hand: bool,
+    /// Ids of pictures that were added.
     pub(crate) pictures: Vec<u32>,
 }
 

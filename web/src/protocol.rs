@@ -1,8 +1,10 @@
 //! The messages between the page and its worker: JSON in `message`, at most one `ArrayBuffer` in `buffer`, transferred.
 
 use serde::{Deserialize, Serialize};
-use shared_model::bundle::{Licence, SelfTest};
 use shared_model::data::{Mention, Ranking};
+use shared_model::manifest::Licence;
+use shared_model::self_test::SelfTest;
+pub use shared_model::stages::{Stage, StageTimes};
 
 /// From the page to the worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -198,31 +200,4 @@ pub enum DeviceKind {
     Cpu,
     /// Burn's WebGPU backend.
     Webgpu,
-}
-
-/// What a link is busy with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    /// The text's tokens.
-    Text,
-    /// A picture's tokens.
-    Image,
-    /// The scores.
-    Rank,
-}
-
-/// Milliseconds a stage.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct StageTimes {
-    /// Picture files to pixels.
-    pub decode: f64,
-    /// The text encoder.
-    pub text: f64,
-    /// The image encoder.
-    pub image: f64,
-    /// The joint encoder; 0 without one.
-    pub joint: f64,
-    /// Scores.
-    pub rank: f64,
 }

@@ -1,7 +1,7 @@
 //! Fetching a bundle's files: streamed, bounded, verified, kept in the Cache API under their hash.
 
 use js_sys::{Reflect, Uint8Array};
-use shared_model::bundle::{FileEntry, MANIFEST, MAX_MANIFEST_BYTES, Manifest};
+use shared_model::manifest::{FileEntry, MANIFEST, MAX_MANIFEST_BYTES, Manifest};
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Cache, ReadableStreamDefaultReader, Response, WorkerGlobalScope};

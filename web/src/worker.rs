@@ -10,14 +10,14 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
-use shared_model::bundle::Manifest;
+use shared_model::manifest::Manifest;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web::protocol::{DeviceChoice, DeviceKind, Event, Loaded, Request};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
-use crate::engine::{Engine, Files, Opened, Query};
+use crate::engine::{Engine, Files, Opened, PostQuery};
 use crate::storage::Storage;
 
 type Queue = Rc<RefCell<Inbox>>;
@@ -119,7 +119,7 @@ async fn handle(engine: &mut Option<Engine>, request: Request, buffer: Option<Ar
             },
             Some(engine),
         ) => {
-            let post = Query {
+            let post = PostQuery {
                 text,
                 mention,
                 by_hand,

@@ -4,7 +4,7 @@ use burn::prelude::*;
 
 use super::{LEVELS, Prepared};
 use crate::error::Result;
-use crate::linker::read;
+use crate::tensors::read;
 
 /// Vectors of a side: three auxiliary spaces, and their two products for the attention.
 const VECTORS: usize = 3 * LEVELS;

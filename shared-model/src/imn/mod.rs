@@ -19,7 +19,7 @@ use co_attention::{CoAttention, CoAttentionConfig};
 pub use hierarchy::Norm;
 use hierarchy::{HierarchicalEncoder, LevelNorms};
 pub use index::{EntityIndex, MentionVectors};
-pub use scorer::{ImnScorer, TrainedImn};
+pub use scorer::{ImnScorer, NetworkTerm, TrainedImn};
 pub use side::{PlainSequence, entity_sequences, mention_sequences, side};
 
 /// A network wider than this is refused before it is allocated.

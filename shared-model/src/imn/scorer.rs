@@ -1,4 +1,4 @@
-//! A trained network beside a knowledge base: what it adds to the training-free score.
+//! A trained network beside a knowledge base: its term in the score of a candidate.
 
 use std::collections::HashSet;
 
@@ -10,8 +10,7 @@ use super::{
 };
 use crate::error::Result;
 use crate::kb::KnowledgeBase;
-use crate::linker::PostVectors;
-use crate::scorer::Calibration;
+use crate::vectors::{PooledVectors, PostVectors};
 
 /// Entities encoded at once.
 const BATCH: usize = 128;
@@ -19,23 +18,40 @@ const BATCH: usize = 128;
 /// What is known of a trained network beside its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainedImn {
-    /// Its shape.
+    /// Shape of the network.
     pub config: ImnConfig,
-    /// What its cosine weighs where it has trained on all candidates.
-    pub seen: f32,
-    /// What its cosine weighs where a candidate is new to it; 0 where nothing better than the training-free scorer was proven.
-    pub new: f32,
-    /// Of scores where it has trained on all candidates; the run's own calibration is of the others.
-    pub calibration: Option<Calibration>,
+    /// Its term in the score of a candidate that it was trained on.
+    pub seen: NetworkTerm,
+    /// Its term in the score of a candidate that is new to it.
+    pub new: NetworkTerm,
 }
 
-/// The network's share of a score, ready for one knowledge base.
+/// How the network's cosine enters the score of a candidate: `weight * (cosine - background)`.
+///
+/// It is a property of the candidate, not of the list, so that adding a candidate changes no other score;
+/// the background centres it, so that a candidate without the term is neither favoured nor penalised.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct NetworkTerm {
+    /// Weight of the cosine; 0 where no gain over the training-free scorer was proven.
+    pub weight: f32,
+    /// Mean cosine between a post and entities of this kind that it does not mean.
+    pub background: f32,
+}
+
+impl NetworkTerm {
+    /// The term of a cosine.
+    pub fn of(self, cosine: f32) -> f32 {
+        self.weight * (cosine - self.background)
+    }
+}
+
+/// A trained network with the entities of one knowledge base encoded.
 #[derive(Debug, Clone)]
 pub struct ImnScorer {
     network: Imn,
     trained: TrainedImn,
     index: EntityIndex,
-    /// By position in the knowledge base.
+    /// Whether each entity was trained on, by position in the knowledge base.
     seen: Vec<bool>,
     device: Device,
 }
@@ -45,7 +61,7 @@ impl ImnScorer {
     ///
     /// # Arguments
     ///
-    /// - entities: ids of those that the network trained on.
+    /// - entities: ids of the entities that the network was trained on.
     ///
     /// # Errors
     ///
@@ -80,7 +96,7 @@ impl ImnScorer {
         })
     }
 
-    /// Encodes posts.
+    /// Encodes posts, given with their pooled vectors.
     ///
     /// # Errors
     ///
@@ -88,12 +104,12 @@ impl ImnScorer {
     pub async fn mentions(
         &self,
         kb: &KnowledgeBase,
-        posts: &[PostVectors],
+        posts: &[(PooledVectors, PostVectors)],
     ) -> Result<Vec<MentionVectors>> {
         let inputs = &self.trained.config.inputs;
         let rows: Vec<_> = posts
             .iter()
-            .map(|post| mention_sequences(inputs, post, &kb.statistics))
+            .map(|(pooled, post)| mention_sequences(inputs, post, pooled, &kb.statistics))
             .collect();
         let aux = self
             .network
@@ -101,32 +117,33 @@ impl ImnScorer {
         MentionVectors::of(self.network.prepare_mentions(aux)).await
     }
 
-    /// The cosine of each candidate.
-    pub fn scores(&self, mention: &MentionVectors, candidates: &[usize]) -> Vec<f32> {
-        self.index.scores(mention, candidates)
+    /// Cosine of the network and its term in the score, for each of `candidates`; `None` for a candidate whose term has no weight.
+    pub fn score(&self, mention: &MentionVectors, candidates: &[usize]) -> Vec<Option<(f32, f32)>> {
+        let weighted = candidates.iter().copied();
+        let weighted: Vec<usize> = weighted
+            .filter(|&candidate| self.term(candidate).weight != 0.0)
+            .collect();
+        let mut cosines = self.index.scores(mention, &weighted).into_iter();
+        let candidates = candidates.iter();
+        candidates
+            .map(|&candidate| {
+                let term = self.term(candidate);
+                let cosine = (term.weight != 0.0).then(|| cosines.next()).flatten()?;
+                Some((cosine, term.of(cosine)))
+            })
+            .collect()
     }
 
-    /// What the cosine weighs among `candidates`.
-    pub fn weight(&self, candidates: &[usize]) -> f32 {
-        if self.all_seen(candidates) {
+    /// Whether the network was trained on an entity.
+    pub fn is_seen(&self, entity: usize) -> bool {
+        self.seen[entity]
+    }
+
+    fn term(&self, entity: usize) -> NetworkTerm {
+        if self.seen[entity] {
             self.trained.seen
         } else {
             self.trained.new
         }
-    }
-
-    /// Of scores where the network has trained on all candidates.
-    pub fn calibration(&self) -> Option<&Calibration> {
-        self.trained.calibration.as_ref()
-    }
-
-    /// Whether the network trained on all of `candidates`.
-    pub fn all_seen(&self, candidates: &[usize]) -> bool {
-        candidates.iter().all(|&candidate| self.seen[candidate])
-    }
-
-    /// The entities' vectors.
-    pub fn index(&self) -> &EntityIndex {
-        &self.index
     }
 }

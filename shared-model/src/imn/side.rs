@@ -5,9 +5,10 @@
 use burn::prelude::*;
 
 use super::{Input, Modality, Sequence, Side};
-use crate::kb::{KnowledgeBase, Statistics};
-use crate::linker::PostVectors;
-use crate::prototype::normalised;
+use crate::kb::KnowledgeBase;
+use crate::math::normalised;
+use crate::statistics::Statistics;
+use crate::vectors::{PooledVectors, PostVectors};
 
 /// A modality of one post or entity; empty where it is missing.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,13 +40,17 @@ impl PlainSequence {
     }
 }
 
-/// A post: its pooled vector, then its tokens, a modality of `inputs` each.
+/// A post: its pooled vector, then its tokens, one sequence per modality of `inputs`.
+///
+/// # Arguments
+///
+/// - pooled: the post's [`PostVectors::pooled`].
 pub fn mention_sequences(
     inputs: &[Input],
     post: &PostVectors,
+    pooled: &PooledVectors,
     statistics: &Statistics,
 ) -> Vec<PlainSequence> {
-    let pooled = post.pooled();
     inputs
         .iter()
         .map(|input| {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::pack::Pack;
+use crate::tensors::heads_fit;
 use crate::tokenizer::MAX_TOKENS;
 
 /// Hyper-parameters of [`Bert`], under the names of a Hugging Face `config.json`.
@@ -150,9 +151,4 @@ impl Bert {
         let tokens = self.forward(ids, Some(mask_pad));
         ((tokens * keep.clone()).sum_dim(1) / keep.sum_dim(1)).squeeze_dim(1)
     }
-}
-
-/// Whether attention of this width can be cut into so many heads.
-pub(crate) fn heads_fit(width: usize, heads: usize) -> bool {
-    heads > 0 && width > 0 && width.is_multiple_of(heads)
 }

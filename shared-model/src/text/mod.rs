@@ -2,5 +2,4 @@
 
 mod bert;
 
-pub(crate) use bert::heads_fit;
 pub use bert::{Bert, BertConfig};

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::image::normalise;
 use crate::pack::Pack;
 use crate::resize::{Filter, resize};
-use crate::text::heads_fit;
+use crate::tensors::heads_fit;
 
 /// The shorter side that DETR was trained at.
 pub(super) const SHORT_SIDE: u32 = 800;

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use image_hasher::ImageHash;
 use serde::Serialize;
-use shared_model::aliases::fold;
 use shared_model::data::Post;
 use shared_model::names::{NameQuery, Names};
+use shared_model::normalise::fold;
 
 use super::duplicates::{are_near, hasher};
 use super::{Dataset, Split, candidates, picture};

@@ -70,7 +70,7 @@ pub(crate) fn check(folder: &Path, json: bool) -> anyhow::Result<()> {
             paths.extend(
                 post.images
                     .iter()
-                    .filter(|path| shared_model::bundle::is_inside(path))
+                    .filter(|path| shared_model::paths::is_inside(path))
                     .cloned(),
             );
         }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use image::RgbImage;
 use image_hasher::{HashAlg, Hasher, HasherConfig, ImageHash};
-use shared_model::aliases::fold;
+use shared_model::normalise::fold;
 
 /// Bits of 64 by which near-duplicate pictures differ at most.
 const NEAR: u32 = 4;

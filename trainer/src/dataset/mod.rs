@@ -16,9 +16,9 @@ use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
-use shared_model::bundle::is_inside;
 use shared_model::data::{Entity, MAX_IMAGES, Post, TimelinePost};
 use shared_model::error::Error;
+use shared_model::paths::is_inside;
 use shared_model::tokenizer::MAX_CHARACTERS;
 
 pub(crate) use audit::audit;

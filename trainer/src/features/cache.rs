@@ -12,9 +12,10 @@ use burn::tensor::{Bytes, DType};
 use burn_std::Reader;
 use half::f16;
 use shared_model::data::MAX_IMAGES;
-use shared_model::kb::Pooled;
-use shared_model::linker::{Encoders, ImageVectors, PostVectors, TokenVectors};
+use shared_model::encoders::Encoders;
 use shared_model::tokenizer::Encoded;
+use shared_model::vectors::PooledVectors;
+use shared_model::vectors::{ImageVectors, PostVectors, TokenVectors};
 
 use super::joint::{self, joint_folder};
 use super::{BATCH, CHUNK, Key, folder, picture_key, text_key};
@@ -89,7 +90,7 @@ impl<'a> Features<'a> {
         &self,
         n: usize,
         posts: impl Iterator<Item = anyhow::Result<(T, Source<'s>)>>,
-        mut keep: impl FnMut(T, Pooled) -> anyhow::Result<()>,
+        mut keep: impl FnMut(T, PooledVectors) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let bar = progress(n, "posts");
         let mut posts = posts.peekable();
@@ -319,8 +320,8 @@ impl PostFeatures {
             tokens: tokens(&row.tokens),
         };
         PostVectors {
-            text: self.text.as_ref().map(with_tokens),
-            joint: self.joint.as_ref().map(with_tokens),
+            text: self.text.as_ref().map(with_tokens).map(Arc::new),
+            joint: self.joint.as_ref().map(with_tokens).map(Arc::new),
             images: self
                 .images
                 .iter()
@@ -329,6 +330,7 @@ impl PostFeatures {
                     classes: row.classes.clone(),
                     tokens: tokens(&row.tokens),
                 })
+                .map(Arc::new)
                 .collect(),
         }
     }

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 use shared_model::data::{MAX_IMAGES, Post};
+use shared_model::encoders::Encoders;
 use shared_model::joint::{JointPost, MAX_TEXT};
-use shared_model::linker::{Encoders, TokenVectors};
 use shared_model::tokenizer::Encoded;
+use shared_model::vectors::TokenVectors;
 
 use super::cache::{Features, Source};
 use super::{BATCH, CHUNK, Key, Row, Share, folder, picture_key, shard_name, write_shard};

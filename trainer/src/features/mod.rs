@@ -11,10 +11,11 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
-use shared_model::bundle::sha256;
 use shared_model::data::{MAX_IMAGES, Post};
-use shared_model::linker::{Encoders, read as read_tensor};
+use shared_model::encoders::Encoders;
+use shared_model::hash::sha256;
 use shared_model::pack::{Entry, Precision, write};
+use shared_model::tensors::read as read_tensor;
 use shared_model::tokenizer::Encoded;
 
 pub(crate) use cache::{Features, PostFeatures, Source, Wanted};

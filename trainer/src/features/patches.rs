@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::ensure;
 use half::f16;
-use shared_model::linker::Encoders;
+use shared_model::encoders::Encoders;
 
 use super::{CHUNK, Key, PictureItem, contents, encode_pictures, folder, picture_key, shard_name};
 use crate::dataset::Dataset;

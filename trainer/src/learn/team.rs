@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::prelude::*;
 use shared_model::error::Error;
-use shared_model::linker::read;
+use shared_model::tensors::read;
 
 use super::reseed;
 

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use burn::prelude::Tensor;
 use serde::{Deserialize, Serialize};
+use shared_model::encoders::{Encoders, Models};
 use shared_model::joint::{JointConfig, MAX_TEXT};
-use shared_model::linker::{Encoders, Models};
 use shared_model::pack::{Entry, Precision, write};
 use shared_model::words::WordTable;
 

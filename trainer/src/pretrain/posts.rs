@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use anyhow::ensure;
 use sha2::{Digest as _, Sha256};
-use shared_model::aliases::{AliasIndex, fold};
+use shared_model::aliases::AliasIndex;
 use shared_model::data::{Entity, MAX_IMAGES, Mention};
+use shared_model::encoders::Encoders;
 use shared_model::joint::MAX_TEXT;
-use shared_model::linker::Encoders;
+use shared_model::normalise::fold;
 
 use crate::dataset::{Dataset, Split};
 use crate::features::{Channels, Patches};

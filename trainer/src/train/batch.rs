@@ -173,7 +173,7 @@ fn assemble(
     for ((world, example), draw) in examples.iter().zip(draws) {
         let kb = &worlds[*world].kb;
         let vectors = worlds[*world].vectors(&example.query);
-        let mut sequences = mention_sequences(inputs, &vectors, &kb.statistics);
+        let mut sequences = mention_sequences(inputs, &vectors, &vectors.pooled(), &kb.statistics);
         forget(&mut sequences, draw.mention);
         mentions.push(sequences);
         for place in 0..n_candidates {

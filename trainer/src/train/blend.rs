@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shared_model::bundle::Gain;
+use shared_model::manifest::Gain;
 
 use crate::learn::Metrics;
 use crate::place::Place;

@@ -1,6 +1,6 @@
 //! Fitting the scorer: non-negative weights of the cues by logistic loss, then temperature and NIL logit by likelihood.
 
-use shared_model::scorer::AllCues;
+use shared_model::cues::AllCues;
 
 const CUES: usize = size_of::<AllCues>() / size_of::<f32>();
 /// Full-batch steps; the loss is convex and settles within half of them.

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use shared_model::imn::{Imn, entity_sequences, mention_sequences};
 use shared_model::loss::{Targets, info_nce};
-use shared_model::prototype::cosine;
+use shared_model::math::cosine;
 
 use super::batch::timeline;
 use super::blend::{Blend, Held};
@@ -69,7 +69,7 @@ impl<'a> MetricStage<'a> {
             Query::Timeline(_) => world.vectors(&example.query),
         };
         let inputs = &self.setup.settings.imn.inputs;
-        mention_sequences(inputs, &vectors, &world.kb.statistics)
+        mention_sequences(inputs, &vectors, &vectors.pooled(), &world.kb.statistics)
             .into_iter()
             .map(|sequence| sequence.pooled)
             .collect()
@@ -134,7 +134,7 @@ impl<'a> MetricStage<'a> {
                 return Ok(Vec::new());
             }
             let read = self.read(&model, &rows, &device);
-            let values = pollster::block_on(shared_model::linker::read(read))?;
+            let values = pollster::block_on(shared_model::tensors::read(read))?;
             Ok(values.chunks(aux).map(<[f32]>::to_vec).collect())
         };
         let posts = read(self.held.iter().map(|&placed| self.post(placed)).collect())?;

@@ -18,10 +18,11 @@ use anyhow::{Context as _, ensure};
 use burn::module::Module as _;
 use burn::prelude::Device;
 use serde::Serialize;
-use shared_model::bundle::Training;
-use shared_model::imn::TrainedImn;
+use shared_model::calibration::Calibration;
+use shared_model::imn::{NetworkTerm, TrainedImn};
+use shared_model::manifest::Training;
 use shared_model::pack::{Entry, Pack, Precision, write};
-use shared_model::scorer::{Calibration, ScorerConfig};
+use shared_model::scorer::ScorerConfig;
 
 use self::blend::{Blend, Held};
 use self::fit::{Row, Scored};
@@ -163,12 +164,8 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
             let calibration = calibrate(&scored);
             (scored, calibration, None)
         }
-        Some(Trained {
-            mut network,
-            held,
-            nil,
-        }) => {
-            let TrainedImn { seen, new, .. } = network.trained;
+        Some(Trained { network, held, nil }) => {
+            let (seen, new) = (network.trained.seen.weight, network.trained.new.weight);
             // Each score is calibrated on its own lists: what is NIL among known entities says little of new ones.
             let with = |weight, is_seen: bool| {
                 let rows = |rows: &[Held], is_gold: bool| -> Vec<Scored> {
@@ -182,7 +179,6 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
                 let golds = rows(&held, true);
                 (!golds.is_empty()).then(|| [golds, rows(&nil, false)].concat())
             };
-            network.trained.calibration = with(seen, true).map(|rows| calibrate(&rows));
             let of_new = with(new, false).or_else(|| with(new, true));
             let calibration = calibrate(&of_new.context("nothing is held out")?);
             (blended(&held, (seen, new)), calibration, Some(network))
@@ -442,9 +438,14 @@ fn train_network(setup: &Setup, datasets: &[Dataset], args: &TrainArgs) -> anyho
             pack: Pack::read("imn.bpk", bytes)?,
             trained: TrainedImn {
                 config: settings.imn.clone(),
-                seen: blend.seen,
-                new: blend.new,
-                calibration: None,
+                seen: NetworkTerm {
+                    weight: blend.seen,
+                    background: 0.0,
+                },
+                new: NetworkTerm {
+                    weight: blend.new,
+                    background: 0.0,
+                },
             },
             training,
         },
@@ -550,8 +551,8 @@ impl Report {
         if let Some(imn) = &self.imn {
             out!(
                 "IMN: weight {:.3} among entities it trained on, {:.3} among others",
-                imn.seen,
-                imn.new
+                imn.seen.weight,
+                imn.new.weight
             );
         }
         let Calibration {

@@ -191,7 +191,7 @@ impl<'a> ImnStage<'a> {
             let batch = whole(examples, worlds, &settings.imn.inputs, scorer, &device);
             let fusion = Self::similarities(&model, &batch).fusion;
             let [_, n_candidates] = fusion.dims();
-            let fusion = pollster::block_on(shared_model::linker::read(fusion))?;
+            let fusion = pollster::block_on(shared_model::tensors::read(fusion))?;
             for ((world, example), cosines) in examples.iter().zip(fusion.chunks(n_candidates)) {
                 held.push(Held {
                     world: *world,

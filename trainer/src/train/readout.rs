@@ -59,7 +59,12 @@ fn pooled(config: &ImnConfig, modality: usize, worlds: &[World]) -> Vec<Vec<f32>
         let step = (posts.clone().count() * 2 / share.max(1)).max(1);
         for example in posts.step_by(step) {
             let post = world.vectors(&example.query);
-            vectors.extend(mention_sequences(inputs, &post, &world.kb.statistics));
+            vectors.extend(mention_sequences(
+                inputs,
+                &post,
+                &post.pooled(),
+                &world.kb.statistics,
+            ));
         }
         let step = (world.trained.len() * 2 / share.max(1)).max(1);
         for &entity in world.trained.iter().step_by(step) {

@@ -1,9 +1,9 @@
 //! What a training was asked for: `train.toml` in the run folder.
 
 use serde::Serialize;
+use shared_model::cues::AllCues;
 use shared_model::imn::{ImnConfig, Input, Modality};
 use shared_model::loss::FusionLoss;
-use shared_model::scorer::AllCues;
 
 use super::world::World;
 use crate::cli::TrainArgs;

@@ -4,10 +4,11 @@ use burn::prelude::*;
 use rand::RngExt as _;
 use shared_model::data::Entity;
 use shared_model::imn::{ImnConfig, Input, Modality};
-use shared_model::kb::{KbPost, KbText, KnowledgeBase, Pooled};
+use shared_model::kb::{KbPost, KbText, KnowledgeBase};
 use shared_model::loss::FusionLoss;
 use shared_model::prototype::Selection;
 use shared_model::scorer::ScorerConfig;
+use shared_model::vectors::PooledVectors;
 
 use super::batch::dropped;
 use super::blend::Held;
@@ -47,14 +48,14 @@ fn world(n_examples: usize) -> World {
         k: 10,
         selection: Selection::Pagerank,
     };
-    let pooled = (0..ENTITIES * POSTS).map(|_| Pooled {
+    let pooled = (0..ENTITIES * POSTS).map(|_| PooledVectors {
         text: Some(vector(&mut rng)),
-        ..Pooled::default()
+        ..PooledVectors::default()
     });
     let pooled = pooled.collect();
-    let profiles = (0..ENTITIES).map(|_| Pooled {
+    let profiles = (0..ENTITIES).map(|_| PooledVectors {
         text: Some(vector(&mut rng)),
-        ..Pooled::default()
+        ..PooledVectors::default()
     });
     let profiles = profiles.collect();
     let examples = (0..n_examples)

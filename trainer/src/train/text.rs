@@ -11,9 +11,10 @@ use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::prelude::*;
 use rand::RngExt as _;
 use serde::Serialize;
-use shared_model::linker::{self, pad};
+use shared_model::encoders::Encoders;
 use shared_model::loss::{Targets, info_nce};
 use shared_model::pack::{Entry, Pack, Precision, write};
+use shared_model::tensors::{pad, read};
 use shared_model::text::Bert;
 use shared_model::tokenizer::Encoded;
 
@@ -157,7 +158,7 @@ pub(super) fn train(args: &TrainArgs, device: DeviceArg, as_json: bool) -> anyho
 }
 
 impl Pairs {
-    fn add(&mut self, dataset: &Dataset, encoders: &linker::Encoders) -> anyhow::Result<()> {
+    fn add(&mut self, dataset: &Dataset, encoders: &Encoders) -> anyhow::Result<()> {
         let first = self.profiles.len();
         let encode = |text: &str, mention| -> anyhow::Result<Encoded> {
             Ok(encoders.tokenizer.encode(text, mention)?.within(MAX_TOKENS))
@@ -267,7 +268,7 @@ impl<'a> TextStage<'a> {
                 let batch: Vec<Encoded> = rows.iter().map(|&i| texts[i].clone()).collect();
                 let encoded = Self::vectors(&model, &batch, &device);
                 let [_, width] = encoded.dims();
-                let values = pollster::block_on(linker::read(encoded))?;
+                let values = pollster::block_on(read(encoded))?;
                 for (&i, values) in rows.iter().zip(values.chunks(width)) {
                     vectors[i] = values.to_vec();
                 }

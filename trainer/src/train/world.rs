@@ -1,15 +1,17 @@
 //! A dataset as training sees it: its knowledge base, and the mentions from which something can be learned.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use anyhow::ensure;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 use shared_model::aliases::AliasIndex;
+use shared_model::cues::{AllCues, CueIndex, CueQuery};
 use shared_model::data::Post;
+use shared_model::encoders::Encoders;
 use shared_model::kb::KnowledgeBase;
-use shared_model::linker::{Encoders, ImageVectors, PostVectors, TokenVectors};
-use shared_model::scorer::{AllCues, PrototypeScorer, ScorerConfig};
+use shared_model::vectors::{ImageVectors, PostVectors, TokenVectors};
 
 use crate::dataset::{Dataset, Split, hash};
 use crate::features::{Features, PostFeatures, Wanted};
@@ -128,7 +130,7 @@ impl World {
             .collect();
         let positions = dataset.positions();
         let policy = dataset.info.candidate_policy;
-        let scorer = PrototypeScorer::new(ScorerConfig::default(), &self.kb);
+        let index = CueIndex::new(&self.kb);
         let posts: Vec<&Post> = posts.iter().filter(|post| post.mention.is_some()).collect();
         let mentions = mentions::encode(dataset, &posts, policy, encoders, features, wanted)?;
 
@@ -169,14 +171,12 @@ impl World {
                 continue;
             }
             let without = own.get(mention.post.id.as_str()).copied();
-            let cues = scorer.all_cues(
-                &self.kb,
-                &mention.features.without_tokens().pooled(),
-                &mention.post.text,
-                mention.surface,
-                &mention.candidates,
-                without,
-            );
+            let query = CueQuery {
+                post: &mention.features.without_tokens().pooled(),
+                text: &mention.post.text,
+                mention: mention.surface,
+            };
+            let cues = index.cues(&self.kb, &query, &mention.candidates, without);
             let row = row_of(&mention);
             let all_trained = || {
                 mention
@@ -214,7 +214,7 @@ impl World {
     pub(crate) fn posts(&self, seed: u64) -> Vec<Example> {
         let trained: HashSet<usize> = self.trained.iter().copied().collect();
         let aliases = AliasIndex::new(&self.kb.text.entities);
-        let scorer = PrototypeScorer::new(ScorerConfig::default(), &self.kb);
+        let index = CueIndex::new(&self.kb);
         let mut rng = rng(seed, "posts", 0);
         let mut n_posts = vec![0usize; self.kb.text.entities.len()];
         for post in &self.kb.text.posts {
@@ -254,14 +254,12 @@ impl World {
                 return None;
             }
             let candidates: Vec<usize> = std::iter::once(owner).chain(others).collect();
-            let cues = scorer.all_cues(
-                &self.kb,
-                &self.kb.pooled[post],
-                &self.kb.text.posts[post].text,
-                "",
-                &candidates,
-                Some(post),
-            );
+            let query = CueQuery {
+                post: &self.kb.pooled[post],
+                text: &self.kb.text.posts[post].text,
+                mention: "",
+            };
+            let cues = index.cues(&self.kb, &query, &candidates, Some(post));
             Some(Example {
                 query: Query::Timeline(post),
                 candidates,
@@ -282,9 +280,11 @@ impl World {
             Query::Mention(features) => features.vectors(),
             Query::Timeline(post) => {
                 let pooled = &self.kb.pooled[*post];
-                let untokened = |pooled| TokenVectors {
-                    pooled,
-                    tokens: Vec::new(),
+                let untokened = |pooled| {
+                    Arc::new(TokenVectors {
+                        pooled,
+                        tokens: Vec::new(),
+                    })
                 };
                 PostVectors {
                     joint: pooled.joint.clone().map(untokened),
@@ -298,6 +298,7 @@ impl World {
                             classes: classes.clone(),
                             tokens: Vec::new(),
                         })
+                        .map(Arc::new)
                         .collect(),
                 }
             }

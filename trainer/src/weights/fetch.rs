@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail, ensure};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::RowAccessor as _;
-use shared_model::bundle::sha256;
+use shared_model::hash::sha256;
 
 use super::import::{Origin, bert, efficientnet, glove};
 use crate::files;

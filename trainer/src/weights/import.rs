@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail, ensure};
 use burn::module::Module;
 use burn::prelude::Device;
 use serde::Deserialize;
-use shared_model::bundle::sha256;
+use shared_model::hash::sha256;
 use shared_model::pack::{Entry, Pack, Precision, write};
 use shared_model::text::BertConfig;
 use shared_model::vision::{DetrConfig, EfficientNetLite0, VisionConfig};

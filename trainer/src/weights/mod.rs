@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use burn::prelude::Device;
 use clap::ValueEnum;
-use shared_model::bundle::Licence;
-use shared_model::linker::{Encoders, Models, Packs};
+use shared_model::encoders::{Encoders, Models, Packs};
+use shared_model::manifest::Licence;
 use shared_model::pack::Pack;
 
 pub(crate) use fetch::fetch;

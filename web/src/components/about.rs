@@ -60,7 +60,7 @@ fn Facts(client: Client, loaded: Loaded) -> impl IntoView {
         .into_iter()
         .map(|notice| view! { <p>{notice}</p> })
         .collect_view();
-    let licence = |licence: shared_model::bundle::Licence| {
+    let licence = |licence: shared_model::manifest::Licence| {
         view! { <tr><td>{licence.file}</td><td>{licence.licence}</td><td>{licence.source}</td></tr> }
     };
     view! {

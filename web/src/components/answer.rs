@@ -1,7 +1,7 @@
 //! The ranked candidates.
 
 use leptos::prelude::*;
-use shared_model::data::{Candidate, Cues};
+use shared_model::data::{Candidate, Cues, ScorerKind};
 use web::protocol::{EntityCard, StageTimes};
 
 use super::{duration, percent};
@@ -62,16 +62,20 @@ fn Ranked(client: Client, answer: state::Answer) -> impl IntoView {
     } else {
         format!("“{surface}” most likely means")
     };
-    let scorer = match ranking.scorer.as_str() {
-        "imn" => {
-            "Ranked by the trained network, which knows all of these, and by what needs no training."
-        }
-        "imn-new" => {
-            "Ranked by the trained network, to which some of these are new, and by what needs no training."
-        }
-        _ => "Ranked by what needs no training: words, pictures, objects and names in common.",
+    let (scorer_name, scorer) = match ranking.scorer {
+        ScorerKind::Imn => (
+            "imn",
+            "Compared by words, pictures, objects and names in common, and by the network trained on these entities.",
+        ),
+        ScorerKind::ImnNew => (
+            "imn-new",
+            "Compared by words, pictures, objects and names in common, and by the trained network, to which some of these entities are new.",
+        ),
+        ScorerKind::Prototype => (
+            "prototype",
+            "Compared by words, pictures, objects and names in common.",
+        ),
     };
-    let scorer_name = ranking.scorer;
     let candidates = ranking.candidates.into_iter();
     let cards = candidates
         .map(|candidate| view! { <CandidateCard client candidate /> })

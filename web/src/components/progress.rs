@@ -104,6 +104,7 @@ fn status(client: Client) -> String {
         Phase::Running(None) => "One moment.".to_owned(),
         Phase::Running(Some(Stage::Text)) => "Reading the text.".to_owned(),
         Phase::Running(Some(Stage::Image)) => "Looking at the picture.".to_owned(),
+        Phase::Running(Some(Stage::Joint)) => "Reading text and picture together.".to_owned(),
         Phase::Running(Some(Stage::Rank)) => "Comparing.".to_owned(),
         Phase::Done => client
             .answer

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::ensure;
 use serde::Serialize;
-use shared_model::bundle::is_inside;
 use shared_model::data::{Entity, Mention, Post, TimelinePost};
+use shared_model::paths::is_inside;
 
 use crate::dataset::account::Account;
 use crate::dataset::staging::Staging;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use shared_model::aliases::fold;
+use shared_model::normalise::fold;
 
 /// Words that tell nothing of a thing.
 const EMPTY: [&str; 86] = [

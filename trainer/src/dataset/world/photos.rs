@@ -8,8 +8,8 @@ use anyhow::ensure;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
-use shared_model::aliases::fold;
 use shared_model::data::{Entity, Post, TimelinePost};
+use shared_model::normalise::fold;
 
 use super::album::{Album, Shown};
 use super::gloss::Word;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use shared_model::aliases::fold;
 use shared_model::data::Mention;
+use shared_model::normalise::fold;
 
 use super::By;
 

@@ -1,0 +1,324 @@
+//! The frozen encoders: texts and pictures to vectors.
+
+use std::sync::Arc;
+
+use burn::prelude::*;
+use image::RgbImage;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::joint::{JointConfig, JointEncoder, JointInput, JointPost, MAX_TEXT};
+use crate::pack::Pack;
+use crate::tensors::{pad, read};
+use crate::text::{Bert, BertConfig};
+use crate::tokenizer::{Encoded, Tokenizer};
+use crate::vectors::{ImageVectors, PostVectors, TokenVectors, Widths};
+use crate::vision::{Vision, VisionConfig, VisionTokens};
+use crate::words::WordTable;
+
+/// The frozen encoders and the device that they are on.
+#[derive(Debug, Clone)]
+pub struct Encoders {
+    /// Texts to token ids.
+    pub tokenizer: Tokenizer,
+    /// Token ids to text tokens.
+    pub text: Bert,
+    /// Pictures to image tokens.
+    pub vision: Vision,
+    /// Mentions to word vectors; `None` where the weights have none.
+    pub words: Option<WordTable>,
+    /// Text, mention and pictures together to joint tokens.
+    pub joint: Option<Joint>,
+    /// Device of the weights.
+    pub device: Device,
+}
+
+/// A joint encoder with its sizes.
+#[derive(Debug, Clone)]
+pub struct Joint {
+    /// Its weights, on the encoders' device.
+    pub encoder: JointEncoder,
+    /// Its sizes.
+    pub config: JointConfig,
+}
+
+/// Which encoders there are, and their sizes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Models {
+    /// Text encoder, `text.bpk`.
+    pub text: BertConfig,
+    /// Image encoder, `vision.bpk`.
+    pub vision: VisionConfig,
+    /// Whether there are word vectors, `words.bpk`.
+    pub words: bool,
+    /// Joint encoder, `joint.bpk`; its word embeddings are the text encoder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joint: Option<JointConfig>,
+}
+
+impl Models {
+    /// Widths of the pooled vectors.
+    pub fn widths(&self) -> Widths {
+        let (image, classes) = self.vision.widths();
+        Widths {
+            text: self.text.hidden_size,
+            image,
+            classes,
+            joint: self.joint.as_ref().map(|joint| joint.width),
+        }
+    }
+
+    fn tokenizer(&self, bytes: &[u8]) -> Result<Tokenizer> {
+        let tokenizer = Tokenizer::from_bytes(bytes)?;
+        if tokenizer.vocabulary() > self.text.vocab_size {
+            return Err(Error::Tokenizer(format!(
+                "its {} pieces are more than the text encoder's {}",
+                tokenizer.vocabulary(),
+                self.text.vocab_size
+            )));
+        }
+        Ok(tokenizer)
+    }
+
+    /// `None` without a joint encoder.
+    fn joint(
+        &self,
+        pack: &Pack,
+        words: Option<&WordTable>,
+        device: &Device,
+    ) -> Result<Option<Joint>> {
+        let Some(config) = &self.joint else {
+            return Ok(None);
+        };
+        let fits = config.width == self.text.hidden_size
+            && config.image_width == self.vision.widths().0
+            && config.patches == self.vision.tokens()
+            && config.word_width == words.map_or(1, WordTable::width);
+        if !fits {
+            return Err(Error::file(
+                pack.file(),
+                "it was pre-trained on other encoders",
+            ));
+        }
+        Ok(Some(Joint {
+            encoder: config.load(pack, device)?,
+            config: config.clone(),
+        }))
+    }
+}
+
+/// The encoders' weights, read.
+#[derive(Debug, Clone, Copy)]
+pub struct Packs<'a> {
+    /// `text.bpk`
+    pub text: &'a Pack,
+    /// `vision.bpk`
+    pub vision: &'a Pack,
+    /// `words.bpk`
+    pub words: Option<&'a Pack>,
+    /// `joint.bpk`
+    pub joint: Option<&'a Pack>,
+}
+
+impl Encoders {
+    /// Loads `tokenizer.json`, `text.bpk`, `vision.bpk` and, where `models` has them, `words.bpk` and `joint.bpk` through `file`.
+    ///
+    /// The files are read one after the other, so that the weights of no more than one exist twice.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] for weights of other sizes than `models` says or a joint encoder that was pre-trained on other encoders, [`Error::Tokenizer`] for a tokenizer that does not fit them.
+    pub fn load(
+        models: &Models,
+        mut file: impl FnMut(&str) -> Result<Vec<u8>>,
+        device: &Device,
+    ) -> Result<Self> {
+        let tokenizer = models.tokenizer(&file("tokenizer.json")?)?;
+        let mut pack = |path: &str| Pack::read(path, file(path)?);
+        let words = models.words.then(|| pack("words.bpk")).transpose()?;
+        let words = words.as_ref().map(WordTable::from_pack).transpose()?;
+        let joint = match &models.joint {
+            Some(_) => models.joint(&pack("joint.bpk")?, words.as_ref(), device)?,
+            None => None,
+        };
+        Ok(Self {
+            tokenizer,
+            text: models.text.load(&pack("text.bpk")?, device)?,
+            vision: models.vision.load(&pack("vision.bpk")?, device)?,
+            words,
+            joint,
+            device: device.clone(),
+        })
+    }
+
+    /// Builds the encoders from files that are already read; as [`Self::load`] otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn from_parts(
+        models: &Models,
+        tokenizer: &[u8],
+        packs: Packs,
+        device: &Device,
+    ) -> Result<Self> {
+        let words = packs.words.map(WordTable::from_pack).transpose()?;
+        let joint = match packs.joint {
+            Some(pack) => models.joint(pack, words.as_ref(), device)?,
+            None => None,
+        };
+        Ok(Self {
+            tokenizer: models.tokenizer(tokenizer)?,
+            text: models.text.load(packs.text, device)?,
+            vision: models.vision.load(packs.vision, device)?,
+            words,
+            joint,
+            device: device.clone(),
+        })
+    }
+
+    /// Tokens of texts, padded to the longest.
+    ///
+    /// # Shapes
+    ///
+    /// - tokens: `[batch, tokens, width]`
+    /// - mask: `[batch, tokens]`, true = padding
+    pub fn text_tokens(&self, batch: &[Encoded]) -> (Tensor<3>, Tensor<2, Bool>) {
+        let (ids, mask) = pad(batch, &self.device);
+        (self.text.forward(ids, Some(mask.clone())), mask)
+    }
+
+    /// The pooled vector of each text: the mean over its tokens, [CLS] and [SEP] included.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub async fn texts(&self, batch: &[Encoded]) -> Result<Vec<Vec<f32>>> {
+        let (ids, mask) = pad(batch, &self.device);
+        let pooled = self.text.pooled(ids, mask);
+        let [_, width] = pooled.dims();
+        Ok(read(pooled)
+            .await?
+            .chunks(width)
+            .map(<[f32]>::to_vec)
+            .collect())
+    }
+
+    /// One text's tokens and pooled vector.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub async fn text(&self, encoded: &Encoded) -> Result<TokenVectors> {
+        let (tokens, _) = self.text_tokens(std::slice::from_ref(encoded));
+        let [_, n_tokens, width] = tokens.dims();
+        let tokens = read(tokens).await?;
+        let sum = |d| tokens.iter().skip(d).step_by(width).sum::<f32>();
+        Ok(TokenVectors {
+            pooled: (0..width).map(|d| sum(d) / n_tokens as f32).collect(),
+            tokens,
+        })
+    }
+
+    /// Tokens of pictures.
+    pub fn image_tokens(&self, pictures: &[RgbImage]) -> VisionTokens {
+        let pixels: Vec<_> = pictures
+            .iter()
+            .map(|picture| self.vision.preprocess(picture))
+            .collect();
+        self.vision.forward(&pixels, &self.device)
+    }
+
+    /// One picture's vectors.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub async fn image(&self, picture: &RgbImage) -> Result<ImageVectors> {
+        let tokens = self.image_tokens(std::slice::from_ref(picture));
+        Ok(ImageVectors {
+            pooled: read(tokens.pooled).await?,
+            classes: read(tokens.classes).await?,
+            tokens: read(tokens.tokens).await?,
+        })
+    }
+
+    /// A post as the joint encoder reads it.
+    ///
+    /// # Arguments
+    ///
+    /// - mention: the mention's characters.
+    /// - pictures: tokens of each picture, `[patches, width]`, row-major.
+    pub fn joint_post(
+        &self,
+        text: &Encoded,
+        mention: Option<&str>,
+        pictures: Vec<Vec<f32>>,
+    ) -> JointPost {
+        JointPost {
+            ids: text.within(MAX_TEXT).ids,
+            word: mention.and_then(|mention| self.words.as_ref()?.embed(mention)),
+            pictures,
+        }
+    }
+
+    /// Posts under the joint encoder: text, mention, pictures; `None` where there is no such encoder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub async fn joint(&self, posts: &[JointPost]) -> Result<Option<Vec<TokenVectors>>> {
+        let Some(Joint { encoder, config }) = &self.joint else {
+            return Ok(None);
+        };
+        let input = JointInput::of(posts, config, &self.device);
+        let n_tokens = input.ids.dims()[1];
+        let output = encoder.forward(&input, &self.text.word_embeddings());
+        let pooled = read(output.pooled()).await?;
+        let hidden = read(output.hidden).await?;
+        let width = config.width;
+        let rows = hidden.chunks(hidden.len() / posts.len().max(1));
+        let vectors = posts.iter().zip(rows).zip(pooled.chunks(width));
+        let tokens = |post: &JointPost, row: &[f32]| {
+            let (text, rest) = row.split_at(n_tokens * width);
+            let (word, image) = rest.split_at(width);
+            let n_patches = post.pictures.len() * config.patches;
+            let mut tokens = text[..post.ids.len() * width].to_vec();
+            if post.word.is_some() {
+                tokens.extend_from_slice(word);
+            }
+            tokens.extend_from_slice(&image[..n_patches * width]);
+            tokens
+        };
+        let vectors = vectors.map(|((post, row), pooled)| TokenVectors {
+            pooled: pooled.to_vec(),
+            tokens: tokens(post, row),
+        });
+        Ok(Some(vectors.collect()))
+    }
+
+    /// Adds a post's joint vectors; does nothing without a joint encoder.
+    ///
+    /// # Arguments
+    ///
+    /// - mention: the mention's characters.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub async fn join(
+        &self,
+        post: &mut PostVectors,
+        text: &Encoded,
+        mention: Option<&str>,
+    ) -> Result<()> {
+        if self.joint.is_none() {
+            return Ok(());
+        }
+        let pictures = post.images.iter().map(|image| image.tokens.clone());
+        let posts = [self.joint_post(text, mention, pictures.collect())];
+        let joint = self.joint(&posts).await?.and_then(|mut joint| joint.pop());
+        post.joint = joint.map(Arc::new);
+        Ok(())
+    }
+}

@@ -1,0 +1,198 @@
+//! The self-test of a bundle: what the exporting machine computed for one post, to be reproduced by every other device.
+
+use std::collections::HashMap;
+
+use image::RgbImage;
+use serde::{Deserialize, Serialize};
+
+use crate::data::Mention;
+use crate::error::{Error, Result};
+use crate::linker::{Linker, Picture, Query, TextCache};
+use crate::pack::{Entry, Pack};
+
+/// A post with the tensors that the exporting machine computed for it: what a device must reproduce before it is trusted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Golden {
+    text: String,
+    mention: Mention,
+    picture: RgbImage,
+    candidates: Vec<usize>,
+    text_tokens: Vec<f32>,
+    image_tokens: Vec<f32>,
+    scores: Vec<f32>,
+}
+
+/// The largest differences between a device and the golden tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SelfTest {
+    /// Largest difference of the text's tokens.
+    pub text: f32,
+    /// Largest difference of the picture's tokens.
+    pub image: f32,
+    /// Largest difference of the scores.
+    pub score: f32,
+}
+
+impl SelfTest {
+    /// Whether the device agrees: tokens within 5e-3, scores within 1e-3. A NaN never does.
+    pub fn passed(self) -> bool {
+        self.text <= 5e-3 && self.image <= 5e-3 && self.score <= 1e-3
+    }
+}
+
+impl Golden {
+    /// Computes the tensors with `linker`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Linker::link`].
+    pub async fn record(
+        linker: &Linker,
+        text: &str,
+        mention: Mention,
+        picture: RgbImage,
+        candidates: Vec<usize>,
+    ) -> Result<Self> {
+        let unrecorded = Self {
+            text: text.to_owned(),
+            mention,
+            picture,
+            candidates,
+            text_tokens: Vec::new(),
+            image_tokens: Vec::new(),
+            scores: Vec::new(),
+        };
+        let (text_tokens, image_tokens, scores) = unrecorded.run(linker).await?;
+        Ok(Self {
+            text_tokens,
+            image_tokens,
+            scores,
+            ..unrecorded
+        })
+    }
+
+    /// Runs the post on the linker's device. It also warms the device up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Linker::link`].
+    pub async fn test(&self, linker: &Linker) -> Result<SelfTest> {
+        let (text, image, scores) = self.run(linker).await?;
+        Ok(SelfTest {
+            text: difference(&text, &self.text_tokens),
+            image: difference(&image, &self.image_tokens),
+            score: difference(&scores, &self.scores),
+        })
+    }
+
+    async fn run(&self, linker: &Linker) -> Result<(Vec<f32>, Vec<f32>, Vec<f32>)> {
+        let mut texts = TextCache::default();
+        let picture = Picture::new(self.picture.clone());
+        let query = Query {
+            text: &self.text,
+            mention: self.mention,
+            pictures: &[&picture],
+            candidates: &self.candidates,
+        };
+        let ranking = linker.link(&query, &mut texts, |_| ()).await?;
+        let ranked = ranking.candidates.iter();
+        let scores: HashMap<&str, f32> = ranked
+            .map(|candidate| (candidate.entity.as_str(), candidate.score))
+            .collect();
+        let entities = &linker.kb.text.entities;
+        let candidates = self.candidates.iter();
+        let scores = candidates.filter_map(|&entity| scores.get(entities[entity].id.as_str()));
+        let scores = scores.copied().collect();
+        let text = texts.latest().map(|text| text.tokens.clone());
+        let image = picture.vectors().map(|image| image.tokens.clone());
+        Ok((text.unwrap_or_default(), image.unwrap_or_default(), scores))
+    }
+
+    /// Candidates, as positions in the knowledge base.
+    pub(crate) fn candidates(&self) -> &[usize] {
+        &self.candidates
+    }
+
+    /// The entries of `golden.bpk`.
+    pub fn entries(&self) -> Vec<Entry> {
+        let post = GoldenPost {
+            text: self.text.clone(),
+            mention: self.mention,
+            width: self.picture.width(),
+            height: self.picture.height(),
+            candidates: self.candidates.clone(),
+        };
+        let vector =
+            |name: &str, values: &[f32]| Entry::floats(name, [values.len()], values.to_vec());
+        vec![
+            Entry::bytes("post", serde_json::to_vec(&post).expect("plain values")),
+            Entry::bytes("picture", self.picture.as_raw().clone()),
+            vector("text_tokens", &self.text_tokens),
+            vector("image_tokens", &self.image_tokens),
+            vector("scores", &self.scores),
+        ]
+    }
+
+    pub(crate) fn from_pack(pack: &Pack) -> Result<Self> {
+        let refuse = |reason: String| Error::file(pack.file(), reason);
+        let post: GoldenPost = serde_json::from_slice(&pack.bytes("post")?)
+            .map_err(|error| refuse(error.to_string()))?;
+        Ok(Self {
+            picture: RgbImage::from_raw(post.width, post.height, pack.bytes("picture")?)
+                .ok_or_else(|| refuse("the picture is not as large as it says".to_owned()))?,
+            text: post.text,
+            mention: post.mention,
+            candidates: post.candidates,
+            text_tokens: pack.floats("text_tokens")?.1,
+            image_tokens: pack.floats("image_tokens")?.1,
+            scores: pack.floats("scores")?.1,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct GoldenPost {
+    text: String,
+    mention: Mention,
+    width: u32,
+    height: u32,
+    candidates: Vec<usize>,
+}
+
+/// The largest absolute difference; infinite if the lengths differ or a value is not a number.
+fn difference(a: &[f32], b: &[f32]) -> f32 {
+    if a.len() != b.len() {
+        return f32::INFINITY;
+    }
+    a.iter()
+        .zip(b)
+        .map(|(x, y)| (x - y).abs())
+        .fold(0.0, |worst, x| {
+            if x.is_nan() {
+                f32::INFINITY
+            } else {
+                worst.max(x)
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_that_is_not_a_number_fails_the_self_test() {
+        for (got, want) in [
+            (&[f32::NAN][..], &[0.0][..]),
+            (&[0.0], &[f32::NAN]),
+            (&[1.0], &[]),
+        ] {
+            let test = SelfTest {
+                text: difference(got, want),
+                image: 0.0,
+                score: 0.0,
+            };
+            assert!(!test.passed(), "{test:?}");
+        }
+    }
+}
