@@ -38,7 +38,6 @@ pub struct Document {
 }
 
 /// A post's words and n-grams, compared once with all entities. Ordered, so that sums are the same to the last digit.
-#[derive(Debug, Clone)]
 pub struct LexicalQuery {
     mention: NameQuery,
     words: BTreeSet<String>,

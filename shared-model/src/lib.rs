@@ -8,6 +8,7 @@
 #![recursion_limit = "256"]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+mod addresses;
 pub mod aliases;
 pub mod bundle;
 pub mod calibration;
@@ -29,6 +30,7 @@ pub mod names;
 pub mod normalise;
 pub mod pack;
 pub mod paths;
+mod pieces;
 pub mod prototype;
 pub mod resize;
 pub mod scorer;

@@ -1,37 +1,36 @@
-//! How alike two names are.
+//! Similarity of a mention to an entity's names.
 
-use std::collections::HashMap;
+use rapidfuzz::distance::levenshtein::BatchComparator;
 
 use crate::data::Entity;
 use crate::normalise::fold;
 
-/// The names of entities, prepared to be compared with a mention.
+/// Names per entity, prepared for comparison with a mention.
 #[derive(Debug, Clone)]
 pub struct Names(Vec<Vec<Name>>);
 
-/// A mention that names are compared with.
-#[derive(Debug, Clone)]
+/// A mention, prepared for comparison with many names.
 pub struct NameQuery {
     name: Name,
-    edits: Edits,
+    comparator: BatchComparator<char>,
 }
 
-/// Fuzzy ratio, exact match, share of the mention's words that the name has, and surname match, each between 0 and 1.
+/// Levenshtein ratio, exact match, share of the mention's words that the name has, and match of the last words, each between 0 and 1.
 pub(crate) type NameCues = [f32; 4];
 
 impl Names {
-    /// Of all entities.
+    /// Prepares the names and aliases of `entities`.
     pub fn of(entities: &[Entity]) -> Self {
-        let names = |entity: &Entity| entity.names().map(Name::of).collect();
+        let names = |entity: &Entity| entity.names().map(Name::new).collect();
         Self(entities.iter().map(names).collect())
     }
 
-    /// The mean of the cues of an entity's best name: the baseline that knows nothing else.
+    /// Mean of the cues of an entity's best name: the score of the baseline `name-only`.
     pub fn score(&self, mention: &NameQuery, entity: usize) -> f32 {
         self.cues(mention, entity).iter().sum::<f32>() / 4.0
     }
 
-    /// The cues of the name that has most of them.
+    /// The cues of the name with the greatest sum of cues.
     pub(crate) fn cues(&self, mention: &NameQuery, entity: usize) -> NameCues {
         self.0[entity]
             .iter()
@@ -40,7 +39,7 @@ impl Names {
             .unwrap_or_default()
     }
 
-    /// How many entities there are.
+    /// Number of entities.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -50,44 +49,43 @@ impl Names {
 #[derive(Debug, Clone)]
 struct Name {
     text: String,
-    /// In characters.
-    length: usize,
-    /// Each once.
+    n_chars: usize,
+    /// Distinct words in order of first appearance.
     words: Vec<String>,
 }
 
 impl Name {
-    fn of(name: &str) -> Self {
-        let folded = fold(name);
+    fn new(name: &str) -> Self {
+        let text = fold(name);
         let mut words: Vec<String> = Vec::new();
-        for word in folded.split(' ').filter(|word| !word.is_empty()) {
+        for word in text.split(' ').filter(|word| !word.is_empty()) {
             if !words.iter().any(|other| other == word) {
                 words.push(word.to_owned());
             }
         }
         Self {
-            length: folded.chars().count(),
+            n_chars: text.chars().count(),
             words,
-            text: folded,
+            text,
         }
     }
 
-    fn surname(&self) -> &str {
+    fn last_word(&self) -> &str {
         self.text.rsplit(' ').next().unwrap_or_default()
     }
 }
 
 impl NameQuery {
-    /// Of a mention's characters.
+    /// Prepares a mention's surface.
     pub fn of(surface: &str) -> Self {
-        let name = Name::of(surface);
+        let name = Name::new(surface);
         Self {
-            edits: Edits::of(&name.text),
+            comparator: BatchComparator::new(name.text.chars()),
             name,
         }
     }
 
-    /// Whether a folded word is one of the mention's.
+    /// Whether the mention contains a folded word.
     pub(crate) fn has(&self, word: &str) -> bool {
         self.name.words.iter().any(|own| own == word)
     }
@@ -95,73 +93,20 @@ impl NameQuery {
     fn cues(&self, other: &Name) -> NameCues {
         let own = &self.name;
         let shared = own.words.iter().filter(|word| other.words.contains(word));
-        let shared = shared.count();
-        let longer = own.length.max(other.length);
+        let n_shared = shared.count();
+        let longer = own.n_chars.max(other.n_chars);
         let ratio = if longer > 0 {
-            1.0 - self.edits.to(&own.text, &other.text) as f64 / longer as f64
+            let distance = self.comparator.distance(other.text.chars());
+            1.0 - distance as f64 / longer as f64
         } else {
             1.0
         };
         [
             ratio as f32,
             f32::from(own.text == other.text),
-            shared as f32 / own.words.len().max(1) as f32,
-            f32::from(own.surname() == other.surname()),
+            n_shared as f32 / own.words.len().max(1) as f32,
+            f32::from(own.last_word() == other.last_word()),
         ]
-    }
-}
-
-/// Levenshtein distances to one name: where each of its characters stands, a bit a place, so that a column of the table is a few operations (Myers 1999, Hyyrö 2003).
-#[derive(Debug, Clone)]
-struct Edits {
-    ascii: [u64; 128],
-    others: HashMap<char, u64>,
-    length: usize,
-}
-
-impl Edits {
-    fn of(name: &str) -> Self {
-        let mut edits = Self {
-            ascii: [0; 128],
-            others: HashMap::new(),
-            length: name.chars().count(),
-        };
-        if edits.length <= 64 {
-            for (place, c) in name.chars().enumerate() {
-                let bits = match edits.ascii.get_mut(c as usize) {
-                    Some(bits) => bits,
-                    None => edits.others.entry(c).or_default(),
-                };
-                *bits |= 1 << place;
-            }
-        }
-        edits
-    }
-
-    /// The distance from `own`, which these were made of.
-    fn to(&self, own: &str, other: &str) -> usize {
-        if self.length == 0 || self.length > 64 {
-            return strsim::levenshtein(own, other);
-        }
-        let last = 1 << (self.length - 1);
-        // Where the distance rises or falls by 1 from one place of the column to the next.
-        let (mut rises, mut falls) = (u64::MAX, 0);
-        let mut distance = self.length;
-        for c in other.chars() {
-            let same = match self.ascii.get(c as usize) {
-                Some(&bits) => bits,
-                None => self.others.get(&c).copied().unwrap_or_default(),
-            };
-            let diagonal = ((same & rises).wrapping_add(rises) ^ rises) | same | falls;
-            let right_rises = falls | !(diagonal | rises);
-            let right_falls = diagonal & rises;
-            distance += usize::from(right_rises & last != 0);
-            distance -= usize::from(right_falls & last != 0);
-            let right_rises = (right_rises << 1) | 1;
-            rises = (right_falls << 1) | !(diagonal | right_rises);
-            falls = right_rises & diagonal;
-        }
-        distance
     }
 }
 
@@ -170,7 +115,7 @@ mod tests {
     use super::*;
 
     fn cues(mention: &str, name: &str) -> NameCues {
-        NameQuery::of(mention).cues(&Name::of(name))
+        NameQuery::of(mention).cues(&Name::new(name))
     }
 
     #[test]
@@ -191,26 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn distances_are_levenshteins() {
-        let syllables = ["ka", "lo", "mer", "ti", "an", "e", "中", "ß", " ", "son"];
-        let mut state = 1u32;
-        let mut next = |n: usize| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 16) as usize % n
-        };
-        let mut name = |n: usize| -> String {
-            let n = next(n);
-            (0..n).map(|_| syllables[next(syllables.len())]).collect()
-        };
-        for _ in 0..60 {
-            // Some are longer than 64 characters.
-            let own = name(50);
-            let edits = Edits::of(&own);
-            for _ in 0..20 {
-                let other = name(40);
-                let wanted = strsim::levenshtein(&own, &other);
-                assert_eq!(edits.to(&own, &other), wanted, "{own:?}, {other:?}");
-            }
-        }
+    fn the_ratio_counts_characters_of_long_names_and_other_scripts() {
+        assert_eq!(cues("straße", "strasse")[0], (1.0 - 2.0 / 7.0) as f32);
+        // Each ideograph is a word: `中 国` and `中 國 人`.
+        assert_eq!(cues("中国", "中國人")[0], (1.0 - 3.0 / 5.0) as f32);
+        let long = "ab".repeat(60);
+        let longer = format!("{long}ba");
+        assert_eq!(cues(&long, &longer)[0], (1.0 - 2.0 / 122.0) as f32);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use rapidfuzz::distance::jaro_winkler::BatchComparator;
+
 /// A word of a name this similar (Jaro-Winkler) to one of the surface is taken for the same word, misspelt.
 const SAME_WORD: f64 = 0.85;
 /// Similarity of a name that has all words of the surface, and more.
@@ -77,6 +79,7 @@ impl SimilarNames {
         }
 
         let letters = Letters::of(surface);
+        let comparator = BatchComparator::new(surface.chars());
         let mut bounded: Vec<(f64, &Name)> = self
             .names
             .iter()
@@ -95,7 +98,7 @@ impl SimilarNames {
                 break;
             }
             for (_, name) in block {
-                let similarity = strsim::jaro_winkler(surface, &name.text);
+                let similarity = comparator.similarity(name.text.chars());
                 keep(&mut best, name, similarity, at_least);
             }
         }
@@ -112,9 +115,10 @@ impl SimilarNames {
         let mut likeness: HashMap<usize, Vec<f64>> = HashMap::new();
         for (i, word) in wanted.iter().enumerate() {
             let letters = Letters::of(word);
+            let comparator = BatchComparator::new(word.chars());
             for (id, known) in self.words.iter().enumerate() {
                 if letters.bound(&known.letters) >= SAME_WORD {
-                    let similarity = strsim::jaro_winkler(word, &known.text);
+                    let similarity = comparator.similarity(known.text.chars());
                     if similarity >= SAME_WORD {
                         likeness
                             .entry(id)

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use burn::prelude::Device;
 use image::RgbImage;
-use shared_model::aliases::AliasIndex;
+use shared_model::aliases::{AliasIndex, NameMatch};
 use shared_model::data::Mention;
 use shared_model::encoders::{Encoders, Models};
 use shared_model::hash::sha256;
@@ -239,7 +239,7 @@ async fn golden(linker: &Linker, parts: &Parts) -> anyhow::Result<Golden> {
         start: 0,
         end: entity.name.chars().count(),
     };
-    let candidates = AliasIndex::new(&kb.entities).candidates(&entity.name);
+    let candidates = AliasIndex::new(&kb.entities).candidates(&entity.name, NameMatch::Equal);
     Ok(Golden::record(linker, &text, mention, picture, candidates).await?)
 }
 

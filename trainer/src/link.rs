@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use serde::Serialize;
+use shared_model::aliases::NameMatch;
 use shared_model::data::{Mention, Post, ScorerKind};
 use shared_model::linker::{Linker, Picture, Query, TextCache};
 use shared_model::stages::{StageClock, StageTimes};
@@ -127,7 +128,8 @@ fn answers<'a>(linker: &Linker, post: &'a Post, folder: &Path) -> anyhow::Result
 /// The row's own candidates, else the entities that have the name.
 fn candidates(linker: &Linker, post: &Post, mention: Mention) -> anyhow::Result<Vec<usize>> {
     let Some(ids) = &post.candidates else {
-        return Ok(linker.aliases.candidates(mention.surface(&post.text)?));
+        let surface = mention.surface(&post.text)?;
+        return Ok(linker.aliases.candidates(surface, NameMatch::Equal));
     };
     let position = |id: &String| {
         let position = linker.kb.position(id);

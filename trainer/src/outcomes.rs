@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use shared_model::aliases::AliasIndex;
+use shared_model::aliases::{AliasIndex, NameMatch};
 use shared_model::data::Entity;
 use shared_model::normalise::fold;
 
@@ -160,7 +160,7 @@ impl<'a> Sorting<'a> {
             id: mention.post.id.clone(),
             entity: gold.to_owned(),
             seen: self.trained.contains(gold),
-            ambiguous: self.names.candidates(mention.surface).len() > 1,
+            ambiguous: self.names.candidates(mention.surface, NameMatch::Equal).len() > 1,
             renamed: name.is_none_or(|entity| fold(&entity.name) != surface),
             repeated: !self
                 .sentences

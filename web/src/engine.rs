@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use burn::prelude::Device;
 use burn::tensor::wgpu::wgpu::{AdapterInfo, DeviceType};
+use shared_model::aliases::NameMatch;
 use shared_model::bundle::Bundle;
 use shared_model::data::{MAX_IMAGES, Mention, Ranking};
 use shared_model::error::{Error, Result};
@@ -153,11 +154,12 @@ impl Engine {
     ) -> Result<(Ranking, StageTimes)> {
         let aliases = &self.linker.aliases;
         let surface = post.mention.surface(&post.text)?;
-        let candidates = if post.by_hand {
-            aliases.fuzzy_candidates(surface)
+        let names = if post.by_hand {
+            NameMatch::Similar
         } else {
-            aliases.candidates(surface)
+            NameMatch::Equal
         };
+        let candidates = aliases.candidates(surface, names);
         let pictures = post.pictures.iter().take(MAX_IMAGES);
         let pictures: Vec<&Decoded> = pictures.filter_map(|id| self.pictures.get(id)).collect();
         let decode = pictures.iter().map(|picture| picture.decode_ms.take());

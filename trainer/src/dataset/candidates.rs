@@ -1,7 +1,7 @@
 //! Who a mention may mean, by candidate policy.
 
 use anyhow::Context as _;
-use shared_model::aliases::AliasIndex;
+use shared_model::aliases::{AliasIndex, NameMatch};
 use shared_model::data::Post;
 
 use super::{CandidatePolicy, Dataset};
@@ -30,7 +30,7 @@ pub(crate) fn candidates(
                     position.with_context(|| format!("no entity {id:?}"))
                 })
                 .collect::<anyhow::Result<_>>()?,
-            (CandidatePolicy::Given, None) => aliases.candidates(surface),
+            (CandidatePolicy::Given, None) => aliases.candidates(surface, NameMatch::Equal),
             (CandidatePolicy::Fuzzy100, _) => aliases.nearest(surface, 100),
             (CandidatePolicy::FullKb, _) => (0..positions.len()).collect(),
         })

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use anyhow::ensure;
 use sha2::{Digest as _, Sha256};
-use shared_model::aliases::AliasIndex;
+use shared_model::aliases::{AliasIndex, NameMatch};
 use shared_model::data::{Entity, MAX_IMAGES, Mention};
 use shared_model::encoders::Encoders;
 use shared_model::joint::MAX_TEXT;
@@ -207,7 +207,7 @@ fn rivals(entities: &[Entity], names: &AliasIndex) -> Vec<Vec<usize>> {
     let of = |(position, entity): (usize, &Entity)| {
         let mut rivals: Vec<usize> = entity
             .names()
-            .flat_map(|name| names.candidates(name))
+            .flat_map(|name| names.candidates(name, NameMatch::Equal))
             .filter(|&rival| rival != position)
             .collect();
         rivals.sort_unstable();
@@ -222,7 +222,7 @@ fn own_name(text: &str, owner: Option<usize>, names: &AliasIndex) -> Option<Ment
     let mentions = names.mentions(text);
     let is_own = |mention: &&Mention| {
         let surface = mention.surface(text).unwrap_or_default();
-        owner.is_some_and(|owner| names.candidates(surface).contains(&owner))
+        owner.is_some_and(|owner| names.candidates(surface, NameMatch::Equal).contains(&owner))
     };
     mentions.iter().find(is_own).or(mentions.first()).copied()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::ensure;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
-use shared_model::aliases::AliasIndex;
+use shared_model::aliases::{AliasIndex, NameMatch};
 use shared_model::cues::{AllCues, CueIndex, CueQuery};
 use shared_model::data::Post;
 use shared_model::encoders::Encoders;
@@ -237,7 +237,7 @@ impl World {
             let owner = self.kb.text.posts[post].entity;
             let names = self.kb.text.entities[owner].names();
             let mut others: Vec<usize> = names
-                .flat_map(|name| aliases.candidates(name))
+                .flat_map(|name| aliases.candidates(name, NameMatch::Equal))
                 .filter(|other| *other != owner && trained.contains(other))
                 .collect();
             others.sort_unstable();
