@@ -1,4 +1,4 @@
-//! What a post shares with an entity: the name, words, n-grams.
+//! Lexical cues: agreement of a post's names, words and character n-grams with an entity's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
@@ -7,14 +7,14 @@ use crate::kb::KbText;
 use crate::names::{NameQuery, Names};
 use crate::normalise::fold;
 
-/// How a post's names and words agree with an entity's, each between 0 and 1.
+/// Agreement of a post's names and words with an entity's, each between 0 and 1.
 ///
-/// Of the name: fuzzy ratio, exact match, share of the mention's words, surname match. Of the context: overlap of idf-weighted words, tf-idf cosine of character 3-5-grams.
+/// Four cues of the name: Levenshtein ratio, exact match, share of the mention's words, match of the last words. Two cues of the context: overlap of idf-weighted words, tf-idf cosine of character 3-5-grams.
 pub type LexicalCues = [f32; 6];
 
-/// What the post's words are compared with: each entity's profile and timeline as one document.
+/// An inverted index of each entity's profile and timeline as one document.
 ///
-/// Words and n-grams point to the documents that hold them, so that a post is compared with all entities in one pass over what it holds.
+/// Words and n-grams point to the documents that contain them, so that a post is compared with all entities in one pass over its own words and n-grams.
 #[derive(Debug, Clone)]
 pub struct LexicalIndex {
     names: Names,
@@ -22,7 +22,7 @@ pub struct LexicalIndex {
     grams: HashMap<u32, Term<(u32, f32)>>,
 }
 
-/// A word or n-gram: its weight, and where it stands.
+/// A word or n-gram: its weight and the documents that contain it.
 #[derive(Debug, Clone)]
 struct Term<P> {
     idf: f32,
@@ -42,11 +42,11 @@ pub struct LexicalQuery {
     mention: NameQuery,
     words: BTreeSet<String>,
     grams: BTreeMap<u32, f32>,
-    /// Of all words, shared or not.
+    /// Summed idf of all words, shared or not.
     total_idf: f32,
-    /// Summed idf of the words that each entity shares.
+    /// Summed idf of the shared words per entity.
     shared_idf: Vec<f32>,
-    /// Cosine of the n-grams, of each entity.
+    /// Cosine of the n-grams per entity.
     cosines: Vec<f32>,
 }
 
@@ -75,17 +75,21 @@ impl LexicalIndex {
             let entity = entity as u32;
             for word in words(text) {
                 let term = index.words.get_mut(&word);
-                term.expect("of a document").postings.push(entity);
+                term.expect("terms of all documents are known")
+                    .postings
+                    .push(entity);
             }
             for (gram, weight) in index.weighted(gram_counts(text)) {
                 let term = index.grams.get_mut(&gram);
-                term.expect("of a document").postings.push((entity, weight));
+                term.expect("terms of all documents are known")
+                    .postings
+                    .push((entity, weight));
             }
         }
         index
     }
 
-    /// Compares a post's context with all entities. The mention's own words are left out of it.
+    /// Compares a post's context, its text without the mention's words, with all entities.
     pub fn query(&self, text: &str, mention: &str) -> LexicalQuery {
         let mention = NameQuery::of(mention);
         let context: Vec<String> = fold(text)
@@ -118,7 +122,7 @@ impl LexicalIndex {
         }
     }
 
-    /// The document of a profile and a timeline: an entity's without one of its posts, say.
+    /// The document of a profile and a timeline, such as an entity's without one of its posts.
     pub fn document<'a>(
         &self,
         profile: &str,
@@ -141,7 +145,7 @@ impl LexicalIndex {
         )
     }
 
-    /// As [`Self::cues`], with another document in the place of the entity's own.
+    /// As [`Self::cues`], with another document in place of the entity's own.
     pub fn cues_with(
         &self,
         query: &LexicalQuery,
@@ -174,12 +178,12 @@ impl LexicalIndex {
         [ratio, exact, tokens, surname, overlap, cosine]
     }
 
-    /// 0 for a word that no document holds.
+    /// Inverse document frequency of a word; 0 if no document contains it.
     fn word_idf(&self, word: &str) -> f32 {
         self.words.get(word).map_or(0.0, |term| term.idf)
     }
 
-    /// L2-normalised tf-idf of the n-grams that a document holds.
+    /// L2-normalised tf-idf of the n-grams that the index knows.
     fn weighted(&self, mut counts: BTreeMap<u32, f32>) -> BTreeMap<u32, f32> {
         counts.retain(|gram, _| self.grams.contains_key(gram));
         for (gram, count) in &mut counts {
@@ -212,7 +216,7 @@ fn words(folded: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Counts of the hashed 3-, 4- and 5-grams of each word with a space at both ends.
+/// Counts of the hashed 3-, 4- and 5-grams of each word, padded with a space at both ends.
 fn gram_counts(folded: &str) -> BTreeMap<u32, f32> {
     let mut counts = BTreeMap::new();
     for word in folded.split(' ').filter(|word| !word.is_empty()) {
@@ -236,7 +240,7 @@ fn hash(gram: &[char]) -> u32 {
     })
 }
 
-/// The terms of documents, not yet with their postings; idf is `ln((1 + n) / (1 + documents that hold the term)) + 1`.
+/// The terms of documents, without their postings; idf is `ln((1 + n) / (1 + documents that contain the term)) + 1`.
 fn terms<T: Hash + Eq, P>(
     documents: impl Iterator<Item = impl IntoIterator<Item = T>>,
     n: usize,

@@ -26,6 +26,7 @@ pub mod linker;
 pub mod loss;
 pub mod manifest;
 pub mod math;
+mod mentions;
 pub mod names;
 pub mod normalise;
 pub mod pack;

@@ -1,4 +1,4 @@
-//! A text as names are looked up in it: words, and what separates them.
+//! Segmentation of a text for name look-up: words, parts of words, and what separates them.
 
 use std::ops::Range;
 
@@ -35,14 +35,14 @@ pub(crate) struct Piece {
 /// What separates two pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Gap {
-    /// Whether the gap may be inside of a word of a name, as that within `#NewYork`.
+    /// Whether a word of a name may extend over the gap: zero-width spaces and the joints of a hashtag in camel case.
     pub is_optional: bool,
-    /// The punctuation that a name does not extend over, unless it has the same.
+    /// Punctuation that a name extends over only if it has the same.
     pub marks: String,
 }
 
 impl Pieces {
-    /// Splits a text.
+    /// Splits a text into pieces.
     pub(crate) fn of(text: &str) -> Self {
         // Whether a byte is inside of an address, its first one excepted.
         let mut inside = vec![false; text.len() + 1];
@@ -137,10 +137,10 @@ pub(crate) fn key(pieces: &[Piece]) -> String {
 
 /// Whether the pieces of a word end in `'s`.
 fn has_possessive(pieces: &[Piece]) -> bool {
-    let [.., owner, ending] = pieces else {
+    let [.., _, ending] = pieces else {
         return false;
     };
-    !owner.key.is_empty() && ending.key == "s" && ending.gap.marks == "'"
+    ending.key == "s" && ending.gap.marks == "'"
 }
 
 fn is_number(text: &str, piece: &Piece) -> bool {
@@ -183,11 +183,11 @@ fn is_camel_case_boundary(previous: char, c: char, next: char) -> bool {
 ///
 /// An apostrophe counts if it is alone: that of `O'Brien`, not that of `Guns N' Roses`.
 fn marks(between: &str) -> String {
-    let is_spaced =
-        between.starts_with(char::is_whitespace) && between.ends_with(char::is_whitespace);
     if matches!(between, "'" | "’" | "‘" | "＇") {
         return "'".to_owned();
     }
+    let is_spaced =
+        between.starts_with(char::is_whitespace) && between.ends_with(char::is_whitespace);
     between
         .nfkd()
         .filter_map(|c| match c {

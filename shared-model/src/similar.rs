@@ -1,21 +1,21 @@
-//! Names that are written like a surface, or share its words.
+//! Fuzzy look-up: names that are spelled like a surface or share its words.
 
 use std::collections::HashMap;
 
 use rapidfuzz::distance::jaro_winkler::BatchComparator;
 
-/// A word of a name this similar (Jaro-Winkler) to one of the surface is taken for the same word, misspelt.
+/// Least Jaro-Winkler similarity of two words that count as one word, misspelt.
 const SAME_WORD: f64 = 0.85;
-/// Similarity of a name that has all words of the surface, and more.
+/// Similarity of a name that has all words of the surface and others.
 const ALL_WORDS: f64 = 0.95;
-/// What each further word costs.
+/// Reduction per other word.
 const FURTHER_WORD: f64 = 0.01;
-/// Names compared between two looks at whether enough are found.
+/// Names compared between two checks whether enough have been found.
 const BLOCK: usize = 256;
 
-/// Folded names with what bounds their similarity to a surface, so that few of them are compared in full.
+/// Folded names, with upper bounds of their similarity to a surface, so that few of them are compared in full.
 ///
-/// The similarity of two names is the greater of their Jaro-Winkler similarity and the share of the words of the one with fewer that the other has too: `Robertson` is like `Pat Robertson`.
+/// The similarity of two names is the greater of their Jaro-Winkler similarity and the share of the shorter one's words that the longer one has too: `Robertson` is similar to `Pat Robertson`.
 #[derive(Debug, Clone)]
 pub(crate) struct SimilarNames {
     names: Vec<Name>,
@@ -71,7 +71,7 @@ impl SimilarNames {
         index
     }
 
-    /// Entities with the similarity of their best name, most similar first: of at least `at_least`, and among them all of the first `n`. Ties stand in the order of the positions.
+    /// The `n` most similar entities with the similarity of their best name, if it is at least `at_least`, most similar first. Ties are in the order of the positions.
     pub(crate) fn ranked(&self, surface: &str, at_least: f64, n: usize) -> Vec<(usize, f64)> {
         let mut best: HashMap<usize, f64> = HashMap::new();
         for (name, similarity) in self.by_words(surface) {
@@ -108,11 +108,11 @@ impl SimilarNames {
         ranked
     }
 
-    /// The names that share a word with `surface`, with the similarity of their words.
+    /// The names that share a word with `surface`, with the similarity by words.
     fn by_words(&self, surface: &str) -> Vec<(usize, f64)> {
         let wanted: Vec<&str> = surface.split(' ').filter(|word| !word.is_empty()).collect();
-        // Of each word of the index that is like one of the surface: its likeness to each of them.
-        let mut likeness: HashMap<usize, Vec<f64>> = HashMap::new();
+        // Per word of the index that is similar to a word of the surface: its similarity to each of the surface's words.
+        let mut by_word: HashMap<usize, Vec<f64>> = HashMap::new();
         for (i, word) in wanted.iter().enumerate() {
             let letters = Letters::of(word);
             let comparator = BatchComparator::new(word.chars());
@@ -120,14 +120,13 @@ impl SimilarNames {
                 if letters.bound(&known.letters) >= SAME_WORD {
                     let similarity = comparator.similarity(known.text.chars());
                     if similarity >= SAME_WORD {
-                        likeness
-                            .entry(id)
-                            .or_insert_with(|| vec![0.0; wanted.len()])[i] = similarity;
+                        by_word.entry(id).or_insert_with(|| vec![0.0; wanted.len()])[i] =
+                            similarity;
                     }
                 }
             }
         }
-        let mut names: Vec<usize> = likeness
+        let mut names: Vec<usize> = by_word
             .keys()
             .flat_map(|&word| self.words[word].names.iter().copied())
             .collect();
@@ -135,7 +134,7 @@ impl SimilarNames {
         names.dedup();
         let similarity = |name: usize| {
             let words = &self.names[name].words;
-            let rows = || words.iter().filter_map(|word| likeness.get(word));
+            let rows = || words.iter().filter_map(|word| by_word.get(word));
             let (fewer, shared): (usize, f64) = if words.len() < wanted.len() {
                 let best = |row: &Vec<f64>| row.iter().copied().fold(0.0, f64::max);
                 (words.len(), rows().map(best).sum())
@@ -153,7 +152,7 @@ impl SimilarNames {
     }
 }
 
-/// Notes a name's similarity for the entities that bear it.
+/// Records a name's similarity for the entities that bear it, where it is their best.
 fn keep(best: &mut HashMap<usize, f64>, name: &Name, similarity: f64, at_least: f64) {
     if similarity >= at_least {
         for &position in &name.positions {
@@ -163,11 +162,11 @@ fn keep(best: &mut HashMap<usize, f64>, name: &Name, similarity: f64, at_least: 
     }
 }
 
-/// How many characters a name has, how many of each kind, and how it begins.
+/// Number of characters of a name, a histogram of them, and the first four.
 #[derive(Debug, Clone, Copy)]
 struct Letters {
     length: usize,
-    kinds: [u8; 32],
+    histogram: [u8; 32],
     start: [char; 4],
 }
 
@@ -175,33 +174,33 @@ impl Letters {
     fn of(name: &str) -> Self {
         let mut letters = Self {
             length: 0,
-            kinds: [0; 32],
+            histogram: [0; 32],
             start: ['\0'; 4],
         };
         for c in name.chars() {
             if let Some(start) = letters.start.get_mut(letters.length) {
                 *start = c;
             }
-            let kind = &mut letters.kinds[c as usize % 32];
+            let kind = &mut letters.histogram[c as usize % 32];
             *kind = kind.saturating_add(1);
             letters.length += 1;
         }
         letters
     }
 
-    /// At least the Jaro-Winkler similarity of the two names, which cannot share more characters than they have of each kind.
+    /// An upper bound of the Jaro-Winkler similarity: two names share at most the characters that their histograms share.
     fn bound(&self, other: &Self) -> f64 {
         if self.length > usize::from(u8::MAX) || other.length > usize::from(u8::MAX) {
             return 1.0;
         }
-        let kinds = self.kinds.iter().zip(&other.kinds);
-        let shared: u32 = kinds.map(|(a, b)| u32::from(*a.min(b))).sum();
+        let counts = self.histogram.iter().zip(&other.histogram);
+        let shared: u32 = counts.map(|(a, b)| u32::from(*a.min(b))).sum();
         let shared = f64::from(shared);
         let (a, b) = (self.length.max(1) as f64, other.length.max(1) as f64);
         let jaro = (shared / a + shared / b + 1.0) / 3.0;
         let starts = self.start.iter().zip(&other.start);
         let prefix = starts.take_while(|(a, b)| a == b).count() as f64;
-        // Rounding may not turn the bound into less than the similarity.
+        // Rounding must not lower the bound below the similarity.
         (jaro + 0.1 * prefix * (1.0 - jaro)).min(1.0) + 1e-9
     }
 }
