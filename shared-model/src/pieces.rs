@@ -12,33 +12,33 @@ use crate::normalise::{is_invisible, letters};
 #[derive(Debug)]
 pub(crate) struct Pieces {
     /// In the order of the text.
-    pub pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<Piece>,
     /// Ranges of pieces that are a whole hashtag or handle.
-    pub tags: Vec<Range<usize>>,
+    pub(crate) tags: Vec<Range<usize>>,
 }
 
 /// A run of letters and digits: a word, or a part of one (`O` of `O'Brien`, `Visit` of `#VisitTurkey`).
 #[derive(Debug)]
 pub(crate) struct Piece {
     /// Bytes of the text.
-    pub range: Range<usize>,
+    pub(crate) range: Range<usize>,
     /// Its letters and digits without case and diacritics.
-    pub key: String,
+    pub(crate) key: String,
     /// What separates it from the previous piece.
-    pub gap: Gap,
+    pub(crate) gap: Gap,
     /// Whether a name may begin here.
-    pub begins: bool,
+    pub(crate) begins: bool,
     /// Whether a name may end here.
-    pub ends: bool,
+    pub(crate) ends: bool,
 }
 
 /// What separates two pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Gap {
     /// Whether a word of a name may extend over the gap: zero-width spaces and the joints of a hashtag in camel case.
-    pub is_optional: bool,
+    pub(crate) is_optional: bool,
     /// Punctuation that a name extends over only if it has the same.
-    pub marks: String,
+    pub(crate) marks: String,
 }
 
 impl Pieces {
