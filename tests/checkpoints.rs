@@ -444,7 +444,7 @@ fn embed_gives_the_tokens_of_the_encoders_that_are_there() {
     }
     fs::remove_file(dir.path("part.safetensors")).unwrap();
     for files in [&[][..], &[&JOINT[..]]] {
-        embed(files).refused(&["no encoder", "text: ", "image: ", "word: "]);
+        embed(files).refused(&["part: no encoder", "text: ", "image: ", "word: ", "fetch"]);
         assert!(!dir.path("part.safetensors").exists());
     }
 }

@@ -18,7 +18,7 @@ use crate::files;
 use crate::run::EncoderOrigin;
 use crate::weights::{self, VisionKind};
 
-/// Writes the tokens of the encoders that are there, each f32 `[tokens, width]`: `text`, `image`, `word` and `joint`. Says on standard error why one of them is left out.
+/// Writes `text`, `image`, `word` and `joint`, each f32 `[tokens, width]`. Says on standard error which of them the encoders do not give.
 pub(crate) fn embed(args: EmbedArgs, device: DeviceArg) -> anyhow::Result<()> {
     let origin = match (args.source.weights, args.source.bundle) {
         (Some(folder), _) => EncoderOrigin::of_weights(folder, args.vision, args.joint)?,
@@ -92,9 +92,11 @@ pub(crate) fn embed(args: EmbedArgs, device: DeviceArg) -> anyhow::Result<()> {
         }
         None => left_out.push("joint: there is no joint encoder with the encoders that it needs"),
     }
+    let (EncoderOrigin::Weights { folder, .. } | EncoderOrigin::Bundle { folder }) = &origin;
     ensure!(
         !matrices.is_empty(),
-        "no encoder takes this post: {}",
+        "{}: no encoder takes this post ({}); `imn weights fetch` gets the default ones",
+        folder.display(),
         left_out.join("; ")
     );
     for reason in left_out {

@@ -72,11 +72,13 @@ pub(super) fn is_archive(path: &Path) -> bool {
     ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// The names of the files in a zip.
+/// The names of the files in a zip, without their folders.
 fn names(path: &Path) -> Option<HashSet<String>> {
     let zip = ZipArchive::new(File::open(path).ok()?).ok()?;
-    let names = zip
-        .file_names()
-        .map(|name| name.rsplit('/').next().unwrap_or(name));
-    Some(names.map(str::to_owned).collect())
+    let names = zip.file_names().filter_map(Result::ok);
+    Some(
+        names
+            .map(|name| name.rsplit('/').next().unwrap_or_default().to_owned())
+            .collect(),
+    )
 }
