@@ -389,19 +389,19 @@ fn a_newer_bundle_is_refused() {
 #[test]
 fn a_wrong_shape_is_noticed() {
     check_bundle(
-        |dir| resign(dir, |manifest| manifest.models.text.hidden_size = 192),
+        |dir| resign(dir, |manifest| manifest.models.text.d_model = 192),
         &["text.bpk"],
     );
     check_bundle(
-        |dir| resign(dir, |manifest| manifest.models.text.num_hidden_layers = 7),
+        |dir| resign(dir, |manifest| manifest.models.text.n_layers = 7),
         &["text.bpk"],
     );
     check_bundle(
-        |dir| resign(dir, |manifest| manifest.models.text.num_hidden_layers = 5),
+        |dir| resign(dir, |manifest| manifest.models.text.n_layers = 5),
         &["text.bpk"],
     );
     check_bundle(
-        |dir| resign(dir, |manifest| manifest.models.text.num_attention_heads = 7),
+        |dir| resign(dir, |manifest| manifest.models.text.n_heads = 7),
         &["heads"],
     );
     check_bundle(

@@ -16,7 +16,7 @@ use shared_model::joint::{
 };
 use shared_model::loss::{FusionLoss, Targets, info_nce};
 use shared_model::tensors::pad;
-use shared_model::text::BertConfig;
+use shared_model::text::{BertConfig, HiddenAct};
 use shared_model::tokenizer::Encoded;
 use shared_model::vision::{EfficientNetLite0, Vision};
 use tests::picture;
@@ -164,14 +164,15 @@ struct Joint {
 fn text_batches() -> Vec<f64> {
     let device = Device::flex();
     let config = BertConfig {
-        hidden_size: 384,
-        num_hidden_layers: 6,
-        num_attention_heads: 12,
-        intermediate_size: 1536,
+        d_model: 384,
+        n_layers: 6,
+        n_heads: 12,
+        d_ff: 1536,
         vocab_size: WORDS,
-        max_position_embeddings: 512,
+        max_tokens: 512,
         type_vocab_size: 2,
         layer_norm_eps: 1e-12,
+        hidden_act: HiddenAct::Gelu,
     };
     let bert = config.init(&device);
     let text = |i: u32| Encoded {

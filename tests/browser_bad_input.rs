@@ -254,7 +254,7 @@ fn a_bundle_of_the_future_is_refused() {
 fn a_part_of_another_shape_is_refused() {
     Copies::new().check("shape", "text.bpk", &[], |copy| {
         copy.change_manifest(|manifest| {
-            manifest.models.text.hidden_size += manifest.models.text.num_attention_heads
+            manifest.models.text.d_model += manifest.models.text.n_heads
         });
     });
 }

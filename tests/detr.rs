@@ -302,3 +302,66 @@ fn a_truncated_pth_checkpoint_is_refused() {
         "a refused import left a file"
     );
 }
+
+#[test]
+fn a_detr_that_computes_otherwise_is_refused_by_name() {
+    for (config, said) in [
+        (r#"{"model_type":"table-transformer"}"#, "table-transformer"),
+        (r#"{"model_type":"conditional_detr"}"#, "conditional_detr"),
+        (r#"{"position_embedding_type":"learned"}"#, "learned"),
+        (r#"{"activation_function":"gelu"}"#, "gelu"),
+        (r#"{"dilation":true}"#, "dilation"),
+        (
+            r#"{"encoder_attention_heads":2,"decoder_attention_heads":4}"#,
+            "4 in the decoder",
+        ),
+        (r#"{"encoder_attention_heads":3}"#, "3 attention heads"),
+    ] {
+        let (dir, _) = narrow_folder(2);
+        dir.create("narrow/config.json", config);
+        import(&dir, "narrow").refused(&[said]);
+        assert!(!dir.path("out").exists(), "a refused import left a file");
+    }
+}
+
+#[test]
+fn pytorch_shards_are_read_through_their_index() {
+    let (dir, path) = narrow_folder(2);
+    std::fs::rename(&path, dir.path("narrow/pytorch_model-00001-of-00001.bin")).unwrap();
+    dir.create(
+        "narrow/pytorch_model.bin.index.json",
+        r#"{"weight_map":{"a":"pytorch_model-00001-of-00001.bin"}}"#,
+    );
+    import(&dir, "narrow").ok();
+    detr(&pack(&dir.path("out/detr.bpk")));
+}
+
+#[test]
+fn a_detr_weight_that_is_not_finite_is_refused() {
+    let names: Names = fixture("detr_names.json");
+    for (tensor, value) in [
+        ("model.encoder.layers.0.fc1.bias", f32::NAN),
+        ("class_labels_classifier.weight", f32::INFINITY),
+        (
+            "model.backbone.conv_encoder.model.bn1.running_var",
+            f32::NEG_INFINITY,
+        ),
+        ("model.backbone.conv_encoder.model.bn1.running_var", -2.0),
+    ] {
+        // The tensor alone, or the stem, whose norm is folded first.
+        let scheme = names.timm.iter().filter(|(name, _)| {
+            name == tensor
+                || name.starts_with("model.backbone.conv_encoder.model.conv1.")
+                || name.starts_with("model.backbone.conv_encoder.model.bn1.")
+        });
+        let scheme: Vec<_> = scheme.cloned().collect();
+        let mut weights = names.state_dict(&scheme);
+        let weight = weights.iter_mut().find(|weight| weight.name == tensor);
+        weight.unwrap().bytes[..4].copy_from_slice(&value.to_le_bytes());
+        let dir = Dir::new();
+        save(&weights, &dir.path("detr.safetensors"));
+        let name = tensor.rsplit('.').next().unwrap();
+        import(&dir, "detr.safetensors").refused(&[name]);
+        assert!(!dir.path("out").exists(), "a refused import left a file");
+    }
+}

@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod checkpoints;
+
+use std::fs::File;
+use std::io::Write as _;
+
 use serde_json::{Value, json};
 use tests::{Dir, picture};
 
@@ -273,6 +278,105 @@ fn mimic_names_are_decoded_and_entity_pictures_become_timelines() {
 }
 
 #[test]
+fn mimic_without_qid2id_takes_the_entities_own_ids() {
+    for kb in [
+        r#"[{"id":0,"qid":"Q23","entity_name":"George"},{"id":1,"qid":"Q42","entity_name":"Douglas"}]"#,
+        r#"[{"qid":"Q23","entity_name":"George","attr":"first"},{"qid":"Q42","entity_name":"Douglas"}]"#,
+        r#"[{"id":7,"qid":"Q42","entity_name":"Douglas"},{"id":7,"qid":"Q23","entity_name":"George"}]"#,
+    ] {
+        let dir = Dir::new();
+        dir.create("source/kb_entity.json", kb);
+        dir.create("source/WIKIMEL_test.json", r#"[{"id":"a","sentence":"George resigned.","mentions":"George","answer":"Q23","imgPath":"","cands":["Q42","Q23"]}]"#);
+        import(&dir, "mimic", "");
+        assert_eq!(rows(&dir, "test.jsonl")[0]["entity"], "Q23");
+        assert_eq!(rows(&dir, "entities.jsonl").len(), 2);
+    }
+    // A number that qid2id.json lists goes before the entity's own id.
+    let dir = Dir::new();
+    dir.create("source/qid2id.json", r#"{"Q23":0}"#);
+    dir.create("source/kb_entity.json", r#"[{"id":0,"qid":"Q1","entity_name":"George"},{"id":1,"qid":"Q42","entity_name":"Douglas"}]"#);
+    dir.create(
+        "source/WIKIMEL_test.json",
+        r#"[{"id":"a","sentence":"George resigned.","mentions":"George","answer":"Q23"}]"#,
+    );
+    import(&dir, "mimic", "");
+    assert_eq!(rows(&dir, "entities.jsonl")[0]["id"], "Q23");
+
+    let test: (&str, &[u8]) = ("X_test.json", b"[]");
+    for kb in [
+        r#"[{"id":0,"entity_name":"George"}]"#,
+        r#"[{"entity_name":"George"}]"#,
+        r#"[{"id":0,"qid":"Q1","entity_name":"Ann"},{"id":1,"qid":null,"entity_name":"George"}]"#,
+    ] {
+        refused(
+            "mimic",
+            &[("kb_entity.json", kb.as_bytes()), test],
+            &["George", "qid2id.json"],
+        );
+    }
+}
+
+/// A zip with one file.
+fn zipped(name: &str) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    zip.start_file(name, options).unwrap();
+    zip.write_all(b"a picture").unwrap();
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn pictures_that_are_still_packed_are_named_as_such() {
+    for (archive, bytes) in [
+        ("mention_images.zip", zipped("5.jpg")),
+        ("images.zip", zipped("mention_image/5.jpg")),
+        ("mention_image/part1.zip", zipped("5.jpg")),
+        ("images.tar.gz", b"not listed".to_vec()),
+        ("images.tar", b"not listed".to_vec()),
+        ("damaged_images.zip", b"not listed".to_vec()),
+    ] {
+        let dir = Dir::new();
+        dir.create(&format!("source/{archive}"), bytes);
+        dir.create(
+            "source/kb_entity.json",
+            r#"[{"id":0,"qid":"Q23","entity_name":"George"}]"#,
+        );
+        dir.create("source/WIKIMEL_test.json", r#"[{"id":"a","sentence":"George resigned.","mentions":"George","answer":"Q23","imgPath":"5.png"}]"#);
+        let report = import(&dir, "mimic", "");
+        assert_eq!(matter(&report, "still packed"), 1, "{archive}");
+        assert_eq!(matter(&report, "picture is not there"), 0, "{archive}");
+        assert!(
+            report.to_string().contains(archive),
+            "{archive} is not named"
+        );
+    }
+
+    // An archive of something else.
+    let dir = Dir::new();
+    dir.create("source/texts.zip", zipped("texts.json"));
+    dir.create(
+        "source/kb_entity.json",
+        r#"[{"id":0,"qid":"Q23","entity_name":"George"}]"#,
+    );
+    dir.create("source/WIKIMEL_test.json", r#"[{"id":"a","sentence":"George resigned.","mentions":"George","answer":"Q23","imgPath":"5.png"}]"#);
+    let report = import(&dir, "mimic", "");
+    assert_eq!(matter(&report, "still packed"), 0);
+    assert_eq!(matter(&report, "picture is not there"), 1);
+
+    for (source, images) in [
+        ("source", "images.zip"),
+        ("source", "images.TAR.GZ"),
+        ("images.zip", "source"),
+    ] {
+        File::create(dir.path(if source == "source" { images } else { source })).unwrap();
+        dir.imn(&format!(
+            "data import mimic {source} other --images {images}"
+        ))
+        .refused(&["images.", "unpack it first"]);
+    }
+}
+
+#[test]
 fn wikidiverse_takes_both_layouts_and_damaged_addresses() {
     let dir = Dir::new();
     dir.create("source/train.json", r#"[["The Lions versus the Packers (2007).","https://upload.example/a/Lions.SVG","sports",[["Lions","Organization",4,9,"https://en.wikipedia.org/wiki/Detroit_Lions"],["Packers","Organization",0,7,"nhttps://en.wikipedia.org/wiki/Green_Bay_Packers"]]]]"#);
@@ -325,6 +429,29 @@ fn tweets_mel_has_timelines_and_candidates_by_mention() {
 }
 
 #[test]
+fn quotes_in_tweets_are_plain_characters() {
+    for text in [
+        r#""Smith" digs"#,
+        r#"Smith says "dig"#,
+        r#"6" of snow, "Smith"","#,
+    ] {
+        let dir = Dir::new();
+        dir.create("source/timelineKB.txt", "@annsmith\t1\tmy garden\t\n");
+        dir.create("source/mapSreenNameToMention.txt", "@annsmith|Smith\n");
+        dir.create(
+            "source/Train.txt",
+            format!(
+                "9\t0\t5\tSmith\t@annsmith\t{text}\t\n10\t0\t5\tSmith\t@annsmith\tSmith again\t\n"
+            ),
+        );
+        import(&dir, "tweets-mel", "");
+        let train = rows(&dir, "train.jsonl");
+        assert_eq!(train[0]["text"], text);
+        assert_eq!(train.len(), 2);
+    }
+}
+
+#[test]
 fn broken_sources_are_refused_with_one_line() {
     let half = &WIKIDATA.as_bytes()[..200];
     refused(
@@ -355,7 +482,7 @@ fn broken_sources_are_refused_with_one_line() {
             ),
             ("X_train.json", b"[]"),
         ],
-        &["kb_entity.json", "1 stands twice"],
+        &["kb_entity.json", "Q1 is there twice"],
     );
     refused(
         "wikidiverse",

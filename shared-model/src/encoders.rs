@@ -61,23 +61,11 @@ impl Models {
     pub fn widths(&self) -> Widths {
         let (image, classes) = self.vision.widths();
         Widths {
-            text: self.text.hidden_size,
+            text: self.text.d_model,
             image,
             classes,
             joint: self.joint.as_ref().map(|joint| joint.width),
         }
-    }
-
-    fn tokenizer(&self, bytes: &[u8]) -> Result<Tokenizer> {
-        let tokenizer = Tokenizer::from_bytes(bytes)?;
-        if tokenizer.vocabulary() > self.text.vocab_size {
-            return Err(Error::Tokenizer(format!(
-                "its {} pieces are more than the text encoder's {}",
-                tokenizer.vocabulary(),
-                self.text.vocab_size
-            )));
-        }
-        Ok(tokenizer)
     }
 
     /// `None` without a joint encoder.
@@ -90,7 +78,7 @@ impl Models {
         let Some(config) = &self.joint else {
             return Ok(None);
         };
-        let fits = config.width == self.text.hidden_size
+        let fits = config.width == self.text.d_model
             && config.image_width == self.vision.widths().0
             && config.patches == self.vision.tokens()
             && config.word_width == words.map_or(1, WordTable::width);
@@ -133,7 +121,7 @@ impl Encoders {
         mut file: impl FnMut(&str) -> Result<Vec<u8>>,
         device: &Device,
     ) -> Result<Self> {
-        let tokenizer = models.tokenizer(&file("tokenizer.json")?)?;
+        let tokenizer = models.text.tokenizer(&file("tokenizer.json")?)?;
         let mut pack = |path: &str| Pack::read(path, file(path)?);
         let words = models.words.then(|| pack("words.bpk")).transpose()?;
         let words = words.as_ref().map(WordTable::from_pack).transpose()?;
@@ -168,7 +156,7 @@ impl Encoders {
             None => None,
         };
         Ok(Self {
-            tokenizer: models.tokenizer(tokenizer)?,
+            tokenizer: models.text.tokenizer(tokenizer)?,
             text: models.text.load(packs.text, device)?,
             vision: models.vision.load(packs.vision, device)?,
             words,

@@ -303,7 +303,7 @@ mod tests {
     use super::*;
     use crate::cues::tests::{about_the_language, kb};
     use crate::imn::{ImnConfig, Input, Modality, NetworkTerm, TrainedImn};
-    use crate::text::BertConfig;
+    use crate::text::{BertConfig, HiddenAct};
     use crate::tokenizer::Tokenizer;
     use crate::vision::{EfficientNetLite0, Vision};
 
@@ -320,14 +320,15 @@ mod tests {
     /// Tiny encoders with random weights, of the widths of the test's knowledge base but for the images.
     fn encoders(device: &Device) -> Encoders {
         let text = BertConfig {
-            hidden_size: 4,
-            num_hidden_layers: 1,
-            num_attention_heads: 2,
-            intermediate_size: 8,
+            d_model: 4,
+            n_layers: 1,
+            n_heads: 2,
+            d_ff: 8,
             vocab_size: 6,
-            max_position_embeddings: 512,
+            max_tokens: 512,
             type_vocab_size: 2,
             layer_norm_eps: 1e-12,
+            hidden_act: HiddenAct::Gelu,
         };
         Encoders {
             tokenizer: Tokenizer::from_bytes(TOKENIZER.as_bytes()).unwrap(),

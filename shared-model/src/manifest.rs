@@ -202,7 +202,7 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::BertConfig;
+    use crate::text::{BertConfig, HiddenAct};
     use crate::vision::VisionConfig;
 
     fn manifest() -> Manifest {
@@ -211,14 +211,15 @@ mod tests {
             name: "test".to_owned(),
             models: Models {
                 text: BertConfig {
-                    hidden_size: 8,
-                    num_hidden_layers: 1,
-                    num_attention_heads: 2,
-                    intermediate_size: 16,
+                    d_model: 8,
+                    n_layers: 1,
+                    n_heads: 2,
+                    d_ff: 16,
                     vocab_size: 10,
-                    max_position_embeddings: 16,
+                    max_tokens: 16,
                     type_vocab_size: 2,
                     layer_norm_eps: 1e-12,
+                    hidden_act: HiddenAct::Gelu,
                 },
                 vision: VisionConfig::Efficientnet,
                 words: false,

@@ -10,8 +10,11 @@ use crate::error::{Error, Result};
 /// Longer texts are refused.
 pub const MAX_CHARACTERS: usize = 20_000;
 
-/// Tokens of a window, [CLS] and [SEP] included.
+/// Longest window, [CLS] and [SEP] included.
 pub const MAX_TOKENS: usize = 512;
+
+/// Shortest window: [CLS], one piece and [SEP].
+pub const MIN_TOKENS: usize = 3;
 
 /// A text as token ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +29,7 @@ pub struct Encoded {
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     inner: Inner,
+    max_tokens: usize,
     cls: u32,
     sep: u32,
 }
@@ -49,7 +53,19 @@ impl Tokenizer {
                 .ok_or_else(|| refuse(&format!("the vocabulary has no {token}")))
         };
         let (cls, sep) = (special("[CLS]")?, special("[SEP]")?);
-        Ok(Self { inner, cls, sep })
+        Ok(Self {
+            inner,
+            max_tokens: MAX_TOKENS,
+            cls,
+            sep,
+        })
+    }
+
+    /// Shortens the window to the positions that the text encoder has, if these are fewer than [`MAX_TOKENS`].
+    #[must_use]
+    pub fn with_max_tokens(mut self, positions: usize) -> Self {
+        self.max_tokens = positions.clamp(MIN_TOKENS, MAX_TOKENS);
+        self
     }
 
     /// Pieces that it knows.
@@ -57,7 +73,7 @@ impl Tokenizer {
         self.inner.get_vocab_size(true)
     }
 
-    /// Encodes `text`; beyond [`MAX_TOKENS`] the window centred on the mention, or the beginning where there is none.
+    /// Encodes `text`; of one longer than the window, the window centred on the mention, or the beginning where there is none.
     ///
     /// # Errors
     ///
@@ -87,7 +103,7 @@ impl Tokenizer {
             Some(first..last + 1)
         });
         let encoded = Encoded::of(self.cls, pieces, self.sep, covered);
-        Ok(encoded.within(MAX_TOKENS))
+        Ok(encoded.within(self.max_tokens))
     }
 
     /// The id of a piece, such as `[MASK]`.

@@ -1,4 +1,4 @@
-//! A table of word vectors (GloVe) and the mention embedding made of it.
+//! Word vectors (GloVe), and the embedding of a mention as their mean.
 
 use std::collections::HashMap;
 

@@ -2,4 +2,4 @@
 
 mod bert;
 
-pub use bert::{Bert, BertConfig};
+pub use bert::{Bert, BertConfig, HiddenAct};

@@ -166,11 +166,11 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
 /// The joint encoder that these encoders feed.
 fn sizes_of(sizes: &Models, encoders: &Encoders, layers: usize) -> JointConfig {
     JointConfig {
-        width: sizes.text.hidden_size,
+        width: sizes.text.d_model,
         layers,
-        heads: sizes.text.num_attention_heads,
-        feed_forward: sizes.text.intermediate_size,
-        max_text: MAX_TEXT,
+        heads: sizes.text.n_heads,
+        feed_forward: sizes.text.d_ff,
+        max_text: MAX_TEXT.min(sizes.text.max_tokens),
         word_width: encoders.words.as_ref().map_or(1, WordTable::width),
         image_width: sizes.vision.widths().0,
         patches: sizes.vision.tokens(),

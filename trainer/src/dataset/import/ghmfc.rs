@@ -45,7 +45,7 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
             );
             records(&mut draft, folder, name)?;
         }
-        // One file alone is cut by entity.
+        // A single file is split by entity.
         [only] => records(&mut draft, folder, &format!("{only}.json"))?,
         _ => {
             for part in parts {

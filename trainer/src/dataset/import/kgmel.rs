@@ -1,4 +1,4 @@
-//! KGMEL's copies of three datasets: a list of sentences with parallel lists of mentions, and the parts in one file for all.
+//! KGMEL's copies of three datasets: a list of sentences with parallel lists of mentions, and one file with the parts of all three.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,8 +17,8 @@ const PARTS: &str = "ids_split_mappings.json";
 struct Record {
     id: u64,
     sentence: String,
-    #[serde(default, rename = "imgPath")]
-    image: String,
+    #[serde(rename = "imgPath")]
+    image: Option<String>,
     mention: Vec<String>,
     entity: Vec<String>,
     answer: Vec<String>,
@@ -81,9 +81,11 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
                     text: record.sentence.clone(),
                     surface,
                     start: None,
-                    images: Some(record.image.clone())
+                    images: record
+                        .image
+                        .iter()
                         .filter(|path| !path.is_empty())
-                        .into_iter()
+                        .cloned()
                         .collect(),
                     candidates: None,
                     entity: Some(answer),

@@ -1,4 +1,4 @@
-//! MELBench: one JSON object keyed by id, mentions, names and answers as strings (Richpedia-MEL) or lists (Wikidata-MEL, Weibo-MEL).
+//! MELBench: one JSON object keyed by id, with mentions, names and answers as strings (Richpedia-MEL) or lists (Wikidata-MEL, Weibo-MEL).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -41,7 +41,7 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
     Ok(draft)
 }
 
-/// Reads Weibo-MEL: names stand for ids.
+/// Reads Weibo-MEL, in which names serve as ids.
 pub(super) fn read_weibo(folder: &Path) -> anyhow::Result<Draft> {
     let name = files(folder)?
         .into_iter()
@@ -57,7 +57,7 @@ pub(super) fn read_weibo(folder: &Path) -> anyhow::Result<Draft> {
     Ok(draft)
 }
 
-/// Entities from `qid2abs.json` (descriptions) and `qid2ne.json` (names), if they are there.
+/// Adds the entities of `qid2ne.json` (names) and `qid2abs.json` (descriptions), if there are such files.
 pub(super) fn knowledge(draft: &mut Draft, folder: &Path) -> anyhow::Result<()> {
     let map = |name: &str| -> anyhow::Result<Vec<(String, String)>> {
         let path = folder.join(name);
@@ -78,7 +78,7 @@ pub(super) fn knowledge(draft: &mut Draft, folder: &Path) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Reads the records of a file into the parts that `splits.json` names, else by entity.
+/// Reads the records of a file into the parts that `splits.json` gives, or without it into parts by entity.
 pub(super) fn records(draft: &mut Draft, folder: &Path, name: &str) -> anyhow::Result<()> {
     let records: Pairs<Record> = read_json(&folder.join(name))?;
     let path = folder.join("splits.json");
@@ -117,7 +117,7 @@ pub(super) fn records(draft: &mut Draft, folder: &Path, name: &str) -> anyhow::R
     Ok(())
 }
 
-/// The mentions of a record. Its entities are added where no file has named them.
+/// The mentions of a record. Adds its entities unless a file has named them already.
 pub(super) fn rows(draft: &mut Draft, id: &str, record: Record) -> Vec<Row> {
     let (mentions, names) = (record.mentions.into_vec(), record.entities.into_vec());
     let answers = record

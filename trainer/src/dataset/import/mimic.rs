@@ -1,4 +1,4 @@
-//! MIMIC, OT-MEL, M3EL, MMoE: `kb_entity.json` with numbered entities, `qid2id.json`, a list of mentions a part.
+//! MIMIC, OT-MEL, M3EL, MMoE, FAST-MEL: `kb_entity.json` with numbered entities, one list of mentions per part.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,12 +13,14 @@ use crate::files::read_json;
 
 #[derive(Deserialize)]
 struct KbEntity {
-    id: u64,
+    /// Its number in `qid2id.json`.
+    id: Option<u64>,
+    /// Its Wikidata id, in releases without `qid2id.json`.
+    qid: Option<String>,
     entity_name: String,
-    #[serde(default, alias = "desc")]
-    attr: String,
-    #[serde(default)]
-    image_list: Vec<String>,
+    #[serde(alias = "desc")]
+    attr: Option<String>,
+    image_list: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -27,8 +29,8 @@ struct Record {
     sentence: String,
     mentions: String,
     answer: String,
-    #[serde(default, rename = "imgPath")]
-    image: String,
+    #[serde(rename = "imgPath")]
+    image: Option<String>,
 }
 
 /// Reads the folder.
@@ -53,32 +55,29 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
         "MIMIC, https://github.com/pengfei-luo/MIMIC",
         CandidatePolicy::FullKb,
     );
-    let ids: HashMap<String, u64> = read_json(&folder.join("qid2id.json"))?;
-    let mut qids: HashMap<u64, &str> = HashMap::new();
-    for (qid, id) in &ids {
-        if let Some(other) = qids.insert(*id, qid) {
-            bail!("qid2id.json: {qid} and {other} have the same number {id}");
-        }
-    }
+    let qids = qids(&folder.join("qid2id.json"))?;
     let mut entities: Vec<KbEntity> = read_json(&folder.join("kb_entity.json"))?;
     entities.sort_by_key(|entity| entity.id);
     for entity in &entities {
-        let qid = qids.get(&entity.id).with_context(|| {
+        let numbered = entity.id.and_then(|number| qids.get(&number));
+        let qid = numbered.or(entity.qid.as_ref()).with_context(|| {
             format!(
-                "kb_entity.json: qid2id.json has no id for number {}",
-                entity.id
+                "kb_entity.json: {} has neither a qid nor an id that qid2id.json lists",
+                entity.entity_name
             )
         })?;
         if draft.knows(qid) {
-            bail!("kb_entity.json: the number {} stands twice", entity.id);
+            bail!("kb_entity.json: {qid} is there twice");
         }
-        draft.entity(qid, &percent_decoded(&entity.entity_name), &entity.attr);
-        if !entity.image_list.is_empty() && draft.knows(qid) {
-            let images = entity
-                .image_list
-                .iter()
-                .map(|path| format!("kb_image/{path}"));
-            draft.timeline_post(qid, "", images.collect());
+        draft.entity(
+            qid,
+            &percent_decoded(&entity.entity_name),
+            entity.attr.as_deref().unwrap_or_default(),
+        );
+        let images = entity.image_list.iter().flatten();
+        let images: Vec<String> = images.map(|path| format!("kb_image/{path}")).collect();
+        if !images.is_empty() && draft.knows(qid) {
+            draft.timeline_post(qid, "", images);
         }
     }
     let pictures = ["mention_image", "mention_images"]
@@ -87,7 +86,8 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
         .unwrap_or("mention_image");
     for (_, split, name) in parts {
         for record in read_json::<Vec<Record>>(&folder.join(name))? {
-            let file = record.image.rsplit('/').next().unwrap_or_default();
+            let path = record.image.unwrap_or_default();
+            let file = path.rsplit('/').next().unwrap_or_default();
             let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
             let is_nil = record.answer.eq_ignore_ascii_case("nil");
             draft.row(
@@ -112,4 +112,19 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
         }
     }
     Ok(draft)
+}
+
+/// The Wikidata ids by number; empty if the release has no such file.
+fn qids(path: &Path) -> anyhow::Result<HashMap<u64, String>> {
+    let mut qids: HashMap<u64, String> = HashMap::new();
+    if !path.exists() {
+        return Ok(qids);
+    }
+    for (qid, number) in read_json::<HashMap<String, u64>>(path)? {
+        if let Some(other) = qids.get(&number) {
+            bail!("qid2id.json: {qid} and {other} have the same number {number}");
+        }
+        qids.insert(number, qid);
+    }
+    Ok(qids)
 }

@@ -1,5 +1,6 @@
 //! `imn data import`: foreign datasets to the canonical folder.
 
+mod archives;
 mod draft;
 mod ghmfc;
 mod kgmel;
@@ -8,12 +9,14 @@ mod mimic;
 mod tweets_mel;
 mod wikidiverse;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
@@ -25,13 +28,13 @@ use crate::cli::ImportArgs;
 pub(crate) enum Format {
     /// Tweets-MEL: timelineKB.txt, Train.txt, Dev.txt, Test.txt, mapSreenNameToMention.txt.
     TweetsMel,
-    /// Weibo-MEL in MELBench's layout, names standing for ids; written from its description, no sample can be had.
+    /// Weibo-MEL in MELBench's layout, with names as ids; written from its description, without a sample.
     WeiboMel,
     /// MELBench: Wikidata-MEL.json or Richpedia-MEL.json, with qid2ne.json, qid2abs.json and splits.json if there.
     Melbench,
     /// MEL-GHMFC: train.json, dev.json, test.json, or nel_121.json with splits.json; search_top100.json if there.
     Ghmfc,
-    /// MIMIC and its kin: kb_entity.json, qid2id.json, NAME_train.json, NAME_dev.json, NAME_test.json.
+    /// MIMIC and its kin: kb_entity.json, NAME_train.json, NAME_dev.json, NAME_test.json; qid2id.json unless entities have a qid.
     Mimic,
     /// WikiDiverse: train.json, valid.json, test.json as lists of captions or of mentions with candidates.
     Wikidiverse,
@@ -39,10 +42,22 @@ pub(crate) enum Format {
     Kgmel,
 }
 
-/// Reads a foreign folder and writes the canonical one; says what was repaired and dropped.
+/// Reads a foreign folder, writes the canonical one, and reports what was repaired and dropped.
 pub(crate) fn import(args: &ImportArgs, as_json: bool) -> anyhow::Result<()> {
     let source = &args.source;
-    ensure!(source.is_dir(), "{} is not a folder", source.display());
+    for folder in [Some(source), args.images.as_ref()].into_iter().flatten() {
+        let packed = archives::is_archive(folder);
+        let remedy = if packed {
+            ", but an archive: unpack it first"
+        } else {
+            ""
+        };
+        ensure!(
+            folder.is_dir(),
+            "{} is not a folder{remedy}",
+            folder.display()
+        );
+    }
     let mut draft = match args.format {
         Format::TweetsMel => tweets_mel::read(source),
         Format::WeiboMel => melbench::read_weibo(source),
@@ -81,7 +96,7 @@ impl OneOrMany {
     }
 }
 
-/// A JSON object in the order of its file, repeated keys included.
+/// A JSON object as pairs in the order of the file; a repeated key gives several pairs.
 struct Pairs<T>(Vec<(String, T)>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
@@ -108,7 +123,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
     }
 }
 
-/// The names under which formats keep a part.
+/// The part that a format calls `name`.
 fn split_of(name: &str) -> Option<Split> {
     match name {
         "train" => Some(Split::Train),
@@ -118,7 +133,7 @@ fn split_of(name: &str) -> Option<Split> {
     }
 }
 
-/// The files of a folder by name, sorted.
+/// The names of a folder's files, sorted.
 fn files(folder: &Path) -> anyhow::Result<Vec<String>> {
     let refuse = || format!("cannot read {}", folder.display());
     let mut names = Vec::new();
@@ -130,19 +145,11 @@ fn files(folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Undoes percent-encoding; what is none is left as it is.
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = (*first == b'%').then(|| tail.get(..2)).flatten();
-        let decoded = hex
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(decoded.unwrap_or(*first));
-        rest = if decoded.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+/// Decodes percent-encoded UTF-8; leaves everything else as it is.
+fn percent_decoded(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text)
+        .decode_utf8()
+        .unwrap_or(Cow::Borrowed(text))
 }
 
 #[cfg(test)]
@@ -150,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percent_encoding_is_undone_where_it_is_one() {
+    fn only_valid_percent_encoding_is_decoded() {
         for (text, expected) in [
             ("George%20Washington", "George Washington"),
             ("Z%C3%BCrich", "Zürich"),
@@ -158,6 +165,7 @@ mod tests {
             ("%", "%"),
             ("%FF", "%FF"),
             ("é%2", "é%2"),
+            ("%+1", "%+1"),
         ] {
             assert_eq!(percent_decoded(text), expected);
         }

@@ -54,9 +54,9 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
 
 /// `[caption, image, topic, [[mention, type, start, end, page], ...]]`
 fn captions(draft: &mut Draft, split: Split, id: &str, row: &[Value]) -> anyhow::Result<()> {
-    let mentions = row[3].as_array().context("column 4 is no list")?;
+    let mentions = row[3].as_array().context("column 4 is not a list")?;
     for (number, mention) in mentions.iter().enumerate() {
-        let mention = mention.as_array().context("a mention is no list")?;
+        let mention = mention.as_array().context("a mention is not a list")?;
         let column = |i: usize| mention.get(i).context("a mention has fewer than 5 columns");
         let entity = page(draft, text(column(4)?)?);
         draft.row(
@@ -81,7 +81,7 @@ fn mention(draft: &mut Draft, split: Split, id: &str, row: &[Value]) -> anyhow::
     let entity = page(draft, text(&row[6])?);
     let candidates = row[7]
         .as_array()
-        .context("column 8 is no list")?
+        .context("column 8 is not a list")?
         .iter()
         .map(|url| Ok(page(draft, text(url)?)))
         .collect::<anyhow::Result<Vec<_>>>()?;
@@ -104,12 +104,12 @@ fn mention(draft: &mut Draft, split: Split, id: &str, row: &[Value]) -> anyhow::
 fn text(value: &Value) -> anyhow::Result<&str> {
     value
         .as_str()
-        .with_context(|| format!("{value} is no text"))
+        .with_context(|| format!("{value} is not a text"))
 }
 
-/// The entity of a page's address, added by its title; `None` for NIL. What stands before `https` is damage.
+/// Adds the entity of a page's address under its title; `None` for NIL. Anything in front of `http` is damage.
 fn page(draft: &mut Draft, url: &str) -> Option<String> {
-    let title = percent_decoded(url.rsplit('/').next().unwrap_or_default());
+    let title = percent_decoded(url.rsplit('/').next().unwrap_or_default()).into_owned();
     if title.is_empty() || url.eq_ignore_ascii_case("nil") {
         return None;
     }

@@ -1,0 +1,95 @@
+//! Word vectors: a word and its numbers per line, most frequent word first.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use shared_model::hash::sha256;
+use shared_model::pack::{Precision, write};
+use shared_model::words::WordTable;
+
+use super::Origin;
+use super::source::files_with;
+use crate::files;
+
+/// Words kept of a table, most frequent first.
+const MAX_WORDS: usize = 20_000;
+
+/// Converts a text file, or the only one of a folder.
+pub(super) fn glove_text(source: &str, to: &Path, origin: &Origin) -> anyhow::Result<()> {
+    ensure!(
+        !source.starts_with("hf:"),
+        "GloVe is imported from a local .txt file"
+    );
+    let path = text_file(Path::new(source))?;
+    let bytes = files::read(&path)?;
+    let (words, vectors) = parse(&bytes).with_context(|| path.display().to_string())?;
+    glove(words, vectors, &sha256(&bytes), to, origin)
+}
+
+fn text_file(source: &Path) -> anyhow::Result<PathBuf> {
+    ensure!(source.exists(), "{} does not exist", source.display());
+    if !source.is_dir() {
+        return Ok(source.to_owned());
+    }
+    let mut found = files_with(source, &["txt"])?;
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => bail!("{} holds no .txt file", source.display()),
+        n => bail!("{} holds {n} .txt files; name one", source.display()),
+    }
+}
+
+/// The words and their vectors, one after the other. A word that is repeated keeps its first vector.
+fn parse(bytes: &[u8]) -> anyhow::Result<(Vec<String>, Vec<f32>)> {
+    let text = std::str::from_utf8(bytes).context("not UTF-8")?;
+    let mut words = Vec::new();
+    let mut vectors: Vec<f32> = Vec::new();
+    let mut known = HashSet::new();
+    for (number, line) in text.lines().take(MAX_WORDS).enumerate() {
+        let place = || format!("line {}", number + 1);
+        let (word, numbers) = line.split_once(' ').with_context(place)?;
+        let row: Vec<f32> = numbers
+            .split(' ')
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .with_context(place)?;
+        ensure!(
+            row.iter().all(|value| value.is_finite()),
+            "{}: a value is not a finite number",
+            place()
+        );
+        ensure!(
+            words.is_empty() || row.len() * words.len() == vectors.len(),
+            "{}: {} numbers",
+            place(),
+            row.len()
+        );
+        if known.insert(word) {
+            words.push(word.to_owned());
+            vectors.extend(row);
+        }
+    }
+    Ok((words, vectors))
+}
+
+/// Writes word vectors, most frequent word first.
+pub(in crate::weights) fn glove(
+    mut words: Vec<String>,
+    mut vectors: Vec<f32>,
+    digest: &str,
+    to: &Path,
+    origin: &Origin,
+) -> anyhow::Result<()> {
+    ensure!(
+        !words.is_empty() && vectors.len().is_multiple_of(words.len()),
+        "the word table is empty or ragged"
+    );
+    let width = vectors.len() / words.len();
+    words.truncate(MAX_WORDS);
+    vectors.truncate(words.len() * width);
+    let metadata = origin.metadata(digest);
+    let entries = WordTable::entries(&words, vectors, width);
+    let bytes = write(entries, &metadata, Precision::F32)?;
+    files::write(&to.join("words.bpk"), &bytes)
+}
