@@ -72,15 +72,29 @@ mod tests {
 
     #[test]
     fn a_module_needs_a_row_of_its_crate() {
-        let files = ["lib.rs", "data.rs", "text/mod.rs", "text/bert.rs", "vision/detr.rs"];
+        let files = [
+            "lib.rs",
+            "data.rs",
+            "text/mod.rs",
+            "text/bert.rs",
+            "vision/detr.rs",
+        ];
         check("model", &files, &[]);
         check("tool", &["main.rs", "post.rs", "post/tests.rs"], &[]);
         // In prose, in another cell, in another crate's rows, after all crates, below another parent.
         check("model", &["stray.rs", "lost.rs"], &["stray.rs", "lost.rs"]);
-        check("model", &["tensors.rs", "text/glove.rs"], &["tensors.rs", "text/glove.rs"]);
+        check(
+            "model",
+            &["tensors.rs", "text/glove.rs"],
+            &["tensors.rs", "text/glove.rs"],
+        );
         check("model", &["post.rs", "rule.rs"], &["post.rs", "rule.rs"]);
         check("tool", &["data.rs", "rule.rs"], &["data.rs", "rule.rs"]);
-        check("model", &["image/bert.rs", "image/mod.rs"], &["image/bert.rs", "image/mod.rs"]);
+        check(
+            "model",
+            &["image/bert.rs", "image/mod.rs"],
+            &["image/bert.rs", "image/mod.rs"],
+        );
         check("none", &["post.rs"], &["post.rs"]);
     }
 }

@@ -187,7 +187,10 @@ impl Modules {
     ) -> Vec<String> {
         let mut edges: BTreeMap<(usize, usize), String> = BTreeMap::new();
         for (&(from, to), written) in references {
-            let members = (self.member_of(directory, from), self.member_of(directory, to));
+            let members = (
+                self.member_of(directory, from),
+                self.member_of(directory, to),
+            );
             if let (Some(a), Some(b)) = members
                 && a != b
             {
@@ -198,15 +201,18 @@ impl Modules {
             }
         }
         let graph = DiGraph::<(), (), usize>::from_edges(edges.keys().copied());
-        let circles = tarjan_scc(&graph).into_iter().filter(|circle| circle.len() > 1);
+        let circles = tarjan_scc(&graph)
+            .into_iter()
+            .filter(|circle| circle.len() > 1);
         circles
             .map(|circle| {
                 let members: BTreeSet<usize> = circle.into_iter().map(NodeIndex::index).collect();
                 let inside = edges
                     .iter()
                     .filter(|((a, b), _)| members.contains(a) && members.contains(b));
-                let lines: Vec<String> =
-                    inside.map(|(_, written)| format!("    {written}")).collect();
+                let lines: Vec<String> = inside
+                    .map(|(_, written)| format!("    {written}"))
+                    .collect();
                 let names: Vec<&str> = members.iter().map(|&i| self.0[i].name.as_str()).collect();
                 format!("{}:\n{}", names.join(", "), lines.join("\n"))
             })
@@ -243,12 +249,32 @@ mod tests {
     fn two_files_that_name_each_other_are_a_circle() {
         let root = ("lib.rs", "mod a; mod b; mod c;");
         for (a, b, c) in [
-            ("use crate::b::B; struct A;", "use super::a::A; struct B;", ""),
-            ("use crate::{b::B, c}; struct A;", "use crate::a; struct B;", ""),
+            (
+                "use crate::b::B; struct A;",
+                "use super::a::A; struct B;",
+                "",
+            ),
+            (
+                "use crate::{b::B, c}; struct A;",
+                "use crate::a; struct B;",
+                "",
+            ),
             ("fn a() { crate::b::b() }", "fn b() { crate::a::a() }", ""),
-            ("fn a() { use crate::b as x; x::b() }", "fn b() -> Vec<crate::a::A> {}", ""),
-            ("fn a() { println!(\"{}\", crate::b::B) }", "use super::a::*;", ""),
-            ("mod inner { use super::super::b::B; }", "use crate::a::inner;", ""),
+            (
+                "fn a() { use crate::b as x; x::b() }",
+                "fn b() -> Vec<crate::a::A> {}",
+                "",
+            ),
+            (
+                "fn a() { println!(\"{}\", crate::b::B) }",
+                "use super::a::*;",
+                "",
+            ),
+            (
+                "mod inner { use super::super::b::B; }",
+                "use crate::a::inner;",
+                "",
+            ),
         ] {
             check(
                 &[root, ("a.rs", a), ("b.rs", b), ("c.rs", c)],
@@ -259,7 +285,10 @@ mod tests {
 
     #[test]
     fn a_circle_may_have_three_members_and_a_reexport() {
-        let root = ("lib.rs", "mod a; mod b; mod c; pub use c::C; pub use crate::b::{B as Bee};");
+        let root = (
+            "lib.rs",
+            "mod a; mod b; mod c; pub use c::C; pub use crate::b::{B as Bee};",
+        );
         check(
             &[
                 root,
@@ -330,16 +359,25 @@ mod tests {
             &[
                 ("lib.rs", "mod a; mod b; pub use a::A; use other::b;"),
                 ("a.rs", "use crate::b::B; use other::a::X; pub struct A;"),
-                ("b.rs", "pub struct B; #[cfg(test)] mod tests { use crate::a::A; }"),
+                (
+                    "b.rs",
+                    "pub struct B; #[cfg(test)] mod tests { use crate::a::A; }",
+                ),
             ],
             &[],
         );
         check(
             &[
                 ("main.rs", "mod a; fn main() { a::run() }"),
-                ("a/mod.rs", "mod x; mod y; pub use y::run; pub struct A; fn a() -> x::X {}"),
+                (
+                    "a/mod.rs",
+                    "mod x; mod y; pub use y::run; pub struct A; fn a() -> x::X {}",
+                ),
                 ("a/x.rs", "use super::A; pub struct X;"),
-                ("a/y.rs", "use super::x::X; pub fn run() { let x = std::x(); }"),
+                (
+                    "a/y.rs",
+                    "use super::x::X; pub fn run() { let x = std::x(); }",
+                ),
             ],
             &[],
         );

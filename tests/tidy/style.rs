@@ -70,7 +70,11 @@ mod tests {
         ] {
             assert_eq!(genitives("a.rs", &text).len(), 1, "{text}");
         }
-        for text in ["/// Number of parts.\n", "// Of the parts.\n", "/// Often.\n"] {
+        for text in [
+            "/// Number of parts.\n",
+            "// Of the parts.\n",
+            "/// Often.\n",
+        ] {
             assert_eq!(genitives("a.rs", text), [""; 0], "{text}");
         }
     }
@@ -83,7 +87,11 @@ mod tests {
             "/// # Panics\npub fn forward() {}",
             "mod inner { trait A { fn forward(&self); } }",
         ] {
-            assert_eq!(forwards_without_shapes("a.rs", text), ["a.rs: forward"], "{text}");
+            assert_eq!(
+                forwards_without_shapes("a.rs", text),
+                ["a.rs: forward"],
+                "{text}"
+            );
         }
         for text in [
             "impl A {\n/// Encodes.\n///\n/// # Shapes\n///\n/// - a: `[b]`\npub fn forward(&self) {} }",

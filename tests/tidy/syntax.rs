@@ -78,16 +78,17 @@ impl Source {
         // `use a::b::{self}` is `use a::b`.
         let (name, parts) = match parts.split_last() {
             Some((last, rest)) if last == "self" && !rest.is_empty() => {
-                let own = if name == "self" { rest[rest.len() - 1].clone() } else { name };
+                let own = if name == "self" {
+                    rest[rest.len() - 1].clone()
+                } else {
+                    name
+                };
                 (own, rest.to_vec())
             }
             _ => (name, parts),
         };
         let path = self.path(parts);
-        self.imports.push(Import {
-            name,
-            path,
-        });
+        self.imports.push(Import { name, path });
     }
 
     /// Adds the paths in a macro's tokens.
@@ -97,7 +98,8 @@ impl Source {
         let mut i = 0;
         while i < tokens.len() {
             let after = i.checked_sub(1);
-            let is_start = after.is_none_or(|i| ![':', '.', '\''].iter().any(|&c| punctuation(i, c)));
+            let is_start =
+                after.is_none_or(|i| ![':', '.', '\''].iter().any(|&c| punctuation(i, c)));
             match &tokens[i] {
                 TokenTree::Group(group) => self.tokens(group.stream()),
                 TokenTree::Ident(first) if is_start => {
@@ -149,21 +151,27 @@ impl<'a> Visit<'a> for Source {
             if function.attrs.iter().any(is_cfg_test) {
                 return;
             }
-            self.functions
-                .push((function.sig.ident.to_string(), documentation(&function.attrs)));
+            self.functions.push((
+                function.sig.ident.to_string(),
+                documentation(&function.attrs),
+            ));
         }
         visit::visit_impl_item(self, item);
     }
 
     fn visit_item_fn(&mut self, function: &'a syn::ItemFn) {
-        self.functions
-            .push((function.sig.ident.to_string(), documentation(&function.attrs)));
+        self.functions.push((
+            function.sig.ident.to_string(),
+            documentation(&function.attrs),
+        ));
         visit::visit_item_fn(self, function);
     }
 
     fn visit_trait_item_fn(&mut self, function: &'a syn::TraitItemFn) {
-        self.functions
-            .push((function.sig.ident.to_string(), documentation(&function.attrs)));
+        self.functions.push((
+            function.sig.ident.to_string(),
+            documentation(&function.attrs),
+        ));
         visit::visit_trait_item_fn(self, function);
     }
 

@@ -34,10 +34,7 @@ pub fn generate(classes: &[Class], settings: &Settings) -> Result<Benchmark, Few
         let name = part.name();
         let (seen, unseen) = match part {
             Part::Train => (settings.mentions, 0),
-            Part::Dev => (
-                settings.mentions.div_ceil(4),
-                settings.mentions.div_ceil(8),
-            ),
+            Part::Dev => (settings.mentions.div_ceil(4), settings.mentions.div_ceil(8)),
             Part::Test => (settings.mentions.div_ceil(2), settings.mentions.div_ceil(2)),
         };
         let mut posts = generator.mentions(part, true, seen);
@@ -72,7 +69,9 @@ pub fn generate(classes: &[Class], settings: &Settings) -> Result<Benchmark, Few
 
 /// There is not even one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{classes} senses, but each name is shared by {ambiguity}; add senses or lower the ambiguity")]
+#[error(
+    "{classes} senses, but each name is shared by {ambiguity}; add senses or lower the ambiguity"
+)]
 pub struct FewClasses {
     /// Number of classes.
     pub classes: usize,

@@ -111,7 +111,10 @@ impl<'a> Generator<'a> {
                 )
             })
         else {
-            self.note("post has no tag with posts enough beside it, left out", post);
+            self.note(
+                "post has no tag with posts enough beside it, left out",
+                post,
+            );
             return None;
         };
         let part = corpus.parts.part(gold);

@@ -168,7 +168,10 @@ mod tests {
     fn tags_are_found_with_their_sign() {
         let found = |text, marker| -> Vec<String> { tags(text, marker).into_keys().collect() };
         assert_eq!(
-            found("#Love, #LOVE #été! a#b #1 #x (#good_day) @me", Marker::Hashtag),
+            found(
+                "#Love, #LOVE #été! a#b #1 #x (#good_day) @me",
+                Marker::Hashtag
+            ),
             ["ete", "goodday", "love"]
         );
         assert_eq!(

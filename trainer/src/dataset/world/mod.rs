@@ -72,8 +72,7 @@ fn from_posts(args: &WorldArgs, by: By) -> anyhow::Result<Summary> {
     summary.entities = corpus.n_entities();
     summary.note(corpus.notes());
     let name = name_of(&args.destination);
-    let info =
-        |name: &str| Info::new(name, POSTS_LICENCE, POSTS_SOURCE, CandidatePolicy::Given);
+    let info = |name: &str| Info::new(name, POSTS_LICENCE, POSTS_SOURCE, CandidatePolicy::Given);
     match args.folds {
         None => {
             let benchmark = synth::posts::generate(&corpus);

@@ -78,7 +78,10 @@ pub(super) fn read(
                 &post.id,
             );
         } else if let Err(error) = validate(&post) {
-            account.matter("post of no use, left out", &format!("{} ({error:#})", post.id));
+            account.matter(
+                "post of no use, left out",
+                &format!("{} ({error:#})", post.id),
+            );
         } else {
             posts.push(SourcePost {
                 id: post.id,
