@@ -82,8 +82,7 @@ impl Corpus {
 
     /// Number of tags that can be entities.
     pub fn n_entities(&self) -> usize {
-        let tags = self.tags.iter();
-        tags.filter(|tag| !tag.posts.is_empty()).count()
+        self.tags.iter().filter(|tag| !tag.posts.is_empty()).count()
     }
 
     /// What was left out.
@@ -123,8 +122,9 @@ impl Corpus {
 
     /// Positions of the posts that have a tag.
     pub(super) fn mentionable(&self) -> impl Iterator<Item = usize> {
-        let posts = self.posts.iter().enumerate();
-        posts
+        self.posts
+            .iter()
+            .enumerate()
             .filter(|(_, post)| !post.marked.is_empty())
             .map(|(i, _)| i)
     }
@@ -139,8 +139,9 @@ fn tagged(posts: Vec<SourcePost>, tags: &[Tag]) -> Vec<TaggedPost> {
     }
     let positions: HashMap<&str, usize> =
         tags.iter().map(|tag| tag.key.as_str()).zip(0..).collect();
-    let posts = posts.into_iter().zip(marked);
     posts
+        .into_iter()
+        .zip(marked)
         .map(|(source, marked)| TaggedPost {
             contained: tags::forms(&source.text)
                 .iter()

@@ -20,8 +20,10 @@ pub(super) fn all_but_timelines(corpus: &Corpus) -> HashSet<usize> {
         posts.sort_by_key(|post| !kept.contains(post));
         kept.extend(posts.iter().take(corpus.settings.timeline));
     }
-    let mentionable = corpus.mentionable();
-    mentionable.filter(|post| !kept.contains(post)).collect()
+    corpus
+        .mentionable()
+        .filter(|post| !kept.contains(post))
+        .collect()
 }
 
 /// All posts, each in one of `n` folds, the posts of each tag spread over the folds.
@@ -29,19 +31,22 @@ pub(super) fn folds(corpus: &Corpus, n: usize) -> Vec<HashSet<usize>> {
     let mut order: Vec<usize> = corpus.mentionable().collect();
     order.shuffle(&mut rng(corpus.settings.seed, "folds"));
     let tags = |post: usize| {
-        let tags = corpus.posts[post].marked.iter();
-        tags.map(|&tag| &corpus.tags[tag])
+        corpus.posts[post]
+            .marked
+            .iter()
+            .map(|&tag| &corpus.tags[tag])
     };
     order.sort_by_key(|&post| tags(post).map(|tag| tag.posts.len()).min());
     let mut folds = vec![HashSet::new(); n];
     for post in order {
         let crowding = |fold: &HashSet<usize>| -> usize {
-            // Relative to what a tag can spare: its other posts are its timeline.
-            let per_tag = tags(post).map(|tag| {
-                let in_fold = tag.posts.iter().filter(|post| fold.contains(post)).count();
-                1000 * in_fold / (tag.posts.len() - corpus.settings.timeline)
-            });
-            per_tag.sum()
+            tags(post)
+                .map(|tag| {
+                    let in_fold = tag.posts.iter().filter(|post| fold.contains(post)).count();
+                    // Relative to what the tag can spare: its other posts are its timeline.
+                    1000 * in_fold / (tag.posts.len() - corpus.settings.timeline)
+                })
+                .sum()
         };
         let best = (0..n)
             .min_by_key(|&fold| (crowding(&folds[fold]), folds[fold].len()))

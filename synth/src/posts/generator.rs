@@ -24,8 +24,9 @@ pub fn generate(corpus: &Corpus) -> Benchmark {
 
 /// Makes a benchmark per fold: over all of them, every post is a mention once.
 pub fn generate_folds(corpus: &Corpus, n: usize) -> impl Iterator<Item = Benchmark> {
-    let folds = (1_u64..).zip(folds(corpus, n));
-    folds.map(|(number, mentions)| Generator::new(corpus, number, &mentions).benchmark())
+    (1_u64..)
+        .zip(folds(corpus, n))
+        .map(|(number, mentions)| Generator::new(corpus, number, &mentions).benchmark())
 }
 
 /// Makes the posts of a benchmark, and collects the pictures that they show.
@@ -181,8 +182,9 @@ fn masked(corpus: &Corpus, post: &TaggedPost, tag: usize) -> (String, Option<Men
 
 /// The paths of a post's pictures in the dataset folder.
 fn show(album: &mut Album, post: &TaggedPost) -> Vec<String> {
-    let images = post.source.images.iter();
-    images
+    post.source
+        .images
+        .iter()
         .map(|path| album.add(Source::File(PathBuf::from(path)), |_| path.clone()))
         .collect()
 }
