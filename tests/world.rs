@@ -488,6 +488,50 @@ fn without_folds_there_is_one_folder() {
 }
 
 #[test]
+fn pictures_of_one_flattened_name_stay_apart() {
+    for paths in [
+        &["a/b.png", "a_b.png"][..],
+        &["x/y/z.png", "x_y/z.png", "x/y_z.png"],
+        &["p/Q.png", "p_q.png"],
+    ] {
+        let dir = Dir::new();
+        let mut lines = String::new();
+        for n in 0..16_u32 {
+            let path = match paths.get(n as usize) {
+                Some(path) => (*path).to_owned(),
+                None => format!("other{n}.png"),
+            };
+            let file = dir.create(&path, "");
+            picture([40 + n % 5, 30 + n % 13, n]).save(file).unwrap();
+            let tag = ["one", "two", "three", "four"][n as usize / 4];
+            let post = json!({"text": format!("word{n} #{tag}"), "images": [path]});
+            lines.push_str(&format!("{post}\n"));
+        }
+        dir.create("posts.jsonl", lines);
+        dir.imn("data world --posts posts.jsonl --by hashtag --folds 2 data")
+            .ok();
+        for fold in ["data/fold-1", "data/fold-2"] {
+            let files = ["timeline", "train", "dev", "test"];
+            let posts = files.map(|file| rows(&dir, &format!("{fold}/{file}.jsonl")));
+            let mut shown = BTreeSet::new();
+            for post in posts.iter().flatten() {
+                let n: usize = number(text(&post["text"])).unwrap().parse().unwrap();
+                let [copy] = texts(&post["images"])[..] else {
+                    panic!("{post}")
+                };
+                let path = paths
+                    .get(n)
+                    .map_or(format!("other{n}.png"), ToString::to_string);
+                let bytes = |path: &str| fs::read(dir.path(path)).unwrap();
+                assert!(bytes(&format!("{fold}/{copy}")) == bytes(&path), "{post}");
+                shown.insert(n);
+            }
+            assert!((0..paths.len()).all(|n| shown.contains(&n)), "{shown:?}");
+        }
+    }
+}
+
+#[test]
 fn posts_in_which_nothing_recurs_are_refused() {
     let dir = Dir::new();
     dir.create(

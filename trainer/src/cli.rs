@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use shared_model::data::{MAX_IMAGES, Mention};
@@ -114,6 +114,15 @@ pub(crate) struct ImportArgs {
     pub(crate) all_mentions: bool,
 }
 
+/// What recurs in posts and stands for an entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// #tag
+    Hashtag,
+    /// @name
+    Handle,
+}
+
 #[derive(Args)]
 #[command(group(clap::ArgGroup::new("source").required(true).args(["photos", "by"])))]
 pub(crate) struct WorldArgs {
@@ -125,7 +134,7 @@ pub(crate) struct WorldArgs {
     pub(crate) senses: Option<PathBuf>,
     /// What recurs in the posts of --posts FILE and stands for an entity.
     #[arg(long, value_enum, requires = "posts")]
-    pub(crate) by: Option<dataset::By>,
+    pub(crate) by: Option<By>,
     /// The dataset folder to write; with --folds, the folder of fold-1, fold-2, ...
     pub(crate) destination: PathBuf,
     /// With --photos: timeline posts of an entity, as many for all of a name [default: 2..6]. With --by: the posts, one a line: {"id","text","images"}.
@@ -164,8 +173,8 @@ pub(crate) struct WorldArgs {
 }
 
 impl WorldArgs {
-    /// Of a world of photographs; ends the program on a wrong number.
-    pub(crate) fn photo_settings(&self) -> dataset::PhotoSettings {
+    /// The parameters for photographs; ends the program on a wrong number.
+    pub(crate) fn photo_settings(&self) -> synth::photos::Settings {
         let number = |flag: &str, value: &Option<OsString>, default: &str| {
             let value = value.as_deref().unwrap_or(default.as_ref());
             let range = value.to_str().and_then(parse_range);
@@ -174,7 +183,7 @@ impl WorldArgs {
                 usage_error(&format!("--{flag} {}: {expected}", value.display()))
             })
         };
-        let settings = dataset::PhotoSettings {
+        let settings = synth::photos::Settings {
             ambiguity: self.ambiguity as usize,
             text: self.text,
             noise: self.noise,
@@ -199,14 +208,24 @@ impl WorldArgs {
         settings
     }
 
-    /// Of a world of posts.
-    pub(crate) fn post_settings(&self) -> dataset::PostSettings {
-        dataset::PostSettings {
-            posts: self.posts.clone().unwrap_or_default().into(),
-            images: self.images.clone().map(PathBuf::from),
+    /// The parameters for posts.
+    pub(crate) fn post_settings(&self, by: By) -> synth::posts::Settings {
+        synth::posts::Settings {
+            marker: match by {
+                By::Hashtag => synth::posts::Marker::Hashtag,
+                By::Handle => synth::posts::Marker::Handle,
+            },
             timeline: self.timeline as usize,
             seed: self.seed,
         }
+    }
+
+    /// The file of posts, and the folder that its picture paths are relative to.
+    pub(crate) fn post_sources(&self) -> (PathBuf, PathBuf) {
+        let file = PathBuf::from(self.posts.clone().unwrap_or_default());
+        let beside = file.parent().unwrap_or(Path::new(""));
+        let pictures = self.images.as_deref().map_or(beside, Path::new).to_owned();
+        (file, pictures)
     }
 }
 

@@ -1,17 +1,17 @@
-//! Intervals and comparisons by the bootstrap, and Holm's correction. What is resampled is clusters: all mentions of an entity together.
+//! Bootstrap intervals and comparisons, and Holm's correction. Clusters are resampled: all mentions of an entity together.
 
 use std::collections::HashMap;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-/// Resamples of an interval.
+/// Number of resamples for an interval.
 const RESAMPLES: usize = 1_000;
-/// Resamples of a comparison: its p-value cannot fall below 2 / (this + 1).
+/// Number of resamples for a comparison, whose p-value cannot fall below 2 / (this + 1).
 const PAIRED_RESAMPLES: usize = 10_000;
 const SEED: u64 = 0;
 
-/// Which cluster each value belongs to.
+/// The cluster of each value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Clusters {
     of: Vec<usize>,
@@ -21,16 +21,16 @@ pub(crate) struct Clusters {
 /// The difference of two systems on the same mentions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Comparison {
-    /// Mean of the first less mean of the second.
+    /// Mean of the first system less mean of the second.
     pub(crate) difference: f64,
-    /// 95 %.
+    /// 95 % interval of the difference.
     pub(crate) interval: [f64; 2],
-    /// Two-sided, that the difference is 0.
+    /// Two-sided p-value of the hypothesis that the difference is 0.
     pub(crate) p: f64,
 }
 
 impl Clusters {
-    /// By name, numbered in the order of their first value.
+    /// Clusters of values by name, numbered in the order of their first value.
     pub(crate) fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut numbers: HashMap<&str, usize> = HashMap::new();
         let of = names.into_iter().map(|name| {
@@ -43,12 +43,12 @@ impl Clusters {
         }
     }
 
-    /// How many there are.
+    /// Number of clusters.
     pub(crate) fn len(&self) -> usize {
         self.n
     }
 
-    /// Means of values whose clusters are drawn with replacement, ascending.
+    /// Means of the values in resamples, whose clusters are drawn with replacement, ascending.
     fn resampled(&self, values: &[f64], resamples: usize) -> Vec<f64> {
         assert_eq!(values.len(), self.of.len(), "a cluster for each value");
         let mut sums = vec![(0.0, 0.0); self.n];
@@ -73,16 +73,16 @@ impl Clusters {
     }
 }
 
-/// The 95 % interval of a mean; nothing without values.
+/// The 95 % interval of the mean; `None` without values.
 pub(crate) fn interval(values: &[f64], clusters: &Clusters) -> Option<[f64; 2]> {
     (!values.is_empty()).then(|| middle(&clusters.resampled(values, RESAMPLES)))
 }
 
-/// Compares two systems, value by value.
+/// Compares the values of two systems, mention by mention.
 ///
 /// # Panics
 ///
-/// Without values, or if they are not as many as the clusters say.
+/// Without values, or if their number is not that of the clusters' values.
 pub(crate) fn paired(a: &[f64], b: &[f64], clusters: &Clusters) -> Comparison {
     assert_eq!(a.len(), b.len(), "the same mentions");
     assert!(!a.is_empty(), "no mention");
@@ -99,7 +99,7 @@ pub(crate) fn paired(a: &[f64], b: &[f64], clusters: &Clusters) -> Comparison {
     }
 }
 
-/// Holm's step-down correction for as many comparisons as there are p-values.
+/// Holm's step-down correction of the p-values of several comparisons.
 pub(crate) fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(middle(&[4.0]), [4.0, 4.0]);
     }
 
-    /// Of two clusters, a resample holds one twice with probability 1/4 each: the interval spans their means.
+    /// A resample of two clusters has each of them twice with probability 1/4: the interval spans their means.
     #[test]
     fn mentions_of_one_entity_are_drawn_together() {
         let values = [1.0, 1.0, 1.0, 0.0];

@@ -25,7 +25,7 @@ pub(crate) use audit::audit;
 pub(crate) use candidates::candidates;
 pub(crate) use check::check;
 pub(crate) use import::{Format, import};
-pub(crate) use world::{By, PhotoSettings, PostSettings, world};
+pub(crate) use world::world;
 
 use crate::files::{read, read_json, read_jsonl};
 

@@ -93,7 +93,7 @@ impl Corpus {
         let pictures = corpus.train.iter().flat_map(|post| post.pictures.clone());
         corpus.channels = corpus.patches.channels(pictures);
         let digest = hash.finalize();
-        corpus.fingerprint = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
+        corpus.fingerprint = hex::encode(&digest[..8]);
         Ok(corpus)
     }
 

@@ -131,9 +131,6 @@ fn picture(url: &str) -> Vec<String> {
     } else {
         ending
     };
-    let hash: String = Md5::digest(name.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = hex::encode(Md5::digest(name.as_bytes()));
     vec![format!("{hash}.{ending}")]
 }

@@ -1,50 +1,37 @@
-//! `imn data world`: labelled datasets from what has no labels: photographs with a sense list, or posts with recurring tags.
+//! `imn data world`: reads photographs or posts, and writes the benchmarks that `synth` makes from them.
 
-mod album;
-mod gloss;
-mod invented;
-mod photos;
+mod photographs;
 mod posts;
-mod senses;
-mod sentences;
-mod split;
-mod tags;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
-pub(crate) use photos::Settings as PhotoSettings;
-pub(crate) use posts::Settings as PostSettings;
-
-use clap::ValueEnum;
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
+use anyhow::{Context as _, anyhow, ensure};
 use serde::Serialize;
 use shared_model::data::Post;
+use synth::photos::montage;
+use synth::posts::Corpus;
+use synth::{Benchmark, Note, Source};
 
-use super::Split;
 use super::account::Account;
-use crate::cli::WorldArgs;
+use super::staging::Staging;
+use super::{CandidatePolicy, Info, Split, picture};
+use crate::cli::{By, WorldArgs};
+use crate::files::{progress, read};
 
-/// What recurs in posts and stands for an entity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum By {
-    /// #tag
-    Hashtag,
-    /// @name
-    Handle,
-}
+const PHOTOS_LICENCE: &str = "of the photographs: that of the folder they come from";
+const PHOTOS_SOURCE: &str =
+    "imn data world, from photographs and a sense list; texts are made from its glosses";
+const POSTS_LICENCE: &str = "of the posts and pictures: that of the file they come from";
+const POSTS_SOURCE: &str =
+    "imn data world, from unlabelled posts; recurring tags are the entities, masked in every text";
 
-/// Makes a dataset folder, or one a fold, and says what it holds.
+/// Makes a dataset folder, or one per fold, and reports its contents.
 pub(crate) fn world(args: &WorldArgs, as_json: bool) -> anyhow::Result<()> {
     let summary = match (&args.photos, &args.senses, args.by) {
-        (Some(photos), Some(senses), None) => {
-            photos::make(photos, senses, &args.photo_settings(), &args.destination)
-        }
-        (None, None, Some(by)) => {
-            posts::make(by, &args.post_settings(), args.folds, &args.destination)
-        }
+        (Some(photos), Some(senses), None) => from_photographs(args, photos, senses),
+        (None, None, Some(by)) => from_posts(args, by),
         _ => unreachable!("clap requires one source with its flags"),
     }?;
     eprint!("{summary}");
@@ -54,7 +41,105 @@ pub(crate) fn world(args: &WorldArgs, as_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What was made; over all folds, where there are several.
+fn from_photographs(args: &WorldArgs, photos: &Path, senses: &Path) -> anyhow::Result<Summary> {
+    let settings = args.photo_settings();
+    let staging = Staging::new(&args.destination)?;
+    let mut summary = Summary::default();
+    let classes = photographs::classes(senses, photos, &mut summary.matters)?;
+    let benchmark = synth::photos::generate(&classes, &settings)
+        .with_context(|| senses.display().to_string())?;
+    let info = Info::new(
+        &name_of(&args.destination),
+        PHOTOS_LICENCE,
+        PHOTOS_SOURCE,
+        CandidatePolicy::Given,
+    );
+    write(&benchmark, &info, photos, &staging, &mut summary)?;
+    summary.entities = benchmark.entities.len();
+    staging.finish()?;
+    Ok(summary)
+}
+
+fn from_posts(args: &WorldArgs, by: By) -> anyhow::Result<Summary> {
+    let staging = Staging::new(&args.destination)?;
+    let mut summary = Summary::default();
+    let (file, pictures) = args.post_sources();
+    let posts = posts::read(&file, &pictures, &mut summary.matters)?;
+    let corpus = Corpus::new(posts, args.post_settings(by)).map_err(|error| {
+        let left_out = summary.matters.in_short();
+        anyhow!("{}: {error}{left_out}", file.display())
+    })?;
+    summary.entities = corpus.n_entities();
+    summary.note(corpus.notes());
+    let name = name_of(&args.destination);
+    let info = |name: &str| Info::new(name, POSTS_LICENCE, POSTS_SOURCE, CandidatePolicy::Given);
+    match args.folds {
+        None => {
+            let benchmark = synth::posts::generate(&corpus);
+            write(&benchmark, &info(&name), &pictures, &staging, &mut summary)?;
+        }
+        Some(n) => {
+            let folds = synth::posts::generate_folds(&corpus, n as usize);
+            for (i, benchmark) in (1..).zip(folds) {
+                let fold = staging.within(&format!("fold-{i}"))?;
+                let info = info(&format!("{name}, fold {i} of {n}"));
+                write(&benchmark, &info, &pictures, &fold, &mut summary)?;
+                fold.finish()?;
+            }
+        }
+    }
+    ensure!(
+        summary.mentions.values().any(|rows| rows.rows > 0),
+        "{}: no post can be a mention{}",
+        file.display(),
+        summary.matters.in_short()
+    );
+    staging.finish()?;
+    Ok(summary)
+}
+
+/// Writes a dataset folder, and adds it to the summary. The files of the pictures are below `pictures`.
+fn write(
+    benchmark: &Benchmark,
+    info: &Info,
+    pictures: &Path,
+    staging: &Staging,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
+    staging.info(info)?;
+    staging.entities(&benchmark.entities)?;
+    staging.timeline(&benchmark.timeline)?;
+    for (split, posts) in Split::ALL.into_iter().zip(&benchmark.mentions) {
+        staging.posts(split, posts)?;
+    }
+    let bar = progress(benchmark.pictures.len(), "pictures");
+    for picture in &benchmark.pictures {
+        staging.picture(&picture.path, &bytes(&picture.source, pictures)?)?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    summary.add(benchmark);
+    Ok(())
+}
+
+/// The bytes of a picture.
+fn bytes(source: &Source, folder: &Path) -> anyhow::Result<Vec<u8>> {
+    match source {
+        Source::File(file) => read(&folder.join(file)),
+        Source::Montage([a, b, c, d]) => {
+            let photo = |file| picture(&folder.join(file));
+            Ok(montage(&[photo(a)?, photo(b)?, photo(c)?, photo(d)?])?)
+        }
+    }
+}
+
+/// The name of a dataset: that of its folder.
+fn name_of(destination: &Path) -> String {
+    let name = destination.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// What was made, over all folds.
 #[derive(Debug, Default, Serialize)]
 struct Summary {
     folders: usize,
@@ -65,30 +150,47 @@ struct Summary {
     matters: Account,
 }
 
-/// The rows of a part.
+/// The mentions of a part.
 #[derive(Debug, Default, Serialize)]
 struct Rows {
     rows: usize,
-    /// Their entity has train mentions.
+    /// Mentions of an entity that has train mentions.
     seen: usize,
-    /// It has none.
+    /// Mentions of an entity that has none.
     unseen: usize,
     nil: usize,
 }
 
 impl Summary {
-    /// Counts the rows of a part.
-    fn count(&mut self, split: Split, posts: &[Post], is_seen: impl Fn(&str) -> bool) {
-        let rows = self.mentions.entry(split.file()).or_default();
-        for post in posts {
-            rows.rows += 1;
-            match &post.entity {
-                None => rows.nil += 1,
-                Some(entity) if is_seen(entity) => rows.seen += 1,
-                Some(_) => rows.unseen += 1,
+    fn add(&mut self, benchmark: &Benchmark) {
+        self.folders += 1;
+        self.timeline_posts += benchmark.timeline.len();
+        self.pictures += benchmark.pictures.len();
+        self.note(&benchmark.notes);
+        let [train, ..] = &benchmark.mentions;
+        let trained: HashSet<&str> = train.iter().filter_map(entity).collect();
+        for (split, posts) in Split::ALL.into_iter().zip(&benchmark.mentions) {
+            let rows = self.mentions.entry(split.file()).or_default();
+            for post in posts {
+                rows.rows += 1;
+                match entity(post) {
+                    None => rows.nil += 1,
+                    Some(entity) if trained.contains(entity) => rows.seen += 1,
+                    Some(_) => rows.unseen += 1,
+                }
             }
         }
     }
+
+    fn note(&mut self, notes: &[Note]) {
+        for note in notes {
+            self.matters.matter(note.what, &note.example);
+        }
+    }
+}
+
+fn entity(post: &Post) -> Option<&str> {
+    post.entity.as_deref()
 }
 
 impl fmt::Display for Summary {
@@ -111,19 +213,4 @@ impl fmt::Display for Summary {
         }
         write!(f, "{}", self.matters)
     }
-}
-
-/// The draws of one stage: another number of draws in one stage leaves the others as they were.
-fn draws(seed: u64, stage: &str) -> StdRng {
-    // FNV-1a.
-    let stage = stage.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-    });
-    StdRng::seed_from_u64(seed ^ stage)
-}
-
-/// A dataset's name: its folder's.
-fn name_of(destination: &Path) -> String {
-    let name = destination.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
 }

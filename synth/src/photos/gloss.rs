@@ -1,10 +1,10 @@
-//! The words of a gloss that tell something.
+//! The informative words of a gloss.
 
 use std::collections::HashSet;
 
 use shared_model::normalise::fold;
 
-/// Words that tell nothing of a thing.
+/// Function words, and words that fit every thing.
 const EMPTY: [&str; 86] = [
     "a",
     "about",
@@ -97,13 +97,13 @@ const EMPTY: [&str; 86] = [
 /// A word of a gloss.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Word {
-    /// As a sentence holds it.
+    /// Its form in a sentence.
     pub(super) written: String,
-    /// As it is compared.
+    /// The form by which words are compared.
     pub(super) folded: String,
 }
 
-/// The words that tell something, each once; those of the names only if there are no two others.
+/// The informative words, each once; those of the names only if there are no two others.
 pub(super) fn words<'a>(gloss: &str, names: impl Iterator<Item = &'a str>) -> Vec<Word> {
     let named: HashSet<String> = names
         .flat_map(|name| fold(name).split(' ').map(str::to_owned).collect::<Vec<_>>())
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_empty_words_are_left_out() {
+    fn words_of_names_and_function_words_are_left_out() {
         let told = |gloss, names: &[&str]| -> Vec<String> {
             let words = words(gloss, names.iter().copied());
             words.into_iter().map(|word| word.written).collect()

@@ -1,4 +1,4 @@
-//! Names that nothing bears.
+//! Invented names.
 
 use std::collections::HashSet;
 
@@ -11,19 +11,19 @@ const ONSETS: [&str; 18] = [
 const NUCLEI: [&str; 8] = ["a", "e", "i", "o", "u", "ai", "ei", "ou"];
 const CODAS: [&str; 8] = ["l", "m", "n", "r", "s", "th", "x", "nd"];
 
-/// A name that is neither among the words that are taken nor a name of before; it is taken from then on.
-pub(super) fn name(taken: &mut HashSet<String>, draws: &mut StdRng) -> String {
+/// A new name that is not among the words that are taken, to which it is added.
+pub(super) fn invent(taken: &mut HashSet<String>, rng: &mut StdRng) -> String {
     loop {
         let mut syllable = || -> String {
-            let onset = ONSETS.choose(draws);
-            [onset, NUCLEI.choose(draws)]
+            let onset = ONSETS.choose(rng);
+            [onset, NUCLEI.choose(rng)]
                 .into_iter()
                 .flatten()
                 .copied()
                 .collect()
         };
         let mut word = [syllable(), syllable(), syllable()].concat();
-        word.extend(CODAS.choose(draws).copied());
+        word.extend(CODAS.choose(rng).copied());
         if taken.insert(word.clone()) {
             return word[..1].to_uppercase() + &word[1..];
         }
@@ -33,13 +33,13 @@ pub(super) fn name(taken: &mut HashSet<String>, draws: &mut StdRng) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::world::draws;
+    use crate::random::rng;
 
     #[test]
     fn names_are_new() {
         let mut taken = HashSet::new();
         let names: HashSet<String> = (0..500)
-            .map(|_| name(&mut taken, &mut draws(1, "names")))
+            .map(|_| invent(&mut taken, &mut rng(1, "names")))
             .collect();
         assert_eq!(names.len(), 500);
     }

@@ -1,19 +1,13 @@
-//! What posts say. The parts share no sentence.
+//! Templates of sentences. The parts share none.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use shared_model::data::Mention;
 
-/// A part of a world, as far as sentences are concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    Train,
-    Dev,
-    Test,
-}
+use crate::Part;
 
-/// With words of a gloss.
-const TELLING: [&[&str]; 3] = [
+/// Templates with words of a gloss, by part.
+const INFORMATIVE: [&[&str]; 3] = [
     &[
         "Saw {name} again today: {words}.",
         "If you ask me about {name}, I say {words}.",
@@ -60,8 +54,8 @@ const TELLING: [&[&str]; 3] = [
     ],
 ];
 
-/// Fitting whatever the name means.
-const SILENT: [&[&str]; 3] = [
+/// Templates that fit whatever the name means, by part.
+const NEUTRAL: [&[&str]; 3] = [
     &[
         "Look at {name}!",
         "Finally got a picture of {name}.",
@@ -108,8 +102,8 @@ const SILENT: [&[&str]; 3] = [
     ],
 ];
 
-/// Of timelines.
-const HISTORY: [&str; 16] = [
+/// Templates of timeline posts.
+const TIMELINE: [&str; 16] = [
     "Thinking about {words}.",
     "More on {words} soon.",
     "Another day, another bit of {words}.",
@@ -128,40 +122,40 @@ const HISTORY: [&str; 16] = [
     "Proud of {words}.",
 ];
 
-/// A sentence of a mention's post that tells the words.
-pub(super) fn telling(
+/// A sentence with the name and the words, and where the name is.
+pub(super) fn informative(
     part: Part,
     name: &str,
     words: &[&str],
-    draws: &mut StdRng,
+    rng: &mut StdRng,
 ) -> (String, Mention) {
-    filled(pick(TELLING[part as usize], draws), name, words)
+    fill(pick(INFORMATIVE[part as usize], rng), name, words)
 }
 
-/// A sentence that fits every sense.
-pub(super) fn silent(part: Part, name: &str, draws: &mut StdRng) -> (String, Mention) {
-    filled(pick(SILENT[part as usize], draws), name, &[])
+/// A sentence with the name that fits every sense, and where the name is.
+pub(super) fn neutral(part: Part, name: &str, rng: &mut StdRng) -> (String, Mention) {
+    fill(pick(NEUTRAL[part as usize], rng), name, &[])
 }
 
-/// A sentence of a timeline.
-pub(super) fn history(words: &[&str], draws: &mut StdRng) -> String {
-    pick(&HISTORY, draws).replace("{words}", &listed(words))
+/// A sentence with the words, for a timeline.
+pub(super) fn timeline(words: &[&str], rng: &mut StdRng) -> String {
+    pick(&TIMELINE, rng).replace("{words}", &listed(words))
 }
 
-fn pick(sentences: &[&'static str], draws: &mut StdRng) -> &'static str {
-    sentences.choose(draws).expect("there are sentences")
+fn pick(templates: &[&'static str], rng: &mut StdRng) -> &'static str {
+    templates.choose(rng).expect("there are templates")
 }
 
-/// The sentence with its slots filled, and where the first name stands.
-fn filled(sentence: &str, name: &str, words: &[&str]) -> (String, Mention) {
-    let told = sentence.replace("{words}", &listed(words));
-    let before = told.split("{name}").next().unwrap_or_default();
+/// The template with its slots filled, and where the name first occurs.
+fn fill(template: &str, name: &str, words: &[&str]) -> (String, Mention) {
+    let with_words = template.replace("{words}", &listed(words));
+    let before = with_words.split("{name}").next().unwrap_or_default();
     let start = before.chars().count();
     let mention = Mention {
         start,
         end: start + name.chars().count(),
     };
-    (told.replace("{name}", name), mention)
+    (with_words.replace("{name}", name), mention)
 }
 
 /// `a, b and c`
@@ -180,20 +174,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_sentence_is_in_two_parts_and_all_have_their_slots() {
-        let of_mentions = || TELLING.into_iter().chain(SILENT).flatten();
-        let all: Vec<&&str> = of_mentions().chain(&HISTORY).collect();
+    fn no_template_is_in_two_parts_and_all_have_their_slots() {
+        let of_mentions = || INFORMATIVE.into_iter().chain(NEUTRAL).flatten();
+        let all: Vec<&&str> = of_mentions().chain(&TIMELINE).collect();
         assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
-        assert!(of_mentions().all(|sentence| sentence.contains("{name}")));
-        let telling = || TELLING.into_iter().flatten().chain(&HISTORY);
-        assert!(telling().all(|sentence| sentence.matches("{words}").count() == 1));
-        let silent = || SILENT.into_iter().flatten();
-        assert!(silent().all(|sentence| !sentence.contains("{words}")));
+        assert!(of_mentions().all(|template| template.contains("{name}")));
+        let with_words = || INFORMATIVE.into_iter().flatten().chain(&TIMELINE);
+        assert!(with_words().all(|template| template.matches("{words}").count() == 1));
+        let without = || NEUTRAL.into_iter().flatten();
+        assert!(without().all(|template| !template.contains("{words}")));
     }
 
     #[test]
-    fn the_mention_is_where_the_name_stands() {
-        let (text, mention) = filled("So {words}: {name}, {name}.", "Vélo", &["é", "b", "c"]);
+    fn the_mention_is_where_the_name_first_occurs() {
+        let (text, mention) = fill("So {words}: {name}, {name}.", "Vélo", &["é", "b", "c"]);
         assert_eq!(text, "So é, b and c: Vélo, Vélo.");
         assert_eq!(mention.start, 15);
         assert_eq!(mention.surface(&text).unwrap(), "Vélo");

@@ -1,16 +1,49 @@
-//! Tags and handles in texts: found, and masked.
+//! Finds and masks hashtags and handles in texts.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 use shared_model::data::Mention;
 use shared_model::normalise::fold;
 
-use super::By;
-
-/// What stands in a tag's place.
+/// What a tag is replaced with.
 pub(super) const MASK: &str = "@someone";
-/// A tag of several words is found where they stand apart, up to this many.
-const WORDS: usize = 4;
+/// A tag of several words is also found where they are written apart, up to this number of words.
+const MAX_WORDS: usize = 4;
+
+/// What makes a word a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marker {
+    /// `#tag`
+    Hashtag,
+    /// `@name`
+    Handle,
+}
+
+impl Marker {
+    fn signs(self) -> [char; 2] {
+        match self {
+            Self::Hashtag => ['#', '＃'],
+            Self::Handle => ['@', '＠'],
+        }
+    }
+
+    /// Whether the character is a sign of any marker.
+    fn is_sign(c: char) -> bool {
+        [Self::Hashtag, Self::Handle]
+            .iter()
+            .any(|marker| marker.signs().contains(&c))
+    }
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hashtag => "hashtag",
+            Self::Handle => "handle",
+        })
+    }
+}
 
 /// A run of letters and digits.
 struct Word {
@@ -21,13 +54,9 @@ struct Word {
     key: String,
 }
 
-/// What tags are compared by: letters and digits, without case and diacritics.
+/// The form by which tags are compared: letters and digits, without case and diacritics.
 fn key(word: &str) -> String {
     fold(word).chars().filter(|c| c.is_alphanumeric()).collect()
-}
-
-fn is_sign(c: char) -> bool {
-    matches!(c, '#' | '@' | '＃' | '＠')
 }
 
 fn words(characters: &[char]) -> Vec<Word> {
@@ -54,18 +83,14 @@ fn is_mark(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36F}' | '\u{200D}' | '\u{FE0F}')
 }
 
-/// The tags with their sign, as first written, by key. A tag has a letter and more than one character.
-pub(super) fn tags(text: &str, by: By) -> BTreeMap<String, String> {
+/// The tags of a text by key, each in the form in which it first occurs. A tag has a letter and more than one character.
+pub(super) fn tags(text: &str, marker: Marker) -> BTreeMap<String, String> {
     let characters: Vec<char> = text.chars().collect();
-    let signs = match by {
-        By::Hashtag => ['#', '＃'],
-        By::Handle => ['@', '＠'],
-    };
     let mut tags = BTreeMap::new();
     for word in words(&characters) {
         let sign = word.start.checked_sub(1).map(|i| characters[i]);
         let glued = word.start.checked_sub(2).map(|i| characters[i]);
-        let is_tag = sign.is_some_and(|sign| signs.contains(&sign))
+        let is_tag = sign.is_some_and(|sign| marker.signs().contains(&sign))
             && glued.is_none_or(|c| !c.is_alphanumeric())
             && word.key.chars().any(char::is_alphabetic)
             && word.key.chars().count() > 1;
@@ -77,14 +102,14 @@ pub(super) fn tags(text: &str, by: By) -> BTreeMap<String, String> {
     tags
 }
 
-/// Keys of all words and of neighbouring words run together: every tag that the text bears in whatever form is among them.
+/// Keys of all words, and of neighbouring words run together: every tag that the text contains, in whatever form, is among them.
 pub(super) fn forms(text: &str) -> HashSet<String> {
     let characters: Vec<char> = text.chars().collect();
     let words = words(&characters);
     let mut forms = HashSet::new();
     for i in 0..words.len() {
         let mut form = String::new();
-        for word in words[i..].iter().take(WORDS) {
+        for word in words[i..].iter().take(MAX_WORDS) {
             form.push_str(&word.key);
             forms.insert(form.clone());
         }
@@ -92,18 +117,14 @@ pub(super) fn forms(text: &str) -> HashSet<String> {
     forms
 }
 
-/// The text with every occurrence of a tag masked, with and without its sign, and the first that had one of `by`'s.
-pub(super) fn masked(text: &str, tag: &str, by: By) -> (String, Option<Mention>) {
+/// The text with every occurrence of a tag masked, with or without its sign, and the first mask that replaces a sign of `marker`.
+pub(super) fn mask(text: &str, tag: &str, marker: Marker) -> (String, Option<Mention>) {
     let characters: Vec<char> = text.chars().collect();
     let words = words(&characters);
-    let signs = match by {
-        By::Hashtag => ['#', '＃'],
-        By::Handle => ['@', '＠'],
-    };
-    let (mut said, mut length, mut from, mut mention) = (String::new(), 0, 0, None);
+    let (mut masked, mut length, mut from, mut mention) = (String::new(), 0, 0, None);
     let mut i = 0;
     while i < words.len() {
-        let Some(n) = (1..=WORDS.min(words.len() - i)).find(|n| {
+        let Some(n) = (1..=MAX_WORDS.min(words.len() - i)).find(|n| {
             let mut rest = tag;
             let mut parts = words[i..i + n].iter();
             parts.all(|word| match rest.strip_prefix(word.key.as_str()) {
@@ -119,24 +140,24 @@ pub(super) fn masked(text: &str, tag: &str, by: By) -> (String, Option<Mention>)
         };
         let start = words[i].start;
         let sign = start.checked_sub(1).map(|at| characters[at]);
-        let begin = if sign.is_some_and(is_sign) {
+        let begin = if sign.is_some_and(Marker::is_sign) {
             start - 1
         } else {
             start
         };
-        said.extend(&characters[from..begin]);
+        masked.extend(&characters[from..begin]);
         length += begin - from;
         let end = length + MASK.chars().count();
-        if mention.is_none() && sign.is_some_and(|sign| signs.contains(&sign)) {
+        if mention.is_none() && sign.is_some_and(|sign| marker.signs().contains(&sign)) {
             mention = Some(Mention { start: length, end });
         }
-        said.push_str(MASK);
+        masked.push_str(MASK);
         length = end;
         from = words[i + n - 1].end;
         i += n;
     }
-    said.extend(&characters[from..]);
-    (said, mention)
+    masked.extend(&characters[from..]);
+    (masked, mention)
 }
 
 #[cfg(test)]
@@ -145,26 +166,29 @@ mod tests {
 
     #[test]
     fn tags_are_found_with_their_sign() {
-        let found = |text, by| -> Vec<String> { tags(text, by).into_keys().collect() };
+        let found = |text, marker| -> Vec<String> { tags(text, marker).into_keys().collect() };
         assert_eq!(
-            found("#Love, #LOVE #été! a#b #1 #x (#good_day) @me", By::Hashtag),
+            found(
+                "#Love, #LOVE #été! a#b #1 #x (#good_day) @me",
+                Marker::Hashtag
+            ),
             ["ete", "goodday", "love"]
         );
         assert_eq!(
-            found("@Me: hi @me_too #no me@mail", By::Handle),
+            found("@Me: hi @me_too #no me@mail", Marker::Handle),
             ["me", "metoo"]
         );
     }
 
     #[track_caller]
     fn check(text: &str, tag: &str, expected: &str, start: Option<usize>) {
-        let (said, mention) = masked(text, tag, By::Hashtag);
-        assert_eq!(said, expected);
+        let (masked, mention) = mask(text, tag, Marker::Hashtag);
+        assert_eq!(masked, expected);
         assert_eq!(mention.map(|mention| mention.start), start);
         if let Some(mention) = mention {
-            assert_eq!(mention.surface(&said).unwrap(), MASK);
+            assert_eq!(mention.surface(&masked).unwrap(), MASK);
         }
-        assert!(!forms(&said).contains(tag), "{said}");
+        assert!(!forms(&masked).contains(tag), "{masked}");
     }
 
     #[test]

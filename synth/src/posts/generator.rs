@@ -1,0 +1,195 @@
+//! Entities, timelines and mentions.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use shared_model::data::{Entity, Mention, Post, TimelinePost};
+
+use super::corpus::{Corpus, TaggedPost};
+use super::folds::{all_but_timelines, folds};
+use super::tags::{self, MASK};
+use crate::album::{Album, Source};
+use crate::random::rng;
+use crate::{Benchmark, Note, Part};
+
+/// The gold and its negatives.
+const CANDIDATES: usize = 17;
+
+/// Makes one benchmark, in which every post that no timeline needs is a mention.
+pub fn generate(corpus: &Corpus) -> Benchmark {
+    Generator::new(corpus, 0, &all_but_timelines(corpus)).benchmark()
+}
+
+/// Makes a benchmark per fold: over all of them, every post is a mention once.
+pub fn generate_folds(corpus: &Corpus, n: usize) -> impl Iterator<Item = Benchmark> {
+    (1_u64..)
+        .zip(folds(corpus, n))
+        .map(|(number, mentions)| Generator::new(corpus, number, &mentions).benchmark())
+}
+
+/// Makes the posts of a benchmark, and collects the pictures that they show.
+struct Generator<'a> {
+    corpus: &'a Corpus,
+    /// Positions of the posts that are mentions, ascending.
+    mentions: Vec<usize>,
+    /// Positions of the timeline posts of each tag that has enough beside the mentions.
+    timelines: BTreeMap<usize, Vec<usize>>,
+    /// Number of mentions so far by tag.
+    n_mentions: HashMap<usize, usize>,
+    album: Album,
+    notes: Vec<Note>,
+    rng: StdRng,
+}
+
+impl<'a> Generator<'a> {
+    fn new(corpus: &'a Corpus, fold: u64, mentions: &HashSet<usize>) -> Self {
+        let mut rng = rng(corpus.settings.seed.wrapping_add(fold), "mentions");
+        let mut ordered: Vec<usize> = mentions.iter().copied().collect();
+        ordered.sort_unstable();
+        Self {
+            corpus,
+            mentions: ordered,
+            timelines: timelines(corpus, mentions, &mut rng),
+            n_mentions: HashMap::new(),
+            album: Album::default(),
+            notes: Vec::new(),
+            rng,
+        }
+    }
+
+    fn benchmark(mut self) -> Benchmark {
+        let timeline = self.timeline();
+        let mut mentions = [const { Vec::new() }; 3];
+        for post in std::mem::take(&mut self.mentions) {
+            if let Some((part, row)) = self.mention(&self.corpus.posts[post]) {
+                mentions[part as usize].push(row);
+            }
+        }
+        let entities = self.timelines.keys().map(|&tag| Entity {
+            id: id(tag),
+            name: self.corpus.tags[tag].written.clone(),
+            aliases: vec![MASK.to_owned()],
+            description: String::new(),
+        });
+        Benchmark {
+            entities: entities.collect(),
+            timeline,
+            mentions,
+            pictures: self.album.into_pictures(),
+            notes: self.notes,
+        }
+    }
+
+    fn timeline(&mut self) -> Vec<TimelinePost> {
+        let mut timeline = Vec::new();
+        for (&tag, posts) in &self.timelines {
+            for &post in posts {
+                let post = &self.corpus.posts[post];
+                timeline.push(TimelinePost {
+                    entity: id(tag),
+                    text: masked(self.corpus, post, tag).0,
+                    images: show(&mut self.album, post),
+                    id: None,
+                });
+            }
+        }
+        timeline
+    }
+
+    /// A post as a mention of the one of its tags that has the fewest so far.
+    fn mention(&mut self, post: &TaggedPost) -> Option<(Part, Post)> {
+        let corpus = self.corpus;
+        let tags = post.marked.iter().copied();
+        let Some(gold) = tags
+            .filter(|tag| self.timelines.contains_key(tag))
+            // A post of a dev tag is no mention of a train tag.
+            .min_by_key(|tag| {
+                (
+                    corpus.parts.part(*tag) == Part::Train,
+                    self.n_mentions.get(tag).copied(),
+                )
+            })
+        else {
+            self.note(
+                "post has no tag with posts enough beside it, left out",
+                post,
+            );
+            return None;
+        };
+        let part = corpus.parts.part(gold);
+        let mut candidates: Vec<usize> = self.timelines.keys().copied().collect();
+        candidates.retain(|&tag| {
+            corpus.parts.may_be_negative(tag, part)
+                && !post.contained.contains(&tag)
+                && !corpus.ties.are_tied(tag, gold)
+        });
+        candidates.shuffle(&mut self.rng);
+        candidates.truncate(CANDIDATES - 1);
+        if candidates.is_empty() {
+            self.note("post has no other candidates, left out", post);
+            return None;
+        }
+        if candidates.len() < CANDIDATES - 1 {
+            self.note("row has fewer than 17 candidates", post);
+        }
+        candidates.push(gold);
+        candidates.shuffle(&mut self.rng);
+        *self.n_mentions.entry(gold).or_default() += 1;
+        let (text, mention) = masked(corpus, post, gold);
+        let row = Post {
+            id: post.source.id.clone(),
+            text,
+            mention,
+            images: show(&mut self.album, post),
+            candidates: Some(candidates.into_iter().map(id).collect()),
+            entity: Some(id(gold)),
+        };
+        Some((part, row))
+    }
+
+    fn note(&mut self, what: &'static str, post: &TaggedPost) {
+        self.notes.push(Note::new(what, &post.source.id));
+    }
+}
+
+/// The timelines of all tags that have enough posts beside the mentions, all of the same length.
+fn timelines(
+    corpus: &Corpus,
+    mentions: &HashSet<usize>,
+    rng: &mut StdRng,
+) -> BTreeMap<usize, Vec<usize>> {
+    let mut timelines = BTreeMap::new();
+    for (i, tag) in corpus.tags.iter().enumerate() {
+        let mut posts: Vec<usize> = tag.posts.iter().copied().collect();
+        posts.retain(|post| !mentions.contains(post));
+        if posts.len() >= corpus.settings.timeline {
+            posts.shuffle(rng);
+            posts.truncate(corpus.settings.timeline);
+            posts.sort_unstable();
+            timelines.insert(i, posts);
+        }
+    }
+    timelines
+}
+
+/// The text of a post with a tag masked, and where.
+fn masked(corpus: &Corpus, post: &TaggedPost, tag: usize) -> (String, Option<Mention>) {
+    let key = &corpus.tags[tag].key;
+    tags::mask(&post.source.text, key, corpus.settings.marker)
+}
+
+/// The paths of a post's pictures in the dataset folder.
+fn show(album: &mut Album, post: &TaggedPost) -> Vec<String> {
+    post.source
+        .images
+        .iter()
+        .map(|path| album.add(Source::File(PathBuf::from(path)), |_| path.clone()))
+        .collect()
+}
+
+/// The id of a tag's entity, which says nothing of the tag.
+fn id(tag: usize) -> String {
+    format!("tag-{:04}", tag + 1)
+}

@@ -1,0 +1,146 @@
+//! How code is written: documentation, lengths of files, and what the model crate may reach.
+
+use crate::syntax::Source;
+
+/// Maximum number of lines per file, tests aside.
+const MAX_LINES: usize = 450;
+
+/// Lines of documentation that begin with a bare genitive, such as `Of the parts.`
+pub(crate) fn genitives(file: &str, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let documentation = ["///", "//!"]
+            .iter()
+            .find_map(|marker| line.trim_start().strip_prefix(marker));
+        if documentation.is_some_and(|line| line.starts_with(" Of ")) {
+            found.push(format!("{file}:{number}: {}", line.trim()));
+        }
+    }
+    found
+}
+
+/// Functions with the name `forward` whose documentation does not list the shapes.
+pub(crate) fn forwards_without_shapes(file: &str, text: &str) -> Vec<String> {
+    let functions = Source::parse(file, text).functions;
+    let forwards = functions.iter().filter(|(name, _)| name == "forward");
+    forwards
+        .filter(|(_, documentation)| !documentation.contains("# Shapes"))
+        .map(|(name, _)| format!("{file}: {name}"))
+        .collect()
+}
+
+/// Modules of the standard library that a source imports or names although they reach the outside.
+pub(crate) fn impurities(file: &str, text: &str) -> Vec<String> {
+    const OUTSIDE: [&str; 6] = ["env", "fs", "net", "process", "thread", "time"];
+    let source = Source::parse(file, text);
+    let imports = source.imports.iter().map(|import| &import.path);
+    imports
+        .chain(&source.paths)
+        .filter(|path| match &path.parts[..] {
+            // `use std as s`, `use std::*`
+            [only] => only == "std",
+            [first, second, ..] => first == "std" && OUTSIDE.contains(&second.as_str()),
+            [] => false,
+        })
+        .map(|path| format!("{file}: {}", path.parts.join("::")))
+        .collect()
+}
+
+/// A complaint about a file's length, or about an exception that it does not need.
+pub(crate) fn length_fault(file: &str, text: &str, is_exception: bool) -> Option<String> {
+    let lines = Source::parse(file, text).lines;
+    match (lines > MAX_LINES, is_exception) {
+        (true, false) => Some(format!("{file} has {lines} lines without its tests")),
+        (false, true) => Some(format!("{file} has {lines} lines and needs no exception")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_genitive_is_found() {
+        let of = "Of the";
+        for text in [
+            format!("/// {of} parts.\nstruct A;"),
+            format!("struct A {{\n    /// {of} stage, now.\n    a: u8,\n}}"),
+            format!("//! {of} crate.\n"),
+        ] {
+            assert_eq!(genitives("a.rs", &text).len(), 1, "{text}");
+        }
+        for text in [
+            "/// Number of parts.\n",
+            "// Of the parts.\n",
+            "/// Often.\n",
+        ] {
+            assert_eq!(genitives("a.rs", text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_forward_needs_its_shapes() {
+        for text in [
+            "impl A { pub fn forward(&self) {} }",
+            "impl A {\n/// Encodes.\n#[inline]\npub fn forward(&self) {} }",
+            "/// # Panics\npub fn forward() {}",
+            "mod inner { trait A { fn forward(&self); } }",
+        ] {
+            assert_eq!(
+                forwards_without_shapes("a.rs", text),
+                ["a.rs: forward"],
+                "{text}"
+            );
+        }
+        for text in [
+            "impl A {\n/// Encodes.\n///\n/// # Shapes\n///\n/// - a: `[b]`\npub fn forward(&self) {} }",
+            "fn backward() {} // fn forward() {}",
+            "#[cfg(test)] mod tests { fn forward() {} }",
+        ] {
+            assert_eq!(forwards_without_shapes("a.rs", text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn an_impurity_is_found_in_every_form() {
+        for text in [
+            "use std::fs;",
+            "use std::{collections::HashMap, fs};",
+            "use std::{fs::{self, File}, io};",
+            "use std::time::Instant as Clock;",
+            "fn a() { std::thread::yield_now() }",
+            "fn a() { dbg(format!(\"{:?}\", std::env::args())) }",
+            "mod inner { use std::{net as n}; }",
+            "use std as s;",
+            "use std::*;",
+        ] {
+            assert!(!impurities("a.rs", text).is_empty(), "{text}");
+        }
+        for text in [
+            "use std::{collections::HashMap, io};",
+            "use crate::time; use other::fs;",
+            "#[cfg(test)] mod tests { use std::fs; }",
+        ] {
+            assert_eq!(impurities("a.rs", text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn tests_do_not_count_as_lines() {
+        let long = |n: usize| "const A: u8 = 0;\n".repeat(n);
+        let tests = |n: usize| format!("#[cfg(test)]\nmod tests {{\n{}}}\n", long(n));
+        for (text, is_exception, faults) in [
+            (long(450), false, false),
+            (long(451), false, true),
+            (long(451), true, false),
+            (long(450), true, true),
+            (long(450) + &tests(100), false, false),
+            (long(451) + &tests(1), false, true),
+            (tests(600), false, false),
+        ] {
+            let fault = length_fault("a.rs", &text, is_exception);
+            assert_eq!(fault.is_some(), faults, "{fault:?}");
+        }
+    }
+}
