@@ -272,5 +272,5 @@ fn a_full_storage_costs_the_cache_only() {
     page.tab().call("Storage.overrideQuotaForOrigin", quota);
     let row = Row::read("b-cat-1");
     assert_eq!(row.link(&page)[0].entity, row.gold);
-    page.wait_for_words("storage is full");
+    page.wait_for_words("Downloads cannot be kept here, so every visit downloads the model again: the browser's storage is full");
 }

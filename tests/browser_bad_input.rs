@@ -1,15 +1,14 @@
 //! What a visitor or a damaged download can do to the page: a plain sentence, and the page stays usable.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 use shared_model::data::Mention;
-use shared_model::hash::sha256;
 use shared_model::manifest::{MANIFEST, Manifest};
 use tests::chromium::Browser;
 use tests::page::{Page, folder};
+use tests::site::{Copy, Site};
 use tests::{Dir, picture};
 use xtask::serve::Server;
 
@@ -81,7 +80,7 @@ fn texts_that_cannot_be_linked_are_explained() {
     assert_eq!(page.run(), "error");
     page.wait_for_error("100000 characters");
 
-    page.write("Nothing here has a name that anybody bears.");
+    page.write("Nothing here has a known name.");
     page.click("run");
     page.wait_for_words("No known name is in this text");
     assert_eq!(page.errors(), [""; 0]);
@@ -90,7 +89,7 @@ fn texts_that_cannot_be_linked_are_explained() {
 }
 
 #[test]
-fn a_name_that_nobody_bears_is_an_answer() {
+fn an_unknown_name_is_an_answer() {
     let server = Server::start(&folder(), 0).expect("a server");
     let browser = Browser::launch();
     let page = open(&browser, &server);
@@ -98,39 +97,30 @@ fn a_name_that_nobody_bears_is_an_answer() {
     page.write("Saw Zzyzxq again.");
     page.select(4, 10);
     assert_eq!(page.run(), "done");
-    page.wait_for_words("Nobody in this knowledge base is called “Zzyzxq”");
+    page.wait_for_words("The knowledge base has nothing called “Zzyzxq”");
     assert_eq!(page.errors(), [""; 0]);
     assert!(page.candidates().is_empty());
     check_usable(&page);
 }
 
-/// Copies of the page whose bundle can be damaged.
+/// A copy of the page whose bundles can be damaged.
 struct Copies {
-    dir: Dir,
+    site: Site,
     server: Server,
     browser: Browser,
 }
 
 impl Copies {
     fn new() -> Self {
-        // Below the target folder, so that links to the page's files are possible.
-        let dir = Dir::new_in(Path::new(env!("CARGO_TARGET_TMPDIR")));
-        link_folder(&folder(), dir.root());
+        let site = Site::new();
         Self {
-            server: Server::start(dir.root(), 0).expect("a server"),
+            server: Server::start(&site.files.root, 0).expect("a server"),
             browser: Browser::launch(),
-            dir,
+            site,
         }
     }
 
-    /// Makes a bundle of its own below `name`.
-    fn bundle(&self, name: &str) -> Copy {
-        let root = self.dir.path(name);
-        link_folder(&folder().join("demo"), &root);
-        Copy { root }
-    }
-
-    /// Opens the page with that bundle, with nothing kept from before.
+    /// Opens the page with a bundle, with nothing kept from before.
     fn open(&self, bundle: &str) -> Page<'_> {
         let address = self.server.address();
         let all = json!({ "origin": address.trim_end_matches('/'), "storageTypes": "all" });
@@ -144,7 +134,7 @@ impl Copies {
     /// Damages a bundle; loading it must name the file. Mended, it must load.
     #[track_caller]
     fn check(&self, name: &str, file: &str, said: &[&str], damage: impl FnOnce(&Copy)) {
-        let copy = self.bundle(name);
+        let copy = self.site.bundle(name);
         damage(&copy);
         let page = self.open(name);
         page.click("load");
@@ -157,62 +147,18 @@ impl Copies {
         assert_eq!(page.state(), "error");
 
         fs::remove_dir_all(&copy.root).expect("the copy");
-        link_folder(&folder().join("demo"), &copy.root);
+        let copy = self.site.bundle(name);
         page.click("retry");
         check_usable(&page);
         fs::remove_dir_all(&copy.root).expect("the copy");
     }
 }
 
-/// A bundle of hard links.
-struct Copy {
-    root: PathBuf,
-}
-
-impl Copy {
-    fn read(&self, file: &str) -> Vec<u8> {
-        fs::read(self.root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
-    }
-
-    /// Replaces a file; the one that it is a link of stays as it is.
-    fn write(&self, file: &str, bytes: &[u8]) {
-        fs::remove_file(self.root.join(file)).expect("a link");
-        fs::write(self.root.join(file), bytes).expect("a file");
-    }
-
-    fn flip(&self, file: &str) {
-        let mut bytes = self.read(file);
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 1;
-        self.write(file, &bytes);
-    }
-
-    /// Changes the manifest and signs it anew.
-    fn change_manifest(&self, change: impl FnOnce(&mut Manifest)) {
-        let mut manifest = Manifest::parse(&self.read(MANIFEST)).expect("a manifest");
-        change(&mut manifest);
-        self.write(MANIFEST, &manifest.to_bytes());
-    }
-}
-
-/// Links all files of a folder into another; copies them where the disk cannot.
-fn link_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).unwrap_or_else(|error| panic!("{from:?}: {error}")) {
-        let from = entry.expect("an entry").path();
-        let to = to.join(from.file_name().expect("a name"));
-        if from.is_dir() {
-            link_folder(&from, &to);
-        } else if fs::hard_link(&from, &to).is_err() {
-            fs::copy(&from, &to).expect("a copy");
-        }
-    }
-}
-
 #[test]
 fn a_flipped_byte_is_found_in_every_kind_of_file() {
     let copies = Copies::new();
-    let manifest = Manifest::parse(&copies.bundle("whole").read(MANIFEST)).expect("a manifest");
+    let manifest =
+        Manifest::parse(&copies.site.bundle("whole").read(MANIFEST)).expect("a manifest");
     let of_kind = |kind: &str| {
         manifest
             .files
@@ -263,7 +209,7 @@ fn a_part_of_another_shape_is_refused() {
 fn what_a_bundle_says_is_shown_as_text() {
     const HTML: &str = "<img src=x onerror=\"document.title='broken in'\"><b>bold</b>";
     let copies = Copies::new();
-    let copy = copies.bundle("html");
+    let copy = copies.site.bundle("html");
     let mut kb: Value = serde_json::from_slice(&copy.read("kb.json")).expect("JSON");
     for entity in kb["entities"].as_array_mut().expect("entities") {
         entity["description"] = HTML.into();
@@ -271,20 +217,66 @@ fn what_a_bundle_says_is_shown_as_text() {
     for post in kb["posts"].as_array_mut().expect("posts") {
         post["text"] = HTML.into();
     }
-    let bytes = serde_json::to_vec(&kb).expect("JSON");
-    copy.write("kb.json", &bytes);
-    copy.change_manifest(|manifest| {
-        let entry = manifest
-            .files
-            .iter_mut()
-            .find(|file| file.path == "kb.json")
-            .expect("an entry");
-        entry.bytes = bytes.len() as u64;
-        entry.sha256 = sha256(&bytes);
-    });
+    copy.replace("kb.json", &serde_json::to_vec(&kb).expect("JSON"));
 
     let page = copies.open("html");
     check_usable(&page);
     page.wait_for_words(HTML);
     assert_ne!(page.tab().evaluate("document.title"), "broken in");
+}
+
+#[test]
+fn file_names_may_hold_any_mark() {
+    const NAMES: [&str; 3] = ["a cat #1.jpg", "which?.jpg", "100%25 cotton &c.jpg"];
+    let copies = Copies::new();
+    let copy = copies.site.bundle("names");
+    let text = |file: &str| String::from_utf8(copy.read(file)).expect("a text");
+    let (mut kb, mut examples) = (text("kb.json"), text("examples.json"));
+    let manifest = Manifest::parse(&copy.read(MANIFEST)).expect("a manifest");
+    for folder in ["thumbs/", "examples/"] {
+        let old = manifest.files.iter().map(|file| &file.path);
+        let old = old.filter(|path| path.starts_with(folder));
+        for (old, name) in old.zip(NAMES) {
+            let new = format!("{folder}{name}");
+            fs::rename(copy.root.join(old), copy.root.join(&new)).expect("a link");
+            kb = kb.replace(old, &new);
+            examples = examples.replace(old, &new);
+            copy.change_manifest(|manifest| {
+                let entry = manifest.files.iter_mut().find(|file| file.path == *old);
+                entry.expect("an entry").path = new;
+            });
+        }
+    }
+    copy.replace("kb.json", kb.as_bytes());
+    copy.replace("examples.json", examples.as_bytes());
+
+    let page = copies.open("names");
+    // A chip's picture comes straight from the server, the knowledge base's pictures through the worker.
+    let shown = "const images = [...document.querySelectorAll('.examples img')]";
+    for name in NAMES {
+        page.wait(&format!("the picture {name}"), |page| {
+            let script = format!(
+                "(() => {{ {shown}; return images.some(image => decodeURIComponent(image.src).endsWith({}) && image.naturalWidth > 0); }})()",
+                json!(name)
+            );
+            (page.tab().evaluate(&script) == true).then_some(())
+        });
+    }
+    page.load();
+    for (example, name) in NAMES.iter().enumerate() {
+        let chip = format!(
+            "(() => {{ {shown}; images.find(image => decodeURIComponent(image.src).endsWith({})).closest('button').click(); }})()",
+            json!(name)
+        );
+        page.tab().evaluate(&chip);
+        page.wait(&format!("the post's picture, example {example}"), |page| {
+            let script = format!(
+                "document.querySelector('[data-testid=picture] img')?.alt === {}",
+                json!(name)
+            );
+            (page.tab().evaluate(&script) == true).then_some(())
+        });
+        page.settle();
+        assert_eq!(page.errors(), [""; 0]);
+    }
 }

@@ -1,4 +1,4 @@
-//! Chromium, driven over the DevTools protocol. Whatever goes wrong here panics: it fails the test.
+//! Chromium, driven over the DevTools protocol. Every failure here panics: it fails the test.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -32,6 +32,11 @@ struct Socket {
 impl Browser {
     /// Starts the Chromium that the variable `CHROMIUM` names, else Debian's. WebGPU works without a GPU, simulated.
     pub fn launch() -> Self {
+        Self::launch_with(&[])
+    }
+
+    /// The same, with more arguments.
+    pub fn launch_with(arguments: &[&str]) -> Self {
         let program = std::env::var_os("CHROMIUM")
             .map_or_else(|| PathBuf::from("/usr/bin/chromium"), PathBuf::from);
         let profile = tempfile::tempdir().expect("a folder for the profile");
@@ -59,6 +64,7 @@ impl Browser {
                 "--disable-domain-blocking-for-3d-apis",
                 "--disable-gpu-process-crash-limit",
             ])
+            .args(arguments)
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .stdin(Stdio::null())

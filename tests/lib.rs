@@ -4,6 +4,7 @@
 
 pub mod chromium;
 pub mod page;
+pub mod site;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

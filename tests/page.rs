@@ -36,7 +36,7 @@ pub struct Shown {
     pub entity: String,
     /// Higher is better.
     pub score: f32,
-    /// Of all candidates.
+    /// Share of the softmax over all candidates.
     pub probability: f32,
 }
 

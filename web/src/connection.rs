@@ -1,8 +1,9 @@
 //! A running worker: requests go in, events come out.
 
-use js_sys::{Array, ArrayBuffer, Object, Reflect};
+use js_sys::{ArrayBuffer, Reflect};
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
+use web::message::Message;
 use web::protocol::{Event, Request};
 use web_sys::{MessageEvent, Worker, WorkerOptions, WorkerType};
 
@@ -30,10 +31,13 @@ impl Connection {
         options.set_type(WorkerType::Module);
         let worker =
             Worker::new_with_options(SCRIPT, &options).map_err(|error| format!("{error:?}"))?;
-        let on_message = Closure::new(move |message: MessageEvent| match unwrap(&message.data()) {
-            Some((event, buffer)) => on_event(event, buffer),
-            None => leptos::logging::error!("the worker sent something else than an event"),
-        });
+        let on_message =
+            Closure::new(
+                move |message: MessageEvent| match Message::parse(&message.data()) {
+                    Ok((event, buffer)) => on_event(event, buffer),
+                    Err(error) => leptos::logging::error!("an event cannot be read: {error}"),
+                },
+            );
         // An event without a message is a script that could not be fetched.
         let on_error = Closure::new(move |error: JsValue| {
             let message = Reflect::get(&error, &"message".into())
@@ -50,14 +54,16 @@ impl Connection {
         })
     }
 
-    /// Sends a request; `buffer` moves into the worker.
+    /// Sends a request; `buffer` is moved to the worker.
     pub(crate) fn send(&self, request: &Request, buffer: Option<&ArrayBuffer>) {
-        let sent = wrap(request, buffer).and_then(|message| {
-            let transfer: Array = buffer.into_iter().collect();
-            self.worker.post_message_with_transfer(&message, &transfer)
+        let sent = Message::new(request, buffer).and_then(|message| {
+            let posted = self
+                .worker
+                .post_message_with_transfer(&message.data, &message.transfer);
+            posted.map_err(|error| format!("{error:?}"))
         });
         if let Err(error) = sent {
-            leptos::logging::error!("a request could not be sent: {error:?}");
+            leptos::logging::error!("a request cannot be sent: {error}");
         }
     }
 }
@@ -68,21 +74,4 @@ impl Drop for Connection {
         self.worker.set_onerror(None);
         self.worker.terminate();
     }
-}
-
-fn wrap(request: &Request, buffer: Option<&ArrayBuffer>) -> Result<JsValue, JsValue> {
-    let json = serde_json::to_string(request).map_err(|error| JsValue::from(error.to_string()))?;
-    let message = Object::new();
-    Reflect::set(&message, &"message".into(), &json.into())?;
-    if let Some(buffer) = buffer {
-        Reflect::set(&message, &"buffer".into(), buffer)?;
-    }
-    Ok(message.into())
-}
-
-fn unwrap(data: &JsValue) -> Option<(Event, Option<ArrayBuffer>)> {
-    let json = Reflect::get(data, &"message".into()).ok()?.as_string()?;
-    let event = serde_json::from_str(&json).ok()?;
-    let buffer = Reflect::get(data, &"buffer".into()).ok()?.dyn_into().ok();
-    Some((event, buffer))
 }

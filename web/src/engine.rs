@@ -14,10 +14,17 @@ use shared_model::linker::{Linker, Picture, Query, TextCache};
 use shared_model::manifest::Manifest;
 use shared_model::self_test::SelfTest;
 use shared_model::stages::{StageClock, StageTimes};
+use web::context::{has_webgpu, is_secure};
 use web::protocol::{DeviceChoice, DeviceKind, EntityCard, Stage};
+use web::timeout::{DEVICE_SECONDS, unless_stuck};
 
-/// A bundle on a device, with the vectors of the post at hand.
+/// Seconds for which a simulated adapter may be silent: it computes on the CPU, slowly.
+const SIMULATED_SECONDS: u32 = 60;
+
+/// A bundle on a device, with the vectors of the current post.
 pub(crate) struct Engine {
+    /// Seconds for which the device may be silent.
+    max_silence: u32,
     linker: Linker,
     pictures: HashMap<u32, Decoded>,
     texts: TextCache,
@@ -44,7 +51,7 @@ pub(crate) struct Opened {
 pub(crate) type Files = HashMap<String, Vec<u8>>;
 
 impl Engine {
-    /// Opens the bundle on the wanted device. `Auto` takes the CPU where WebGPU is absent, simulated or fails the self-test, and says so.
+    /// Opens the bundle on the wanted device. `Auto` takes the CPU, with a notice, where WebGPU is absent, simulated, silent or fails the self-test.
     pub(crate) async fn open(
         manifest: &Manifest,
         files: &Files,
@@ -56,10 +63,14 @@ impl Engine {
             match webgpu(manifest, files, choice, on_lost).await {
                 Ok(opened) => return Ok(opened),
                 Err(error) if choice == DeviceChoice::Webgpu => return Err(error),
+                Err(Error::Device(reason)) => {
+                    notices.push(format!("WebGPU is not used: {reason}."));
+                }
                 Err(error) => notices.push(format!("WebGPU is not used: {error}.")),
             }
         }
-        let (engine, self_test) = Self::on(manifest, files, &Device::flex()).await?;
+        let (engine, self_test) =
+            Self::on(manifest, files, &Device::flex(), DEVICE_SECONDS).await?;
         if !self_test.passed() {
             notices.push(format!(
                 "The self-test differs from the exporting machine by {:.1e}.",
@@ -76,7 +87,27 @@ impl Engine {
         })
     }
 
-    async fn on(manifest: &Manifest, files: &Files, device: &Device) -> Result<(Self, SelfTest)> {
+    /// Opens the bundle on a device and tests it there. Every await on the device has a limit.
+    async fn on(
+        manifest: &Manifest,
+        files: &Files,
+        device: &Device,
+        max_silence: u32,
+    ) -> Result<(Self, SelfTest)> {
+        unless_stuck(
+            max_silence,
+            Self::open_on(manifest, files, device, max_silence),
+        )
+        .await
+        .unwrap_or_else(|| Err(stuck(max_silence)))
+    }
+
+    async fn open_on(
+        manifest: &Manifest,
+        files: &Files,
+        device: &Device,
+        max_silence: u32,
+    ) -> Result<(Self, SelfTest)> {
         let file = |path: &str| {
             files
                 .get(path)
@@ -86,6 +117,7 @@ impl Engine {
         let bundle = Bundle::open(manifest.clone(), file, device).await?;
         let self_test = bundle.golden.test(&bundle.linker).await?;
         let engine = Self {
+            max_silence,
             linker: bundle.linker,
             pictures: HashMap::new(),
             texts: TextCache::default(),
@@ -122,22 +154,21 @@ impl Engine {
         self.linker.aliases.mentions(text)
     }
 
-    /// Decodes a picture and keeps it; returns its width and height.
+    /// Decodes a picture and keeps it.
     pub(crate) fn add_picture(
         &mut self,
         id: u32,
         bytes: &[u8],
         now: impl Fn() -> f64,
-    ) -> Result<(u32, u32)> {
+    ) -> Result<()> {
         let start = now();
         let pixels = decode(bytes)?;
-        let size = pixels.dimensions();
         let decoded = Decoded {
             picture: Picture::new(pixels),
             decode_ms: Cell::new(now() - start),
         };
         self.pictures.insert(id, decoded);
-        Ok(size)
+        Ok(())
     }
 
     /// Forgets a picture.
@@ -145,8 +176,24 @@ impl Engine {
         self.pictures.remove(&id);
     }
 
-    /// Ranks a mention's candidates. What was encoded before is used again; its time is then 0.
+    /// Ranks a mention's candidates. Text and pictures that were encoded before are not encoded again; their time is then 0.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails or is silent for too long.
     pub(crate) async fn link(
+        &mut self,
+        post: PostQuery,
+        now: impl Fn() -> f64,
+        stage: impl Fn(Stage),
+    ) -> Result<(Ranking, StageTimes)> {
+        let max_silence = self.max_silence;
+        unless_stuck(max_silence, self.rank(post, now, stage))
+            .await
+            .unwrap_or_else(|| Err(stuck(max_silence)))
+    }
+
+    async fn rank(
         &mut self,
         post: PostQuery,
         now: impl Fn() -> f64,
@@ -201,10 +248,20 @@ async fn webgpu(
     on_lost: impl Fn(String) + Send + 'static,
 ) -> Result<Opened> {
     let refuse = |reason: String| Error::Device(reason);
-    let (device, setup) = Device::wgpu_options()
-        .init_with_setup_async()
-        .await
-        .map_err(|error| refuse(format!("this browser offers no adapter ({error})")))?;
+    if !has_webgpu() {
+        return Err(refuse(if is_secure() {
+            "this browser does not offer it".to_owned()
+        } else {
+            "browsers offer it over https only".to_owned()
+        }));
+    }
+    let (device, setup) = unless_stuck(
+        DEVICE_SECONDS,
+        Device::wgpu_options().init_with_setup_async(),
+    )
+    .await
+    .ok_or_else(|| stuck(DEVICE_SECONDS))?
+    .map_err(|error| refuse(format!("this browser offers no adapter ({error})")))?;
     setup
         .device
         .set_device_lost_callback(move |_, message| on_lost(message));
@@ -216,7 +273,12 @@ async fn webgpu(
             name(&info)
         )));
     }
-    let (engine, self_test) = Engine::on(manifest, files, &device).await?;
+    let max_silence = if software {
+        SIMULATED_SECONDS
+    } else {
+        DEVICE_SECONDS
+    };
+    let (engine, self_test) = Engine::on(manifest, files, &device, max_silence).await?;
     if !self_test.passed() {
         return Err(refuse(format!(
             "its self-test differs from the CPU by {:.1e}",
@@ -231,6 +293,12 @@ async fn webgpu(
         self_test,
         notices: Vec::new(),
     })
+}
+
+fn stuck(seconds: u32) -> Error {
+    Error::Device(format!(
+        "the graphics processor did not answer for {seconds} seconds"
+    ))
 }
 
 fn is_software(info: &AdapterInfo) -> bool {

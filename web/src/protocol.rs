@@ -1,4 +1,4 @@
-//! The messages between the page and its worker: JSON in `message`, at most one `ArrayBuffer` in `buffer`, transferred.
+//! The messages between the page and its worker. Some come with a buffer, see `message`.
 
 use serde::{Deserialize, Serialize};
 use shared_model::data::{Mention, Ranking};
@@ -8,13 +8,12 @@ pub use shared_model::stages::{Stage, StageTimes};
 
 /// From the page to the worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Request {
-    /// Fetch the bundle below `base`, check it, put it on a device, test it. Answered by `Progress`, `Thumb` and `Loaded`, or a fatal `Error`.
+    /// Download the bundle at `base`, verify it, load it onto a device and test it. Answered by `Progress`, `Thumb` and `Loaded`, or a fatal `Error`.
     Load {
         /// What `?device=` asks for.
         device: DeviceChoice,
-        /// Absolute address of the bundle's folder, `/` at its end.
+        /// Absolute address of the bundle's folder, with a final `/`.
         base: String,
     },
     /// Find the mentions in a text. Answered by `Mentions`.
@@ -22,7 +21,7 @@ pub enum Request {
         /// The post's text.
         text: String,
     },
-    /// Decode and encode a picture; its file comes as the buffer. Answered by `PictureReady` or `PictureRefused`.
+    /// Decode a picture; its file is the buffer. Answered by `PictureReady` or `PictureRefused`.
     AddPicture {
         /// Chosen by the page.
         id: u32,
@@ -38,9 +37,9 @@ pub enum Request {
         id: u32,
         /// The post's text.
         text: String,
-        /// What to link.
+        /// The mention to link.
         mention: Mention,
-        /// Selected by hand: similar names count where no equal one is found.
+        /// Selected by hand: similar names are candidates where there is no equal one.
         by_hand: bool,
         /// Ids of pictures added before.
         pictures: Vec<u32>,
@@ -51,29 +50,19 @@ pub enum Request {
 
 /// From the worker to the page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Event {
-    /// The worker listens. Nothing may be sent before.
+    /// The worker has started. Nothing may be sent to it before.
     Hello,
-    /// The manifest is read: what the download will cost, before it starts.
-    Manifest {
-        /// The bundle's name.
-        name: String,
+    /// Bytes so far, of all files; the first is sent before the download starts.
+    Progress {
+        /// Bytes that were downloaded or read from the cache.
+        loaded_bytes: u64,
         /// Bytes of all files.
         total_bytes: u64,
-        /// Of these, bytes that lie in the cache already.
-        cached_bytes: u64,
     },
-    /// Bytes so far, over all files.
-    Progress {
-        /// Fetched or read from the cache, and checked.
-        loaded_bytes: u64,
-        /// Of all files.
-        total_bytes: u64,
-    },
-    /// Downloaded; weights go to the device and the self-test runs.
+    /// All files are there: the weights are loaded onto the device, and the self-test runs.
     Preparing,
-    /// A thumbnail; its JPEG comes as the buffer.
+    /// A thumbnail; its JPEG file is the buffer.
     Thumb {
         /// As in [`EntityCard::thumbs`].
         path: String,
@@ -91,12 +80,8 @@ pub enum Event {
     PictureReady {
         /// As in `AddPicture`.
         id: u32,
-        /// After its EXIF turn, in pixels.
-        width: u32,
-        /// As `width`.
-        height: u32,
     },
-    /// A picture cannot be read.
+    /// A picture cannot be linked with.
     PictureRefused {
         /// As in `AddPicture`.
         id: u32,
@@ -107,7 +92,7 @@ pub enum Event {
     Stage {
         /// As in `Link`.
         id: u32,
-        /// Which.
+        /// The stage that begins.
         stage: Stage,
     },
     /// An answer.
@@ -116,7 +101,7 @@ pub enum Event {
         id: u32,
         /// All candidates, best first.
         ranking: Ranking,
-        /// Time of each stage; 0 where an earlier result was used again.
+        /// Time of each stage; 0 where an earlier result was reused.
         ms: StageTimes,
     },
     /// Something went wrong.
@@ -128,11 +113,8 @@ pub enum Event {
         /// The worker cannot go on.
         fatal: bool,
     },
-    /// The GPU went away: start a new worker on the CPU.
-    DeviceLost {
-        /// What the browser said.
-        message: String,
-    },
+    /// The graphics processor is gone or does not answer: start a new worker on the CPU.
+    DeviceLost,
     /// The cached bundle is deleted.
     CacheCleared,
 }
@@ -144,34 +126,36 @@ pub struct Loaded {
     pub device: DeviceKind,
     /// The adapter's name, or what the CPU path is.
     pub adapter: String,
-    /// WebGPU, but simulated on the CPU.
+    /// WebGPU that is simulated on the CPU.
     pub software: bool,
-    /// Differences from the exporting machine, where a self-test ran.
-    pub self_test: Option<SelfTest>,
-    /// For a person: why not WebGPU, why nothing was cached.
+    /// Differences from the exporting machine.
+    pub self_test: SelfTest,
+    /// For a person: why WebGPU is not used, why downloads are not kept.
     pub notices: Vec<String>,
+    /// Downloads are kept for the next visit.
+    pub is_kept: bool,
     /// Milliseconds from the last byte to here.
     pub prepare_ms: f64,
-    /// Bytes that came over the network.
+    /// Bytes that were downloaded.
     pub fetched_bytes: u64,
-    /// The scores' probabilities were fitted on validation data.
+    /// The probabilities were calibrated on held-out data.
     pub calibrated: bool,
     /// The bundle's name.
     pub name: String,
     /// The knowledge base.
     pub entities: Vec<EntityCard>,
-    /// Of parts and pictures.
+    /// Licences of parts and pictures.
     pub licences: Vec<Licence>,
 }
 
 /// An entity as the page shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EntityCard {
-    /// Its id.
+    /// Entity id.
     pub id: String,
-    /// Its name.
+    /// Name in the knowledge base.
     pub name: String,
-    /// One sentence.
+    /// One sentence of description.
     pub description: String,
     /// Pictures of its prototypes, best first.
     pub thumbs: Vec<String>,

@@ -1,4 +1,4 @@
-//! The worker: takes requests one after the other, so that the page never waits for the model.
+//! The worker: handles requests one after the other, so that the page never waits for the model.
 
 #![recursion_limit = "256"]
 
@@ -9,20 +9,27 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
+use futures_util::{StreamExt as _, stream};
+use js_sys::{ArrayBuffer, Uint8Array};
+use shared_model::error::Error;
 use shared_model::manifest::Manifest;
+use wasm_bindgen::JsCast as _;
 use wasm_bindgen::closure::Closure;
-use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::spawn_local;
+use web::cache::FileCache;
+use web::message::Message;
 use web::protocol::{DeviceChoice, DeviceKind, Event, Loaded, Request};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use crate::engine::{Engine, Files, Opened, PostQuery};
 use crate::storage::Storage;
 
+/// As many as browsers open to one server.
+const PARALLEL_DOWNLOADS: usize = 6;
+
 type Queue = Rc<RefCell<Inbox>>;
 
-/// Requests that wait, and whether somebody works through them.
+/// Requests that wait, and whether [`work`] is running.
 #[derive(Default)]
 struct Inbox {
     waiting: VecDeque<(Request, Option<ArrayBuffer>)>,
@@ -30,27 +37,23 @@ struct Inbox {
 }
 
 thread_local! {
+    /// The device in use, or about to be.
     static DEVICE: Cell<Option<DeviceKind>> = const { Cell::new(None) };
 }
 
 fn main() {
     std::panic::set_hook(Box::new(|info| {
         console_error_panic_hook::hook(info);
-        // A panic inside a promise reaches no error handler of the page: say it while there is a voice.
+        // A panic inside a promise reaches no error handler of the page: it is reported from here.
         match DEVICE.get() {
-            Some(DeviceKind::Webgpu) => send(
-                &Event::DeviceLost {
-                    message: info.to_string(),
-                },
-                None,
-            ),
+            Some(DeviceKind::Webgpu) => send(&Event::DeviceLost, None),
             _ => fail(None, format!("The model stopped: {info}"), true),
         }
     }));
     let inbox = Queue::default();
     let engine = Rc::new(RefCell::new(None));
     let receive = Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
-        match parse(&message.data()) {
+        match Message::parse(&message.data()) {
             Ok(request) => inbox.borrow_mut().waiting.push_back(request),
             Err(error) => return fail(None, error, false),
         }
@@ -71,9 +74,9 @@ async fn work(inbox: Queue, engine: Rc<RefCell<Option<Engine>>>) {
             inbox.borrow_mut().busy = false;
             return;
         };
-        // A newer post makes the one before it pointless.
-        let outdated = |newer: &(Request, _)| matches!(newer.0, Request::Link { .. });
-        if matches!(request, Request::Link { .. }) && inbox.borrow().waiting.iter().any(outdated) {
+        // A link is skipped if a newer one waits.
+        let is_link = |newer: &(Request, _)| matches!(newer.0, Request::Link { .. });
+        if matches!(request, Request::Link { .. }) && inbox.borrow().waiting.iter().any(is_link) {
             continue;
         }
         let mut taken = engine.borrow_mut().take();
@@ -88,9 +91,12 @@ async fn handle(engine: &mut Option<Engine>, request: Request, buffer: Option<Ar
             Ok(loaded) => *engine = Some(loaded),
             Err(error) => fail(None, error, true),
         },
-        (Request::ClearCache, _) => match Storage::clear(&scope()).await {
+        (Request::ClearCache, _) => match FileCache::delete().await {
             Ok(()) => send(&Event::CacheCleared, None),
-            Err(error) => fail(None, error, false),
+            Err(reason) => {
+                let message = format!("The model cannot be deleted: {reason}.");
+                fail(None, message, false);
+            }
         },
         (Request::Mentions { text }, Some(engine)) => {
             let mentions = engine.mentions(&text);
@@ -101,7 +107,7 @@ async fn handle(engine: &mut Option<Engine>, request: Request, buffer: Option<Ar
                 .map(|buffer| Uint8Array::new(&buffer).to_vec())
                 .unwrap_or_default();
             match engine.add_picture(id, &bytes, now) {
-                Ok((width, height)) => send(&Event::PictureReady { id, width, height }, None),
+                Ok(()) => send(&Event::PictureReady { id }, None),
                 Err(error) => {
                     let message = error.to_string();
                     send(&Event::PictureRefused { id, message }, None);
@@ -130,6 +136,9 @@ async fn handle(engine: &mut Option<Engine>, request: Request, buffer: Option<Ar
                 .await
             {
                 Ok((ranking, ms)) => send(&Event::Linked { id, ranking, ms }, None),
+                Err(Error::Device(_)) if DEVICE.get() == Some(DeviceKind::Webgpu) => {
+                    send(&Event::DeviceLost, None);
+                }
                 Err(error) => fail(Some(id), error.to_string(), false),
             }
         }
@@ -141,29 +150,15 @@ async fn handle(engine: &mut Option<Engine>, request: Request, buffer: Option<Ar
 }
 
 async fn load(device: DeviceChoice, base: String) -> Result<Engine, String> {
-    let mut storage = Storage::open(scope().unchecked_into(), base).await;
+    let storage = Storage::open(base).await;
     let manifest = storage.manifest().await?;
-    let total_bytes = manifest.total_bytes();
-    let mut cached_bytes = 0;
-    for entry in &manifest.files {
-        if storage.has(entry).await {
-            cached_bytes += entry.bytes;
-        }
-    }
-    let name = manifest.name.clone();
-    send(
-        &Event::Manifest {
-            name,
-            total_bytes,
-            cached_bytes,
-        },
-        None,
-    );
-
-    let (files, fetched_bytes) = download(&manifest, &mut storage).await?;
+    let (files, fetched_bytes) = download(&manifest, &storage).await?;
     send(&Event::Preparing, None);
     let start = now();
-    let lost = |message: String| send(&Event::DeviceLost { message }, None);
+    if device != DeviceChoice::Cpu {
+        DEVICE.set(Some(DeviceKind::Webgpu));
+    }
+    let lost = |_message| send(&Event::DeviceLost, None);
     let Opened {
         engine,
         device,
@@ -184,8 +179,9 @@ async fn load(device: DeviceChoice, base: String) -> Result<Engine, String> {
         device,
         adapter,
         software,
-        self_test: Some(self_test),
+        self_test,
         notices,
+        is_kept: storage.notice().is_none(),
         prepare_ms: now() - start,
         fetched_bytes,
         calibrated: manifest.calibration.is_some(),
@@ -197,63 +193,46 @@ async fn load(device: DeviceChoice, base: String) -> Result<Engine, String> {
     Ok(engine)
 }
 
-async fn download(manifest: &Manifest, storage: &mut Storage) -> Result<(Files, u64), String> {
+/// All files of the bundle, and the number of bytes that were downloaded.
+async fn download(manifest: &Manifest, storage: &Storage) -> Result<(Files, u64), String> {
     let total_bytes = manifest.total_bytes();
-    let mut loaded_bytes = 0;
-    let mut fetched_bytes = 0;
-    let mut reported = f64::NEG_INFINITY;
+    let loaded_bytes = Cell::new(0);
+    let reported = Cell::new(f64::NEG_INFINITY);
+    let progress = |bytes: u64| {
+        loaded_bytes.set(loaded_bytes.get() + bytes);
+        let loaded_bytes = loaded_bytes.get();
+        // Ten times per second are enough for a progress bar.
+        if now() - reported.get() > 100.0 || loaded_bytes == total_bytes {
+            reported.set(now());
+            let progress = Event::Progress {
+                loaded_bytes,
+                total_bytes,
+            };
+            send(&progress, None);
+        }
+    };
+    progress(0);
+    let mut downloads = stream::iter(&manifest.files)
+        .map(async |entry| (entry, storage.file(manifest, entry, &progress).await))
+        .buffer_unordered(PARALLEL_DOWNLOADS);
     let mut files = Files::new();
-    for entry in &manifest.files {
-        let mut progress = |bytes: u64| {
-            loaded_bytes += bytes;
-            // Ten times a second is as much as a bar can show.
-            if now() - reported > 100.0 || loaded_bytes == total_bytes {
-                reported = now();
-                send(
-                    &Event::Progress {
-                        loaded_bytes,
-                        total_bytes,
-                    },
-                    None,
-                );
-            }
-        };
-        let (bytes, fetched) = storage.file(manifest, entry, &mut progress).await?;
-        if fetched {
-            fetched_bytes += entry.bytes;
+    let mut downloaded_bytes = 0;
+    while let Some((entry, file)) = downloads.next().await {
+        let (bytes, is_downloaded) = file?;
+        if is_downloaded {
+            downloaded_bytes += entry.bytes;
         }
         files.insert(entry.path.clone(), bytes);
     }
-    Ok((files, fetched_bytes))
+    Ok((files, downloaded_bytes))
 }
 
-fn parse(data: &JsValue) -> Result<(Request, Option<ArrayBuffer>), String> {
-    let field =
-        |name: &str| Reflect::get(data, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED);
-    let message = field("message")
-        .as_string()
-        .ok_or("a message without text")?;
-    let request = serde_json::from_str(&message).map_err(|error| error.to_string())?;
-    Ok((request, field("buffer").dyn_into().ok()))
-}
-
-/// Sends an event; bytes travel as a transferred buffer.
-fn send(event: &Event, bytes: Option<&Vec<u8>>) {
-    let message = Object::new();
-    let transfer = Array::new();
-    let set = |name: &str, value: &JsValue| {
-        // Cannot fail on a plain object.
-        let _: Result<bool, JsValue> = Reflect::set(&message, &JsValue::from_str(name), value);
-    };
-    let json = serde_json::to_string(event).expect("events are plain values");
-    set("message", &JsValue::from_str(&json));
-    if let Some(bytes) = bytes {
-        let buffer = Uint8Array::from(bytes.as_slice()).buffer();
-        set("buffer", &buffer);
-        transfer.push(&buffer);
-    }
+/// Sends an event; bytes go along as a buffer that is moved.
+fn send(event: &Event, bytes: Option<&[u8]>) {
+    let buffer = bytes.map(|bytes| Uint8Array::from(bytes).buffer());
+    let message = Message::new(event, buffer.as_ref()).expect("events are plain values");
     scope()
-        .post_message_with_transfer(&message, &transfer)
+        .post_message_with_transfer(&message.data, &message.transfer)
         .expect("the message can be cloned");
 }
 

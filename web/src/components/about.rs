@@ -1,13 +1,13 @@
-//! What the model runs on, where it comes from, and how to get rid of it.
+//! The device that the model runs on, facts about the model, and a button that deletes it.
 
 use leptos::prelude::*;
+use web::format::{duration, megabytes};
 use web::protocol::{DeviceKind, Loaded};
 
-use super::{duration, megabytes};
 use crate::browser;
 use crate::client::Client;
 
-/// The badge of the device, once the model is on it.
+/// The device, once the model is loaded.
 #[component]
 pub(crate) fn Device(client: Client) -> impl IntoView {
     let badge = |loaded: Loaded| {
@@ -30,7 +30,7 @@ pub(crate) fn Device(client: Client) -> impl IntoView {
     move || client.loaded.get().map(badge)
 }
 
-/// What is special on this device, the model's facts, licences, and the button that deletes it.
+/// Notices about this device, facts about the model, licences, and the button that deletes the model.
 #[component]
 pub(crate) fn About(client: Client) -> impl IntoView {
     view! { <footer>{move || client.loaded.get().map(|loaded| view! { <Facts client loaded /> })}</footer> }
@@ -41,14 +41,13 @@ fn Facts(client: Client, loaded: Loaded) -> impl IntoView {
     let origin = if loaded.fetched_bytes == 0 {
         "It came from this browser's storage".to_owned()
     } else {
-        format!("{} came over the network", megabytes(loaded.fetched_bytes))
+        format!("{} of it were downloaded", megabytes(loaded.fetched_bytes))
     };
-    let test = loaded.self_test.map(|test| {
-        format!(
-            "Its self-test here differs from the machine that exported it by {:.0e} (text), {:.0e} (picture) and {:.0e} (score).",
-            test.text, test.image, test.score
-        )
-    });
+    let test = loaded.self_test;
+    let test = format!(
+        "On this device its results differ from those of the machine that exported it by at most {:.0e} (text), {:.0e} (picture) and {:.0e} (score).",
+        test.text, test.image, test.score
+    );
     let facts = format!(
         "{}: {} people, places and things. {origin}, and preparing it took {}.",
         loaded.name,
@@ -69,11 +68,13 @@ fn Facts(client: Client, loaded: Loaded) -> impl IntoView {
         <details data-testid="about">
             <summary>"About this model"</summary>
             <p>{test}</p>
-            <p>
-                <button type="button" data-testid="clear-cache" on:click=move |_| client.clear_cache()>
-                    "Delete the stored model"
-                </button>
-            </p>
+            {loaded.is_kept.then(|| view! {
+                <p>
+                    <button type="button" data-testid="clear-cache" on:click=move |_| client.clear_cache()>
+                        "Delete the stored model"
+                    </button>
+                </p>
+            })}
         </details>
         <details data-testid="licences">
             <summary>"Licences and sources"</summary>

@@ -2,13 +2,14 @@
 
 use leptos::prelude::*;
 use shared_model::data::{Candidate, Cues, ScorerKind};
+use web::format::{duration, percent};
+use web::phase::Phase;
 use web::protocol::{EntityCard, StageTimes};
 
-use super::{duration, percent};
 use crate::client::Client;
-use crate::state::{self, Phase};
+use crate::state;
 
-/// What the post's mention means, or what this page is good for.
+/// The latest answer, or an introduction while there is none.
 #[component]
 pub(crate) fn Answer(client: Client) -> impl IntoView {
     view! {
@@ -28,7 +29,7 @@ fn Invitation() -> impl IntoView {
             <h2>"A cat or a car?"</h2>
             <p>
                 "“Saw a jaguar today” says little. With a picture of a spotted cat, or of a car, the name has one meaning. "
-                "The model compares your post with what it knows of everybody who bears the name."
+                "The model compares your post with what it knows about everyone and everything of that name."
             </p>
             <ol>
                 <li>"Write a post with an ambiguous name."</li>
@@ -56,7 +57,7 @@ fn Ranked(client: Client, answer: state::Answer) -> impl IntoView {
         .first()
         .map(|candidate| candidate.probability);
     let heading = if is_empty {
-        format!("Nobody in this knowledge base is called “{surface}”.")
+        format!("The knowledge base has nothing called “{surface}”.")
     } else if nil > best {
         format!("“{surface}” is probably none of these")
     } else {
@@ -65,15 +66,15 @@ fn Ranked(client: Client, answer: state::Answer) -> impl IntoView {
     let (scorer_name, scorer) = match ranking.scorer {
         ScorerKind::Imn => (
             "imn",
-            "Compared by words, pictures, objects and names in common, and by the network trained on these entities.",
+            "Ranked by what text, pictures and names have in common, and by a network trained on all of these.",
         ),
         ScorerKind::ImnNew => (
             "imn-new",
-            "Compared by words, pictures, objects and names in common, and by the trained network, to which some of these entities are new.",
+            "Ranked by what text, pictures and names have in common, and by a network that was not trained on all of these.",
         ),
         ScorerKind::Prototype => (
             "prototype",
-            "Compared by words, pictures, objects and names in common.",
+            "Ranked by what text, pictures and names have in common.",
         ),
     };
     let candidates = ranking.candidates.into_iter();
@@ -86,9 +87,9 @@ fn Ranked(client: Client, answer: state::Answer) -> impl IntoView {
             {cards}
         </ol>
         {is_empty.then(|| view! { <p class="quiet">"Pick another name, or select other words of the text."</p> })}
-        {nil.filter(|_| !is_empty).map(|nil| view! { <p class="nil">"Somebody or something else: " <b>{percent(nil)}</b></p> })}
+        {nil.filter(|_| !is_empty).map(|nil| view! { <p class="nil">"None of these: " <b>{percent(nil)}</b></p> })}
         {(!calibrated && !is_empty).then(|| view! {
-            <p class="quiet">"The percentages are not calibrated: they order the candidates, they are no chances."</p>
+            <p class="quiet">"These percentages only order the candidates: they are not calibrated."</p>
         })}
         {(!is_empty).then(|| view! { <p class="quiet" data-testid="scorer" data-scorer=scorer_name>{scorer}</p> })}
         <Times ms />
@@ -147,7 +148,7 @@ fn CandidateCard(client: Client, candidate: Candidate) -> impl IntoView {
             </div>
             <CueList cues=candidate.cues />
             <details>
-                <summary>"What the model knows of it"</summary>
+                <summary>"What the model knows about it"</summary>
                 <div class="thumbs">
                     {addresses.into_iter().map(|address| view! { <img src=address alt=format!("Picture of {name}") /> }).collect_view()}
                 </div>
@@ -162,23 +163,27 @@ fn CueList(cues: Cues) -> impl IntoView {
     let rows = [
         (
             "Words",
-            "How close the post's words are to posts about it",
+            "How close the post's text is to texts about it",
             cues.text,
         ),
         ("Picture", "How alike the pictures look", cues.image),
         (
             "Objects",
-            "How alike the things in the pictures are",
+            "How alike the things shown in the pictures are",
             cues.classes,
         ),
-        ("Name", "Names and words in common", cues.lexical),
+        (
+            "Name",
+            "How alike the names are, and the words around them",
+            cues.lexical,
+        ),
         (
             "Network",
-            "What the trained network says, from words and picture together",
+            "The judgement of the trained network, from text and pictures together",
             cues.imn,
         ),
     ];
-    // Without a trained network nobody has this cue.
+    // Without a trained network no candidate has the last cue.
     let n_rows = rows.len() - usize::from(cues.imn.is_none());
     let row = |(label, title, value): (&'static str, &'static str, Option<f32>)| {
         let shown = value.map_or_else(

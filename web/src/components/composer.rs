@@ -1,11 +1,12 @@
-//! The post's text, the names found in it, and the name to link.
+//! The post's text, the names found in it, and the choice of the name to link.
 
 use leptos::html::Textarea;
 use leptos::{ev, prelude::*};
 use shared_model::data::Mention;
+use web::post::Name;
+use web::selection::{scalar_offset, selected_words};
 
 use crate::client::Client;
-use crate::state::Name;
 
 /// A text field whose names are marked, and a button for each of them.
 #[component]
@@ -39,7 +40,8 @@ pub(crate) fn Composer(client: Client) -> impl IntoView {
                 .found
                 .with_untracked(|found| found.iter().find(under).cloned());
             name.filter(|name| !is_chosen(client, name))
-                .inspect(|name| client.choose(name.mention, false));
+                .into_iter()
+                .for_each(|name| client.choose(name));
         }
     };
     view! {
@@ -80,7 +82,7 @@ pub(crate) fn Composer(client: Client) -> impl IntoView {
                 hidden=move || selection.get().is_none()
                 on:click=move |_| {
                     if let Some(mention) = selection.get_untracked() {
-                        client.choose(mention, true);
+                        client.choose_by_hand(mention);
                     }
                 }
             >
@@ -94,6 +96,7 @@ pub(crate) fn Composer(client: Client) -> impl IntoView {
 fn NameButton(client: Client, name: Name, by_hand: bool) -> impl IntoView {
     let Mention { start, end } = name.mention;
     let surface = name.surface.clone();
+    let choice = name.clone();
     view! {
         <button
             type="button"
@@ -102,7 +105,13 @@ fn NameButton(client: Client, name: Name, by_hand: bool) -> impl IntoView {
             data-start=start.to_string()
             data-end=end.to_string()
             aria-pressed=move || is_chosen(client, &name).to_string()
-            on:click=move |_| client.choose(Mention { start, end }, by_hand)
+            on:click=move |_| {
+                if by_hand {
+                    client.choose_by_hand(choice.mention);
+                } else {
+                    client.choose(choice.clone());
+                }
+            }
         >
             {surface}
         </button>
@@ -167,30 +176,9 @@ fn document_selection_listener(on_change: impl Fn() + 'static) -> WindowListener
     window_event_listener_untyped("selectionchange", move |_| on_change())
 }
 
-/// The selected words, without the spaces around them.
+/// The selected words.
 fn selected(field: &web_sys::HtmlTextAreaElement, text: &str) -> Option<Mention> {
-    let (start, end) = field
-        .selection_start()
-        .ok()?
-        .zip(field.selection_end().ok()?)?;
-    let (start, end) = (scalar_offset(text, start), scalar_offset(text, end));
-    let words: String = text.chars().skip(start).take(end - start).collect();
-    let start = start
-        + words
-            .chars()
-            .take_while(|character| character.is_whitespace())
-            .count();
-    let end = start + words.trim().chars().count();
-    (start < end).then_some(Mention { start, end })
-}
-
-/// The browser counts UTF-16 units, the model characters.
-fn scalar_offset(text: &str, utf16_offset: u32) -> usize {
-    let mut units = 0;
-    text.chars()
-        .take_while(|character| {
-            units += character.len_utf16();
-            units <= utf16_offset as usize
-        })
-        .count()
+    let start = field.selection_start().ok()??;
+    let end = field.selection_end().ok()??;
+    selected_words(text, start, end)
 }

@@ -1,12 +1,12 @@
 //! Ready-made posts.
 
 use leptos::prelude::*;
+use web::post::Example;
 use web_sys::{ScrollIntoViewOptions, ScrollLogicalPosition};
 
 use crate::client::Client;
-use crate::state::Example;
 
-/// A chip for each entry of the bundle's `examples.json`; nothing if there is none.
+/// A button for each entry of the bundle's `examples.json`; nothing if there is none.
 #[component]
 pub(crate) fn Examples(client: Client) -> impl IntoView {
     let examples = LocalResource::new(move || client.examples());
@@ -52,7 +52,7 @@ fn Chip(client: Client, example: Example) -> impl IntoView {
     }
 }
 
-/// Narrow pages have the post above the examples.
+/// On narrow pages the post is above the examples.
 fn scroll_to_post() {
     let options = ScrollIntoViewOptions::new();
     options.set_block(ScrollLogicalPosition::Nearest);

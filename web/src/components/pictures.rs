@@ -2,10 +2,10 @@
 
 use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast as _;
+use web::post::{Picture, PictureState};
 use web_sys::{Blob, FileList, HtmlInputElement};
 
 use crate::client::Client;
-use crate::state::{Picture, PictureState};
 
 /// Thumbnails and the button that adds more.
 #[component]
@@ -104,7 +104,7 @@ fn Thumbnail(client: Client, picture: Picture) -> impl IntoView {
     view! {
         <li data-testid="picture">
             {preview}
-            <button type="button" class="remove" aria-label=label title="Remove" on:click=move |_| client.drop_picture(id)>
+            <button type="button" class="remove" aria-label=label title="Remove" on:click=move |_| client.remove_picture(id)>
                 "×"
             </button>
         </li>

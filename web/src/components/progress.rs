@@ -1,12 +1,12 @@
-//! The button that links, what the page is busy with, and what went wrong.
+//! The button that links, the state of the page, and its errors.
 
 use leptos::prelude::*;
+use web::format::{duration, megabytes, percent};
+use web::phase::Phase;
 use web::protocol::{Stage, StageTimes};
 
-use super::{duration, megabytes, percent};
 use crate::browser;
 use crate::client::Client;
-use crate::state::Phase;
 
 /// The button, the status, the download and the error.
 #[component]
@@ -41,7 +41,7 @@ pub(crate) fn Run(client: Client) -> impl IntoView {
                 </button>
             </p>
         </Show>
-        <Show when=move || matches!(client.phase.get(), Phase::Downloading | Phase::Preparing)>
+        <Show when=move || client.phase.get().is_loading()>
             <Download client />
         </Show>
         <p class="notice quiet" role="status">{client.notice}</p>
@@ -52,7 +52,7 @@ pub(crate) fn Run(client: Client) -> impl IntoView {
 
 #[component]
 fn Download(client: Client) -> impl IntoView {
-    let total = move || client.price.get().unwrap_or(0).max(1);
+    let total = move || client.model_bytes.get().unwrap_or(0).max(1);
     let loaded = move || client.loaded_bytes.get().min(total());
     let share = move || loaded() as f32 / total() as f32;
     view! {
@@ -80,6 +80,7 @@ fn Failure(client: Client, message: String) -> impl IntoView {
     }
 }
 
+/// The button's words.
 fn question(client: Client) -> String {
     match client.chosen.get() {
         _ if client.phase.get() == Phase::Idle => "Download and answer".to_owned(),
@@ -92,12 +93,8 @@ fn status(client: Client) -> String {
     if let Some(hint) = client.hint.get() {
         return hint.to_owned();
     }
-    let price = client.price.get().map_or_else(
-        || "The model".to_owned(),
-        |bytes| format!("The model is {}. It", megabytes(bytes)),
-    );
     match client.phase.get() {
-        Phase::Idle => format!("{price} is downloaded once and kept in this browser."),
+        Phase::Idle => before_download(client.model_bytes.get(), client.is_kept.get()),
         Phase::Downloading => "Loading the model.".to_owned(),
         Phase::Preparing => "Preparing the model on this device.".to_owned(),
         Phase::Ready => "Ready.".to_owned(),
@@ -114,6 +111,21 @@ fn status(client: Client) -> String {
     }
 }
 
+/// What a download costs.
+fn before_download(model_bytes: Option<u64>, is_kept: Option<bool>) -> String {
+    let size = model_bytes.map(|bytes| format!("The model is {}.", megabytes(bytes)));
+    let storage = is_kept.map(|is_kept| match is_kept {
+        true => "It is downloaded once and kept in this browser.",
+        false => "Downloads cannot be kept here, so every visit downloads the model again.",
+    });
+    let sentences = [size.as_deref(), storage];
+    sentences
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 fn took(ms: StageTimes) -> String {
     format!(
         "Answered in {}.",
@@ -121,14 +133,14 @@ fn took(ms: StageTimes) -> String {
     )
 }
 
-/// The answer for those who do not see the cards.
+/// The answer for screen readers.
 fn spoken(client: Client) -> Option<String> {
     if client.phase.get() != Phase::Done {
         return None;
     }
     let answer = client.answer.get()?;
     let Some(best) = answer.ranking.candidates.first() else {
-        return Some(format!("Nobody is called {}.", answer.surface));
+        return Some(format!("Nothing known is called {}.", answer.surface));
     };
     let loaded = client.loaded.get()?;
     let card = loaded.entities.iter().find(|card| card.id == best.entity)?;

@@ -1,0 +1,142 @@
+//! The built page in browsers that lack something: storage, a secure connection, a graphics processor that answers.
+
+use shared_model::data::Mention;
+use tests::chromium::Browser;
+use tests::page::Page;
+use tests::site::Site;
+use xtask::serve::Server;
+
+const TEXT: &str = "A cat never lets me down.";
+const CAT: Mention = Mention { start: 2, end: 5 };
+
+/// Links a post on a page that keeps no downloads: the page works, with one notice.
+#[track_caller]
+fn check_in_memory(page: &Page, reason: &str) {
+    const SAID: &str = "Downloads cannot be kept here";
+    page.wait_for_words(SAID);
+    assert!(page.link(TEXT, CAT, &[]).len() >= 2);
+    page.wait_for_words(reason);
+    let shown = page.shown();
+    assert_eq!(shown.matches(SAID).count(), 1, "{shown}");
+    assert!(!shown.contains("graphics processor"), "{shown}");
+}
+
+#[test]
+fn without_https_the_page_works_in_memory() {
+    // No name but `localhost` is a secure origin without https.
+    let browser = Browser::launch_with(&["--host-resolver-rules=MAP * 127.0.0.1"]);
+    let site = Site::new();
+    let server = Server::start(&site.files.root, 0).expect("a server");
+    for host in ["192.168.178.20", "photos.lan", "server.example.org"] {
+        let address = server.address().replace("127.0.0.1", host);
+        let page = Page::open(&browser, &address);
+        assert_eq!(page.tab().evaluate("isSecureContext"), false, "{host}");
+        assert_eq!(page.tab().evaluate("typeof caches"), "undefined", "{host}");
+        check_in_memory(&page, "this page was not opened over https");
+        assert_eq!(page.device().as_deref(), Some("cpu"), "{host}");
+        page.wait_for_words("WebGPU is not used: browsers offer it over https only");
+    }
+}
+
+/// Statements that break one call of the browser's storage.
+const BROKEN_STORAGE: [(&str, &str); 6] = [
+    (
+        "for (let scope = globalThis; scope; scope = Object.getPrototypeOf(scope)) Reflect.deleteProperty(scope, 'caches');",
+        "this browser offers no storage",
+    ),
+    (
+        "Object.defineProperty(globalThis, 'caches', { get() { throw new DOMException('It is blocked', 'SecurityError'); } });",
+        "It is blocked",
+    ),
+    (
+        "CacheStorage.prototype.open = () => { throw new TypeError('No disk'); };",
+        "No disk",
+    ),
+    (
+        "CacheStorage.prototype.open = () => Promise.reject(new TypeError('No disk today'));",
+        "No disk today",
+    ),
+    (
+        "Cache.prototype.match = () => { throw new TypeError('No index'); };",
+        "No index",
+    ),
+    (
+        "Cache.prototype.put = () => Promise.reject(new DOMException('Too much', 'QuotaExceededError'));",
+        "the browser's storage is full",
+    ),
+];
+
+#[test]
+fn broken_storage_costs_the_cache_only() {
+    for (script, reason) in BROKEN_STORAGE {
+        let site = Site::new();
+        site.files.prepend("worker_loader.js", script);
+        site.files.prepend("start.js", script);
+        let server = Server::start(&site.files.root, 0).expect("a server");
+        let browser = Browser::launch();
+        let page = Page::open(&browser, &format!("{}?device=cpu", server.address()));
+        println!("{script}");
+        page.load();
+        check_in_memory(&page, reason);
+    }
+}
+
+/// Makes the simulated adapter look like a card: a simulated one is not used unless it is asked for.
+const CARD: &str = "
+    Object.defineProperty(GPUAdapterInfo.prototype, 'description', { get: () => 'A card' });
+    Object.defineProperty(GPUAdapterInfo.prototype, 'isFallbackAdapter', { get: () => false });";
+
+/// Opens the page whose worker first runs `script`, and links a post: on the CPU, once the graphics processor is given up.
+#[track_caller]
+fn check_given_up(query: &str, script: &str, said: &str) {
+    let site = Site::new();
+    site.files.prepend("worker_loader.js", script);
+    let server = Server::start(&site.files.root, 0).expect("a server");
+    let browser = Browser::launch();
+    let page = Page::open(&browser, &format!("{}{query}", server.address()));
+    println!("{script}");
+    page.load();
+    page.write(TEXT);
+    page.choose(CAT);
+    assert_eq!(page.run(), "done", "{:?}", page.errors());
+    assert!(page.candidates().len() >= 2);
+    assert_eq!(page.errors(), [""; 0]);
+    assert_eq!(page.device().as_deref(), Some("cpu"));
+    page.wait_for_words(said);
+}
+
+/// What the footer says of a device that never was ready.
+const NEVER_READY: &str =
+    "WebGPU is not used: the graphics processor did not answer for 15 seconds";
+
+#[test]
+fn an_adapter_that_never_comes_is_given_up() {
+    let script = "GPU.prototype.requestAdapter = () => new Promise(() => {});";
+    check_given_up("", script, NEVER_READY);
+}
+
+#[test]
+fn a_device_that_never_comes_is_given_up() {
+    let script = "GPUAdapter.prototype.requestDevice = () => new Promise(() => {});";
+    check_given_up("", script, NEVER_READY);
+}
+
+#[test]
+fn results_that_never_come_are_given_up() {
+    let script = "GPUBuffer.prototype.mapAsync = () => new Promise(() => {});";
+    check_given_up("", &format!("{CARD}\n{script}"), NEVER_READY);
+}
+
+#[test]
+fn a_device_that_stops_answering_is_replaced_by_the_cpu() {
+    check_given_up(
+        "?device=webgpu",
+        "const map = GPUBuffer.prototype.mapAsync;
+        let isStuck = false;
+        addEventListener('message', ({ data: [request] }) => isStuck ||= Boolean(request.Link));
+        GPUBuffer.prototype.mapAsync = function (...mode) {
+            return isStuck ? new Promise(() => {}) : map.apply(this, mode);
+        };",
+        "The graphics processor stopped answering, so the model now runs on the CPU",
+    );
+}

@@ -1,0 +1,134 @@
+//! What visitors and the worker do to the page's state.
+
+mod link;
+mod model;
+mod post;
+mod worker;
+
+use std::collections::HashMap;
+use std::ops::Deref;
+
+use js_sys::ArrayBuffer;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use web::address::file_address;
+use web::link_request::LinkRequest;
+use web::phase::Phase;
+use web::post::PictureState;
+use web::protocol::{DeviceChoice, Event};
+use web_sys::Blob;
+
+use crate::browser;
+use crate::connection::Connection;
+use crate::state::State;
+
+/// The state, and the worker that changes it. Copies share both.
+#[derive(Clone, Copy)]
+pub(crate) struct Client {
+    state: State,
+    /// Absolute address of the bundle's folder.
+    base: StoredValue<String>,
+    inner: StoredValue<Inner, LocalStorage>,
+}
+
+/// What is not shown.
+#[derive(Default)]
+struct Inner {
+    connection: Option<Connection>,
+    /// The worker has said `Hello`.
+    is_started: bool,
+    device: DeviceChoice,
+    /// Files of the post's pictures.
+    blobs: HashMap<u32, Blob>,
+    last_id: u32,
+    request: LinkRequest,
+}
+
+impl Deref for Client {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl Client {
+    /// Starts the worker, and loads the model where it is kept from an earlier visit.
+    pub(crate) fn start() -> Self {
+        let device = match browser::query("device").as_deref() {
+            Some("cpu") => DeviceChoice::Cpu,
+            Some("webgpu") => DeviceChoice::Webgpu,
+            _ => DeviceChoice::Auto,
+        };
+        let asked = browser::query("bundle").unwrap_or_else(|| "./demo/".to_owned());
+        let base = browser::folder_address(&asked);
+        let notice = base
+            .is_none()
+            .then(|| format!("{asked} is on another site, so this page's own model is used."));
+        let base = base
+            .or_else(|| browser::folder_address("./demo/"))
+            .unwrap_or_default();
+        let client = Self {
+            state: State::default(),
+            base: StoredValue::new(base),
+            inner: StoredValue::new_local(Inner {
+                device,
+                ..Inner::default()
+            }),
+        };
+        client.notice.set(notice);
+        client.connect();
+        spawn_local(client.look_up_model());
+        client
+    }
+
+    /// The address of a file of the bundle.
+    pub(crate) fn address(self, path: &str) -> String {
+        self.base.with_value(|base| file_address(base, path))
+    }
+
+    fn handle_event(self, event: Event, buffer: Option<ArrayBuffer>) {
+        match event {
+            Event::Hello => {
+                self.inner.update_value(|inner| inner.is_started = true);
+                if self.phase.get_untracked().is_loading() {
+                    self.send_load();
+                }
+            }
+            Event::Progress {
+                loaded_bytes,
+                total_bytes,
+            } => {
+                self.loaded_bytes.set(loaded_bytes);
+                self.model_bytes.set(Some(total_bytes));
+            }
+            Event::Preparing => self.phase.set(Phase::Preparing),
+            Event::Thumb { path } => self.take_thumb(path, buffer),
+            Event::Loaded(loaded) => self.take_model(*loaded),
+            Event::Mentions { text, mentions } => self.take_mentions(&text, &mentions),
+            Event::PictureReady { id } => self.set_picture_state(id, PictureState::Ready),
+            Event::PictureRefused { id, message } => {
+                self.set_picture_state(id, PictureState::Refused(message))
+            }
+            Event::Stage { id, stage } => self.show_stage(id, stage),
+            Event::Linked { id, ranking, ms } => self.take_ranking(id, ranking, ms),
+            Event::Error { id, message, fatal } => {
+                let is_outdated = id.is_some_and(|id| !self.awaits(id));
+                match (fatal, is_outdated) {
+                    (true, _) => self.stop(message),
+                    (false, false) => self.fail(message),
+                    (false, true) => {}
+                }
+            }
+            Event::DeviceLost => self.fall_back(),
+            Event::CacheCleared => self.notice.set(Some(
+                "The stored model is deleted. The next visit downloads it again.".to_owned(),
+            )),
+        }
+    }
+
+    fn new_id(self) -> u32 {
+        self.inner.update_value(|inner| inner.last_id += 1);
+        self.inner.with_value(|inner| inner.last_id)
+    }
+}

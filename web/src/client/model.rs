@@ -1,0 +1,110 @@
+//! The model: looked up, loaded, deleted.
+
+use js_sys::ArrayBuffer;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use serde::Deserialize;
+use shared_model::manifest::{FileEntry, MANIFEST};
+use web::cache::FileCache;
+use web::fetch::fetch;
+use web::phase::Phase;
+use web::post::PictureState;
+use web::protocol::{Loaded, Request};
+
+use super::Client;
+use crate::browser;
+
+impl Client {
+    /// Downloads the model, or reads it from the browser's store.
+    pub(crate) fn load(self) {
+        if self.phase.get_untracked().is_loading() || self.is_loaded() {
+            return;
+        }
+        self.error.set(None);
+        self.loaded_bytes.set(0);
+        self.phase.set(Phase::Downloading);
+        self.connect();
+        if self.inner.with_value(|inner| inner.is_started) {
+            self.send_load();
+        }
+    }
+
+    /// Stops loading.
+    pub(crate) fn cancel(self) {
+        self.inner.update_value(|inner| inner.request.cancel());
+        self.disconnect();
+        self.phase.set(Phase::Idle);
+        self.connect();
+    }
+
+    /// Deletes the stored model.
+    pub(crate) fn clear_cache(self) {
+        self.send(&Request::ClearCache);
+    }
+
+    pub(super) fn is_loaded(self) -> bool {
+        self.loaded.with_untracked(Option::is_some)
+    }
+
+    pub(super) fn send_load(self) {
+        self.send(&Request::Load {
+            device: self.inner.with_value(|inner| inner.device),
+            base: self.base.get_value(),
+        });
+    }
+
+    /// Finds out the size of the model, and loads it if it is kept from an earlier visit.
+    pub(super) async fn look_up_model(self) {
+        #[derive(Deserialize)]
+        struct Listing {
+            files: Vec<FileEntry>,
+        }
+        let cache = FileCache::open().await;
+        self.is_kept.set(Some(cache.is_ok()));
+        // Where this fails, loading fails too, and says why.
+        let Ok(response) = fetch(&self.base.get_value(), MANIFEST).await else {
+            return;
+        };
+        let Ok(Listing { files }) = response.json().await else {
+            return;
+        };
+        self.model_bytes
+            .set(Some(files.iter().map(|file| file.bytes).sum()));
+        let text_part = files.iter().find(|file| file.path.ends_with("text.bpk"));
+        if let Some(file) = text_part
+            && let Ok(cache) = cache
+            && matches!(cache.get(&file.sha256).await, Ok(Some(_)))
+            && self.phase.get_untracked() == Phase::Idle
+        {
+            self.load();
+        }
+    }
+
+    pub(super) fn take_thumb(self, path: String, buffer: Option<ArrayBuffer>) {
+        let address = buffer
+            .map(|buffer| browser::jpeg_address(&buffer))
+            .unwrap_or_default();
+        let old = self
+            .thumbs
+            .try_update(|thumbs| thumbs.insert(path, address))
+            .flatten();
+        old.iter().for_each(|address| browser::revoke(address));
+    }
+
+    /// The model is ready: it gets the post.
+    pub(super) fn take_model(self, loaded: Loaded) {
+        self.loaded.set(Some(loaded));
+        self.phase.set(Phase::Ready);
+        for picture in self
+            .pictures
+            .get_untracked()
+            .iter()
+            .filter(|picture| picture.is_used())
+        {
+            self.set_picture_state(picture.id, PictureState::Waiting);
+            spawn_local(self.send_picture(picture.id));
+        }
+        self.find_mentions();
+        self.advance();
+    }
+}

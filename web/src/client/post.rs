@@ -1,0 +1,193 @@
+//! The post: its text, the chosen mention, its pictures.
+
+use std::time::Duration;
+
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use shared_model::data::Mention;
+use web::fetch::fetch;
+use web::post::{Chosen, Example, Name, Picture, PictureState};
+use web::protocol::Request;
+use web_sys::Blob;
+
+use super::Client;
+use crate::browser;
+
+/// Mentions are searched for after a pause in typing of this length.
+const TYPING_PAUSE: Duration = Duration::from_millis(150);
+
+impl Client {
+    /// The visitor types.
+    pub(crate) fn set_text(self, text: String) {
+        self.found
+            .update(|found| found.retain(|name| name.occurs_in(&text)));
+        self.chosen.update(|chosen| {
+            chosen.take_if(|chosen| chosen.by_hand && !chosen.name.occurs_in(&text));
+        });
+        self.text.set(text.clone());
+        self.error.set(None);
+        self.hint.set(None);
+        let phase = self.phase.get_untracked();
+        self.inner
+            .update_value(|inner| inner.request.edit(phase.is_loading()));
+        self.phase.set(phase.without_answer(self.is_loaded()));
+        set_timeout(
+            move || {
+                if self.text.with_untracked(|now| *now == text) {
+                    self.find_mentions();
+                }
+            },
+            TYPING_PAUSE,
+        );
+    }
+
+    /// The visitor picks one of the mentions that were found.
+    pub(crate) fn choose(self, name: Name) {
+        self.chosen.set(Some(Chosen {
+            name,
+            by_hand: false,
+        }));
+        self.hint.set(None);
+        self.link_again();
+    }
+
+    /// The visitor selects words and wants them linked.
+    pub(crate) fn choose_by_hand(self, mention: Mention) {
+        let Some(name) = self.text.with_untracked(|text| Name::new(mention, text)) else {
+            return;
+        };
+        let by_hand = !self.found.with_untracked(|found| found.contains(&name));
+        self.chosen.set(Some(Chosen { name, by_hand }));
+        self.hint.set(None);
+        self.run();
+    }
+
+    /// The visitor adds pictures, each with its file's name.
+    pub(crate) fn add_pictures(self, files: Vec<(String, Blob)>) {
+        self.push_pictures(files);
+        self.link_again();
+    }
+
+    /// The visitor removes a picture.
+    pub(crate) fn remove_picture(self, id: u32) {
+        self.remove_pictures(|picture| picture.id == id);
+        self.link_again();
+    }
+
+    /// The bundle's ready-made posts; empty if it has none.
+    pub(crate) async fn examples(self) -> Vec<Example> {
+        let response = fetch(&self.base.get_value(), "examples.json").await;
+        match response {
+            Ok(response) => response.json().await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Replaces the post by an example, and links it if the model is loaded.
+    pub(crate) fn show_example(self, example: Example) {
+        self.set_text(example.text.clone());
+        let mention = Mention {
+            start: example.start,
+            end: example.end,
+        };
+        self.chosen
+            .set(Name::new(mention, &example.text).map(|name| Chosen {
+                name,
+                by_hand: false,
+            }));
+        self.remove_pictures(|_| true);
+        spawn_local(async move {
+            let mut files = Vec::new();
+            for path in &example.images {
+                match self.download_picture(path).await {
+                    Ok(blob) => {
+                        files.push((path.rsplit('/').next().unwrap_or(path).to_owned(), blob))
+                    }
+                    Err(error) => self
+                        .error
+                        .set(Some(format!("The example lacks its picture. {error}"))),
+                }
+            }
+            if self.text.with_untracked(|text| *text != example.text) {
+                return;
+            }
+            self.push_pictures(files);
+            if self.is_loaded() {
+                self.run();
+            }
+        });
+    }
+
+    pub(super) fn set_picture_state(self, id: u32, state: PictureState) {
+        self.pictures.update(|pictures| {
+            if let Some(picture) = pictures.iter_mut().find(|picture| picture.id == id) {
+                picture.state = state;
+            }
+        });
+        self.advance();
+    }
+
+    pub(super) async fn send_picture(self, id: u32) {
+        let Some(blob) = self.inner.with_value(|inner| inner.blobs.get(&id).cloned()) else {
+            return;
+        };
+        match browser::read_blob(&blob).await {
+            Ok(buffer) => self.inner.with_value(|inner| {
+                if let Some(connection) = &inner.connection {
+                    connection.send(&Request::AddPicture { id }, Some(&buffer));
+                }
+            }),
+            Err(error) => self.set_picture_state(
+                id,
+                PictureState::Refused(format!("The file cannot be read: {error}.")),
+            ),
+        }
+    }
+
+    async fn download_picture(self, path: &str) -> Result<Blob, String> {
+        browser::blob(fetch(&self.base.get_value(), path).await?.into()).await
+    }
+
+    fn push_pictures(self, files: Vec<(String, Blob)>) {
+        for (name, blob) in files {
+            let n_used = self.pictures.with_untracked(|pictures| {
+                pictures.iter().filter(|picture| picture.is_used()).count()
+            });
+            let state = PictureState::of_file(blob.size(), &blob.type_(), n_used);
+            let id = self.new_id();
+            let is_sent = state == PictureState::Waiting && self.is_loaded();
+            let address = browser::blob_address(&blob);
+            self.pictures.update(|pictures| {
+                pictures.push(Picture {
+                    id,
+                    name,
+                    address,
+                    state,
+                })
+            });
+            self.inner
+                .update_value(|inner| drop(inner.blobs.insert(id, blob)));
+            if is_sent {
+                spawn_local(self.send_picture(id));
+            }
+        }
+    }
+
+    fn remove_pictures(self, is_meant: impl Fn(&Picture) -> bool) {
+        for picture in self
+            .pictures
+            .get_untracked()
+            .iter()
+            .filter(|picture| is_meant(picture))
+        {
+            browser::revoke(&picture.address);
+            self.inner
+                .update_value(|inner| drop(inner.blobs.remove(&picture.id)));
+            if self.is_loaded() {
+                self.send(&Request::DropPicture { id: picture.id });
+            }
+        }
+        self.pictures
+            .update(|pictures| pictures.retain(|picture| !is_meant(picture)));
+    }
+}
