@@ -93,3 +93,36 @@ pub(in crate::weights) fn glove(
     let bytes = write(entries, &metadata, Precision::F32)?;
     files::write(&to.join("words.bpk"), &bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_line_is_refused_by_its_number() {
+        for (line, said) in [
+            ("b nan 1", "finite"),
+            ("b 1 inf", "finite"),
+            ("b -inf 1", "finite"),
+            ("b 1", "1 numbers"),
+            ("b 1 x", "line 2"),
+            ("b", "line 2"),
+        ] {
+            let error = parse(format!("a 1 2\n{line}\n").as_bytes()).unwrap_err();
+            let error = format!("{error:#}");
+            assert!(
+                error.contains("line 2") && error.contains(said),
+                "{line}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_repeated_word_keeps_its_first_vector() {
+        for text in ["a 1 2\na 3 4\nb 5 6", "a 1 2\nb 5 6\nb 7 8\na 9 9"] {
+            let (words, vectors) = parse(text.as_bytes()).unwrap();
+            assert_eq!(words, ["a", "b"]);
+            assert_eq!(vectors, [1.0, 2.0, 5.0, 6.0]);
+        }
+    }
+}
