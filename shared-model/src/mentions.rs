@@ -450,10 +450,12 @@ mod tests {
             .into_iter()
             .map(|example| (example.text, example.mention));
         for (text, mention) in rows.chain(examples) {
-            assert!(
-                index.mentions(&text).contains(&mention),
-                "{mention:?} in {text:?}"
-            );
+            // A longer name may include the annotated one: `the Dolphins`.
+            let found = index.mentions(&text);
+            let is_found = found
+                .iter()
+                .any(|found| found.start <= mention.start && mention.end <= found.end);
+            assert!(is_found, "{mention:?} in {text:?}");
         }
     }
 }
