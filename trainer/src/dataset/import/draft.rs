@@ -321,8 +321,7 @@ impl Draft {
             for path in std::mem::take(images) {
                 let path = relative(&path).unwrap_or(path);
                 if !copies.contains_key(&path) {
-                    let copy =
-                        self.copy_picture(staging, &mut names, folders, &archives, &path)?;
+                    let copy = self.copy_picture(staging, &mut names, folders, &archives, &path)?;
                     copies.insert(path.clone(), copy);
                 }
                 images.extend(copies[&path].clone());
