@@ -9,16 +9,33 @@ use shared_model::manifest::Manifest;
 use shared_model::pack::{Entry, Pack, Precision, write};
 use tests::{Dir, picture, run};
 
-use super::{ENTITIES, TEST, TIMELINE, dataset, imn, prototypes, shared, tree};
+use super::{DATASET, ENTITIES, TEST, TIMELINE, dataset, imn, link, prototypes, shared, tree};
 
 /// File names of bad pictures with what must be said of each.
-const BAD_PICTURES: [(&str, &str); 6] = [
+const BAD_PICTURES: [(&str, &str); 7] = [
     ("truncated.png", "incomplete"),
     ("truncated.jpg", "incomplete"),
     ("text.jpg", "not a JPEG, PNG or WebP"),
+    (
+        "photo.heic",
+        "HEIC pictures cannot be read; save it as JPEG",
+    ),
     ("empty.png", "empty"),
-    ("huge.png", "50.0 megapixels"),
+    ("huge.png", "70.0 megapixels"),
     ("absent.png", "absent.png"),
+];
+
+/// Picture paths, as JSON writes them, with what must be said of each.
+const BAD_PATHS: [(&str, &str); 9] = [
+    ("../huge.png", "may leave its folder"),
+    ("a/../../huge.png", "may leave its folder"),
+    (r"images\\..\\..\\huge.png", "may leave its folder"),
+    ("/huge.png", "is absolute"),
+    (r"\\huge.png", "is absolute"),
+    ("C:huge.png", "has a colon"),
+    (r"C:\\huge.png", "has a colon"),
+    ("images/12:30.png", "has a colon"),
+    ("./", "names no file"),
 ];
 
 fn bad_pictures(folder: &Path) {
@@ -30,8 +47,10 @@ fn bad_pictures(folder: &Path) {
         fs::write(&path, &bytes[..bytes.len() * 2 / 3]).unwrap();
     }
     fs::write(folder.join("text.jpg"), "This is no picture.").unwrap();
+    let heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x10meta";
+    fs::write(folder.join("photo.heic"), heic).unwrap();
     fs::write(folder.join("empty.png"), "").unwrap();
-    GrayImage::new(10_000, 5_000)
+    GrayImage::new(10_000, 7_000)
         .save(folder.join("huge.png"))
         .unwrap();
 }
@@ -73,8 +92,8 @@ fn bad_pictures_are_named() {
     for (name, said) in BAD_PICTURES {
         check_link(&dir, &pictured(name), &[name, said]);
     }
-    for path in ["../huge.png", "a/../../huge.png", "/huge.png"] {
-        check_link(&dir, &pictured(path), &[path]);
+    for (path, said) in BAD_PATHS {
+        check_link(&dir, &pictured(path), &[path, said]);
     }
 }
 
@@ -191,10 +210,29 @@ fn bad_rows() {
         row(r#""entity":"nobody""#),
         &["test.jsonl", "\"5\"", "nobody"],
     );
-    check_data(
-        row(r#""images":["../secret.png"]"#),
-        &["test.jsonl", "\"5\"", "../secret.png"],
-    );
+    for (path, said) in BAD_PATHS {
+        check_data(
+            row(&format!(r#""images":["{path}"]"#)),
+            &["test.jsonl, line 5, \"5\"", path, said],
+        );
+    }
+    for (candidates, twice) in [
+        (r#"["planet","element","planet"]"#, "planet"),
+        (r#"["singer","singer","singer"]"#, "singer"),
+        (
+            r#"["planet","element","singer","venus","element"]"#,
+            "element",
+        ),
+    ] {
+        check_data(
+            row(&format!(r#""candidates":{candidates}"#)),
+            &[
+                "test.jsonl, line 5",
+                twice,
+                "is named twice and counts once",
+            ],
+        );
+    }
     check_data(
         row(r#""images":["images/absent.png"]"#),
         &["missing", "images/absent.png"],
@@ -217,6 +255,31 @@ fn bad_rows() {
 }
 
 fn bad_files() {
+    check_data(
+        |dir| {
+            let files: [(&str, &[u8]); 5] = [
+                ("images/photo.avif", b"\0\0\0\x20ftypavif\0\0\0\0avifmif1"),
+                ("images/dance.gif", b"GIF89a\x01\0\x01\0"),
+                ("images/logo.svg", b"<?xml version=\"1.0\"?>\n<svg/>"),
+                ("images/saved.jpg", b"<!DOCTYPE html><html>"),
+                ("images/clip.jpg", b"\0\0\0\x18ftypmp42\0\0\0\0isom"),
+            ];
+            let mut rows = String::new();
+            for (name, bytes) in files {
+                dir.create(name, bytes);
+                rows += &format!("{{\"entity\":\"planet\",\"images\":[\"{name}\"]}}\n");
+            }
+            dir.create("timeline.jsonl", rows);
+        },
+        &[
+            "photo.avif: picture: AVIF pictures cannot be read; save it as JPEG",
+            "dance.gif: picture: GIF pictures cannot be read; save it as PNG",
+            "logo.svg: picture: SVG pictures cannot be read; save it as PNG",
+            "saved.jpg: picture: web pages (HTML) cannot be read; download the picture itself",
+            "clip.jpg: picture: videos cannot be read; save a frame of it as JPEG",
+            "5 problems",
+        ],
+    );
     let replaced = |file: &'static str, text: String| move |dir: &Dir| drop(dir.create(file, text));
     check_data(
         |dir| {
@@ -242,9 +305,152 @@ fn bad_files() {
         replaced("entities.jsonl", twice),
         &["entities.jsonl", "venus", "twice"],
     );
-    let newer = super::DATASET.replace("\"format\":1", "\"format\":2");
+    let newer = DATASET.replace("\"format\":1", "\"format\":2");
     check_data(replaced("dataset.json", newer), &["format 2", "newer"]);
     check_data(replaced("dataset.json", "{}".to_owned()), &["dataset.json"]);
+}
+
+#[test]
+fn rows_as_windows_and_other_programs_write_them_are_read() {
+    let dir = Dir::new();
+    dataset(dir.root());
+    // A byte order mark in every file, and lines that end as on Windows.
+    for (file, text) in [
+        ("dataset.json", DATASET.to_owned()),
+        (
+            "entities.jsonl",
+            format!(
+                "{ENTITIES}{{\"id\":\"x\",\"name\":\"X\",\"aliases\":null,\"description\":null}}\n"
+            ),
+        ),
+        (
+            "timeline.jsonl",
+            format!(
+                "{TIMELINE}{{\"entity\":\"venus\",\"text\":\"Clouds\",\"images\":null,\"id\":null}}\n"
+            ),
+        ),
+        (
+            "test.jsonl",
+            format!(
+                "{TEST}{{\"id\":\"5\",\"text\":\"Mercury\",\"mention\":{{\"start\":0,\"end\":7}},\"images\":null,\"candidates\":null}}\n"
+            ),
+        ),
+    ] {
+        dir.create(file, format!("\u{FEFF}{}", text.replace('\n', "\r\n")));
+    }
+    // Four spellings of one path, and names that an address must escape.
+    let mut rows = String::new();
+    for (i, path) in [
+        "./images/planet.png",
+        "images//planet.png",
+        r"images\\planet.png",
+        "images/./planet.png",
+        "images/50% off #1?.png",
+        "images/a b&c=d+e.png",
+        "images/\u{e9}t\u{e9}'s [best].png",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let file = dir.path(path);
+        if i > 3 {
+            picture([20, 20, i as u32]).save(file).unwrap();
+        }
+        rows += &format!(
+            "{{\"id\":\"{i}\",\"text\":\"Mercury\",\"mention\":{{\"start\":0,\"end\":7}},\"images\":[\"{path}\"]}}\n"
+        );
+    }
+    dir.create("dev.jsonl", rows);
+    let report: serde_json::Value =
+        serde_json::from_str(&dir.imn("data check . --json").ok()).unwrap();
+    assert_eq!(report["entities"], 5);
+    assert_eq!(report["mentions"]["dev.jsonl"], 7);
+    assert_eq!(report["pictures"], 6, "three of the dataset and three more");
+}
+
+#[test]
+fn a_photo_with_a_video_behind_it_and_a_doubled_candidate_change_no_answer() {
+    let images = shared().join("data/images");
+    let mut photo = std::io::Cursor::new(Vec::new());
+    picture([90, 60, 7])
+        .write_to(&mut photo, image::ImageFormat::Jpeg)
+        .unwrap();
+    let photo = photo.into_inner();
+    let video = b"\0\0\0\x18ftypmp42\0\0\0\0isommp42\xFF\xDA\x01\x02";
+    fs::write(images.join("photo 1.jpg"), &photo).unwrap();
+    fs::write(images.join("motion #1?.jpg"), [&photo[..], video].concat()).unwrap();
+    let post = |path: &str, candidates: &str| {
+        format!("{{\"text\":\"Mercury\",\"images\":[\"{path}\"],\"candidates\":[{candidates}]}}\n")
+    };
+    let plain = r#""planet","element","singer""#;
+    let answers = link(
+        &[
+            post("images/photo 1.jpg", plain),
+            post("images/motion #1?.jpg", plain),
+            post(
+                r".\\images\\photo 1.jpg",
+                r#""planet","element","singer","planet""#,
+            ),
+            post(
+                "images//photo 1.jpg",
+                r#""planet","planet","element","element","singer""#,
+            ),
+            post(
+                "./images/photo 1.jpg",
+                r#""planet","element","element","element","singer""#,
+            ),
+        ]
+        .concat(),
+    );
+    for answer in &answers[1..] {
+        assert_eq!(answer, &answers[0]);
+    }
+    assert_eq!(answers[0].ranking.len(), 3);
+}
+
+#[test]
+fn example_pictures_of_one_name_come_into_the_bundle() {
+    let dir = Dir::new_in(shared());
+    let data = dir.path("data");
+    dataset(&data);
+    let originals = ["sea/1.png", "sky/1.png", "sea/50% #1?.png"];
+    let mut examples = String::new();
+    let mut credits = String::new();
+    for (seed, path) in (50..).zip(originals) {
+        fs::create_dir_all(data.join(path).parent().unwrap()).unwrap();
+        picture([30, 20, seed]).save(data.join(path)).unwrap();
+        examples += &format!(
+            "{{\"title\":\"{path}\",\"text\":\"Mercury\",\"start\":0,\"end\":7,\"images\":[\"./{path}\"]}}\n"
+        );
+        credits += &format!(
+            "{{\"file\":\"{path}\",\"title\":\"t\",\"author\":\"by {path}\",\"licence\":\"CC0-1.0\",\"source\":\"s\"}}\n"
+        );
+    }
+    examples +=
+        "{\"title\":\"no picture\",\"text\":\"Mercury\",\"start\":0,\"end\":7,\"images\":null}\n";
+    dir.create("data/examples.jsonl", format!("\u{FEFF}{examples}"));
+    dir.create("data/credits.jsonl", credits);
+    prototypes(dir.root(), "data", "run").ok();
+    dir.imn("export run bundle").ok();
+
+    let bundle = dir.path("bundle");
+    let text = fs::read_to_string(bundle.join("examples.json")).unwrap();
+    let examples: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let manifest = Manifest::parse(&fs::read(bundle.join("bundle.json")).unwrap()).unwrap();
+    for (example, original) in examples.iter().zip(originals) {
+        let copy = example["images"][0].as_str().unwrap();
+        assert_eq!(
+            fs::read(bundle.join(copy)).unwrap(),
+            fs::read(data.join(original)).unwrap(),
+            "{copy} is not {original}"
+        );
+        assert!(!copy.contains(['%', '#', '?', ' ']), "{copy}");
+        let mut credits = manifest.licences.iter();
+        let credit = credits.find(|licence| licence.file == copy).unwrap();
+        assert!(credit.source.contains(original), "{credit:?}");
+    }
+    assert_eq!(examples.len(), 4);
+    assert_eq!(examples[3]["images"], serde_json::json!([]));
 }
 
 #[test]

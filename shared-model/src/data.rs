@@ -1,8 +1,9 @@
 //! Plain values: what a dataset holds and what the linker answers.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, Result};
+use crate::paths;
 
 /// At most this many images of a post are used; a caller with more says so.
 pub const MAX_IMAGES: usize = 8;
@@ -48,10 +49,10 @@ pub struct Entity {
     /// The name it is listed under.
     pub name: String,
     /// Other names.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub aliases: Vec<String>,
     /// One sentence.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub description: String,
 }
 
@@ -78,10 +79,10 @@ pub struct TimelinePost {
     /// The owner's id.
     pub entity: String,
     /// May be empty.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub text: String,
     /// Paths relative to the file that names them; may be empty.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "picture_paths")]
     pub images: Vec<String>,
     /// The id of the row of `train.jsonl` that this post repeats: it never helps to link that row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,16 +93,16 @@ pub struct TimelinePost {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Post {
     /// Unique within its file.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub id: String,
     /// May be empty if there is an image.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub text: String,
     /// Absent: every mention found is linked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mention: Option<Mention>,
     /// Paths relative to the file that names them.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "picture_paths")]
     pub images: Vec<String>,
     /// Absent: the candidate policy decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -165,6 +166,34 @@ pub enum ScorerKind {
     Prototype,
 }
 
+/// Reads `null` as the default value.
+///
+/// # Errors
+///
+/// The deserializer's, for a value of another type.
+pub fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Reads picture paths, each as [`paths::relative`] gives it; one that is refused stays as written, for whoever reads the rows to name.
+///
+/// # Errors
+///
+/// The deserializer's, for anything but a list of strings or `null`.
+pub fn picture_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let mut paths: Vec<String> = or_default(deserializer)?;
+    for path in &mut paths {
+        if let Ok(relative) = paths::relative(path) {
+            *path = relative;
+        }
+    }
+    Ok(paths)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +206,31 @@ mod tests {
             "jaguar"
         );
         assert_eq!(Mention { start: 6, end: 7 }.surface(text).unwrap(), "🐆");
+    }
+
+    #[test]
+    fn null_is_the_default() {
+        let nulls = r#"{"id":null,"text":null,"mention":null,"images":null,"candidates":null,"entity":null}"#;
+        let post: Post = serde_json::from_str(nulls).unwrap();
+        assert_eq!(post, serde_json::from_str("{}").unwrap());
+        let post = r#"{"entity":"a","text":null,"images":null,"id":null}"#;
+        let post: TimelinePost = serde_json::from_str(post).unwrap();
+        assert!(post.text.is_empty() && post.images.is_empty() && post.id.is_none());
+        let entity = r#"{"id":"a","name":"A","aliases":null,"description":null}"#;
+        let entity: Entity = serde_json::from_str(entity).unwrap();
+        assert!(entity.aliases.is_empty() && entity.description.is_empty());
+        assert!(serde_json::from_str::<Post>(r#"{"images":"a.jpg"}"#).is_err());
+        assert!(serde_json::from_str::<Post>(r#"{"images":[null]}"#).is_err());
+    }
+
+    #[test]
+    fn picture_paths_are_read_in_one_form() {
+        let post = r#"{"images":["./a.jpg","images//b.jpg","images\\c.jpg","../d.jpg"]}"#;
+        let post: Post = serde_json::from_str(post).unwrap();
+        assert_eq!(
+            post.images,
+            ["a.jpg", "images/b.jpg", "images/c.jpg", "../d.jpg"]
+        );
     }
 
     #[test]

@@ -1,24 +1,26 @@
-//! Resizing to the bit as Pillow does it, which the encoders' reference preprocessing uses: antialiased, in fixed point, rows before columns, rounded to u8 in between.
+//! Antialiased resizing, bit for bit as in Pillow, which the reference preprocessing of the encoders uses: fixed-point weights, rows before columns, rounded to u8 between the two passes.
 //!
-//! Pillow 13 picks the order of the passes by the sizes; all before it take rows first, as here.
-//! The crates for this round otherwise: by one in a third of the bytes, which moves the image encoder's logits by a hundredth.
+//! Pillow 13 chooses the order of the passes by the sizes; all versions before it resize rows first, as this module does.
+//! The crates for resizing round differently: a third of the bytes differ by one, which changes the image encoder's logits by 0.01.
+
+use std::borrow::Cow;
 
 use image::RgbImage;
 
-/// Bits behind the point of a weight.
+/// Fractional bits of a fixed-point weight.
 const PRECISION: u32 = 32 - 8 - 2;
 
 /// The kernel of [`resize`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
-    /// Triangle.
+    /// Triangle filter.
     Bilinear,
-    /// Cubic with a = -0.5.
+    /// Cubic filter with a = -0.5.
     Bicubic,
 }
 
 impl Filter {
-    /// Beyond this the kernel is zero, in pixels of the smaller picture.
+    /// Radius of the kernel in pixels of the smaller picture.
     fn support(self) -> f64 {
         match self {
             Self::Bilinear => 1.0,
@@ -38,19 +40,19 @@ impl Filter {
     }
 }
 
-/// The whole picture at another size.
+/// Resizes the whole picture.
 pub fn resize(picture: &RgbImage, width: u32, height: u32, filter: Filter) -> RgbImage {
-    let mut picture = picture.clone();
+    let mut picture = Cow::Borrowed(picture);
     if picture.width() != width {
-        picture = resize_rows(&picture, width, filter);
+        picture = Cow::Owned(resize_rows(&picture, width, filter));
     }
     if picture.height() != height {
-        picture = resize_columns(&picture, height, filter);
+        picture = Cow::Owned(resize_columns(&picture, height, filter));
     }
-    picture
+    picture.into_owned()
 }
 
-/// The source pixels that one target pixel is made of.
+/// Source pixels of one target pixel: the first one, and the weights from there on.
 struct Taps {
     first: usize,
     weights: Vec<i32>,
@@ -92,7 +94,7 @@ fn resize_rows(picture: &RgbImage, width: u32, filter: Filter) -> RgbImage {
             bytes.extend(sums.map(rounded));
         }
     }
-    RgbImage::from_raw(width, picture.height(), bytes).expect("three bytes a pixel")
+    RgbImage::from_raw(width, picture.height(), bytes).expect("three bytes per pixel")
 }
 
 fn resize_columns(picture: &RgbImage, height: u32, filter: Filter) -> RgbImage {
@@ -109,7 +111,7 @@ fn resize_columns(picture: &RgbImage, height: u32, filter: Filter) -> RgbImage {
         }
         bytes.extend(sums.iter().copied().map(rounded));
     }
-    RgbImage::from_raw(picture.width(), height, bytes).expect("three bytes a pixel")
+    RgbImage::from_raw(picture.width(), height, bytes).expect("three bytes per pixel")
 }
 
 fn rounded(sum: i32) -> u8 {

@@ -1,10 +1,10 @@
-//! Reading whole files with errors that name them, writing them whole or not at all.
+//! Reading files with errors that name file and line, and writing them whole or not at all.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,7 +13,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Writes a file beside its place and renames it: never half a file.
+/// Writes a file whole or not at all: to a temporary file in the same folder, which is then renamed.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write_with(path, |file| file.write_all(bytes))
 }
@@ -43,7 +43,7 @@ fn write_with(
     Ok(())
 }
 
-/// Writes pretty JSON with a line feed at its end.
+/// Writes indented JSON that ends with a line feed.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
     write_with(path, |file| {
         serde_json::to_writer_pretty(&mut *file, value)?;
@@ -51,7 +51,7 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<
     })
 }
 
-/// Removes a folder, if it is there.
+/// Removes a folder if it exists.
 pub(crate) fn clear(folder: &Path) -> anyhow::Result<()> {
     if folder.exists() {
         let cleared = fs::remove_dir_all(folder);
@@ -62,25 +62,52 @@ pub(crate) fn clear(folder: &Path) -> anyhow::Result<()> {
 
 /// Reads a JSON file.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
-    serde_json::from_slice(&read(path)?).with_context(|| format!("{} is malformed", path.display()))
+    let bytes = read(path)?;
+    serde_json::from_slice(without_mark(&bytes))
+        .with_context(|| format!("{} is malformed", path.display()))
 }
 
 /// Reads a JSONL file; an error names the line.
 pub(crate) fn read_jsonl<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
+    read_lines(path, |_, line| from_json(line))
+}
+
+/// Reads a text file by its lines, numbered from 1 and blank ones left out; an error of `parse` names file and line.
+pub(crate) fn read_lines<T>(
+    path: &Path,
+    mut parse: impl FnMut(usize, &str) -> anyhow::Result<T>,
+) -> anyhow::Result<Vec<T>> {
     let bytes = read(path)?;
-    let text =
-        std::str::from_utf8(&bytes).with_context(|| format!("{} is not UTF-8", path.display()))?;
-    text.lines()
-        .enumerate()
+    let text = std::str::from_utf8(without_mark(&bytes))
+        .with_context(|| format!("{} is not UTF-8; save it as UTF-8", path.display()))?;
+    (1..)
+        .zip(text.lines())
         .filter(|(_, line)| !line.trim().is_empty())
         .map(|(number, line)| {
-            serde_json::from_str(line)
-                .with_context(|| format!("{}, line {}", path.display(), number + 1))
+            parse(number, line).with_context(|| format!("{}, line {number}", path.display()))
         })
         .collect()
 }
 
-/// A bar on standard error for work of more than a moment.
+/// Parses a line of a JSONL file.
+pub(crate) fn from_json<T: DeserializeOwned>(line: &str) -> anyhow::Result<T> {
+    serde_json::from_str(line).map_err(|error| {
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        let what = error.to_string();
+        anyhow!(
+            "{} at column {}",
+            what.trim_end_matches(&place),
+            error.column()
+        )
+    })
+}
+
+/// The bytes behind a UTF-8 byte order mark, which editors on Windows write.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
+}
+
+/// A progress bar on standard error.
 pub(crate) fn progress(length: usize, what: &'static str) -> indicatif::ProgressBar {
     let style =
         indicatif::ProgressStyle::with_template("{msg:>12} {wide_bar} {pos}/{len} {per_sec} {eta}")

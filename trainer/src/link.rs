@@ -11,7 +11,7 @@ use shared_model::data::{Mention, Post, ScorerKind};
 use shared_model::linker::{Linker, Picture, Query, TextCache};
 use shared_model::stages::{StageClock, StageTimes};
 
-use crate::dataset::{pictures, validate};
+use crate::dataset::{given, pictures, validate};
 use crate::device::DeviceArg;
 use crate::files::{self, progress, read_jsonl};
 use crate::run::open_bundle;
@@ -131,10 +131,5 @@ fn candidates(linker: &Linker, post: &Post, mention: Mention) -> anyhow::Result<
         let surface = mention.surface(&post.text)?;
         return Ok(linker.aliases.candidates(surface, NameMatch::Equal));
     };
-    let position = |id: &String| {
-        let position = linker.kb.position(id);
-        position
-            .with_context(|| format!("the candidate {id:?} is not in the bundle's knowledge base"))
-    };
-    ids.iter().map(position).collect()
+    given(ids, |id| linker.kb.position(id))
 }

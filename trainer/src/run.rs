@@ -8,7 +8,7 @@ use burn::prelude::Device;
 use serde::{Deserialize, Serialize};
 use shared_model::bundle::Bundle;
 use shared_model::calibration::Calibration;
-use shared_model::data::Mention;
+use shared_model::data::{Mention, picture_paths};
 use shared_model::encoders::{Encoders, Models};
 use shared_model::error::{Error, Result};
 use shared_model::hash::sha256;
@@ -99,6 +99,7 @@ pub(crate) struct Example {
     #[serde(flatten)]
     pub(crate) mention: Mention,
     /// Picture paths.
+    #[serde(default, deserialize_with = "picture_paths")]
     pub(crate) images: Vec<String>,
 }
 

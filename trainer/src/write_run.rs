@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Cursor;
 use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use serde::Deserialize;
@@ -12,11 +12,12 @@ use shared_model::calibration::Calibration;
 use shared_model::kb::{KbPost, KbText};
 use shared_model::manifest::Licence;
 use shared_model::pack::{Entry, Precision, write, writer};
+use shared_model::paths::{UniqueNames, relative};
 use shared_model::resize::{Filter, resize};
 use shared_model::scorer::ScorerConfig;
 
-use crate::dataset::{Dataset, picture};
-use crate::files::{self, clear, read_jsonl};
+use crate::dataset::{Dataset, inside, picture};
+use crate::files::{self, clear, from_json, read_jsonl, read_lines};
 use crate::run::{EncoderOrigin, Example, FORMAT, Network, Run};
 
 /// The longer side of a thumbnail.
@@ -42,17 +43,10 @@ pub(crate) fn write_run(
     fitted: Fitted,
     folder: &Path,
 ) -> anyhow::Result<()> {
-    let examples = examples(&dataset)?;
+    let mut examples = examples(&dataset)?;
     let mut pictures = thumbnails(&dataset.folder, &mut text.posts, folder)?;
     let n_thumbs = pictures.len();
-    for path in examples.iter().flat_map(|example| &example.images) {
-        let copy = format!("examples/{}", file_name(path));
-        files::write(
-            &folder.join(&copy),
-            &files::read(&dataset.folder.join(path))?,
-        )?;
-        pictures.insert(copy, path.clone());
-    }
+    pictures.extend(copy_examples(&dataset.folder, &mut examples, folder)?);
     let credits = credits(&dataset, &pictures)?;
 
     files::write_json(&folder.join("kb.json"), &text)?;
@@ -77,16 +71,7 @@ pub(crate) fn write_run(
         calibration: fitted.calibration,
         imn,
         training,
-        examples: examples
-            .into_iter()
-            .map(|mut example| {
-                example
-                    .images
-                    .iter_mut()
-                    .for_each(|path| *path = format!("examples/{}", file_name(path)));
-                example
-            })
-            .collect(),
+        examples,
         credits,
     };
     files::write_json(&folder.join("run.json"), &run)?;
@@ -99,25 +84,38 @@ pub(crate) fn write_run(
     Ok(())
 }
 
-/// Writes `thumbs/` anew and points the posts to it; a picture that stands twice is written once. Returns each thumbnail's original.
+/// Writes `thumbs/` anew and replaces the posts' picture paths by those of the thumbnails; returns the original of each.
 fn thumbnails(
     dataset: &Path,
     posts: &mut [KbPost],
     run: &Path,
 ) -> anyhow::Result<BTreeMap<String, String>> {
     clear(&run.join("thumbs"))?;
-    let mut written: HashMap<String, String> = HashMap::new();
-    for path in posts.iter_mut().flat_map(|post| &mut post.images) {
-        if !written.contains_key(path) {
-            let thumb = format!("thumbs/{:04}.jpg", written.len() + 1);
-            files::write(&run.join(&thumb), &jpeg(&picture(&dataset.join(&*path))?)?)?;
-            written.insert(path.clone(), thumb);
+    let mut n = 0;
+    let paths = posts.iter_mut().flat_map(|post| &mut post.images);
+    replace_by_copies(paths, |path| {
+        n += 1;
+        let thumb = format!("thumbs/{n:04}.jpg");
+        files::write(&run.join(&thumb), &jpeg(&picture(&dataset.join(path))?)?)?;
+        Ok(thumb)
+    })
+}
+
+/// Replaces each path by that of its copy, which is made once per path; returns the original of each copy.
+fn replace_by_copies<'a>(
+    paths: impl Iterator<Item = &'a mut String>,
+    mut copy: impl FnMut(&str) -> anyhow::Result<String>,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut copies: HashMap<String, String> = HashMap::new();
+    for path in paths {
+        if !copies.contains_key(path) {
+            copies.insert(path.clone(), copy(path)?);
         }
-        path.clone_from(&written[path]);
+        path.clone_from(&copies[path]);
     }
-    Ok(written
+    Ok(copies
         .into_iter()
-        .map(|(path, thumb)| (thumb, path))
+        .map(|(path, copy)| (copy, path))
         .collect())
 }
 
@@ -131,25 +129,37 @@ fn jpeg(picture: &RgbImage) -> anyhow::Result<Vec<u8>> {
     Ok(bytes.into_inner())
 }
 
+/// Reads the posts that the page offers, and checks their mentions and pictures.
 fn examples(dataset: &Dataset) -> anyhow::Result<Vec<Example>> {
     let path = dataset.folder.join("examples.jsonl");
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let examples: Vec<Example> = read_jsonl(&path)?;
-    for example in &examples {
-        let named = || format!("{}, {:?}", path.display(), example.title);
-        example.mention.surface(&example.text).with_context(named)?;
+    read_lines(&path, |_, line| {
+        let example: Example = from_json(line)?;
+        example.mention.surface(&example.text)?;
         for image in &example.images {
-            ensure!(
-                shared_model::paths::is_inside(image),
-                "{}: the picture path {image:?} leaves its folder",
-                named()
-            );
+            inside(image)?;
             picture(&dataset.folder.join(image))?;
         }
-    }
-    Ok(examples)
+        Ok(example)
+    })
+}
+
+/// Writes `examples/` anew and replaces the examples' picture paths by those of the copies; returns the original of each.
+fn copy_examples(
+    dataset: &Path,
+    examples: &mut [Example],
+    run: &Path,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    clear(&run.join("examples"))?;
+    let mut names = UniqueNames::default();
+    let paths = examples.iter_mut().flat_map(|example| &mut example.images);
+    replace_by_copies(paths, |path| {
+        let copy = format!("examples/{}", names.name(&url_safe(file_name(path))));
+        files::write(&run.join(&copy), &files::read(&dataset.join(path))?)?;
+        Ok(copy)
+    })
 }
 
 /// A line of `credits.jsonl` in a dataset folder.
@@ -172,12 +182,15 @@ fn credits(
         return Ok(Vec::new());
     }
     let credits: Vec<Credit> = read_jsonl(&path)?;
-    let by_file: HashMap<&str, &Credit> = credits
+    let by_file: HashMap<String, &Credit> = credits
         .iter()
-        .map(|credit| (credit.file.as_str(), credit))
+        .map(|credit| {
+            let file = relative(&credit.file).unwrap_or_else(|_| credit.file.clone());
+            (file, credit)
+        })
         .collect();
     let licence = |(copy, original): (&String, &String)| {
-        let credit = by_file.get(original.as_str())?;
+        let credit = by_file.get(original)?;
         Some(Licence {
             file: copy.clone(),
             licence: credit.licence.clone(),
@@ -189,4 +202,74 @@ fn credits(
 
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The name with `_` for every character that an address must escape.
+fn url_safe(name: &str) -> String {
+    name.replace(
+        |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '_'),
+        "_",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgb;
+
+    use super::*;
+
+    #[test]
+    fn example_pictures_of_one_name_are_all_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dataset, run) = (folder.path().join("data"), folder.path().join("run"));
+        let originals = [
+            "a/sea.png",
+            "b/sea.png",
+            "a/100% #1 sea?.png",
+            "a/100_ _1 sea_.png",
+        ];
+        for (shade, path) in (0..).step_by(60).zip(originals) {
+            let file = dataset.join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            RgbImage::from_pixel(3, 2, Rgb([shade; 3]))
+                .save(file)
+                .unwrap();
+        }
+        files::write(&run.join("examples/of-an-older-run.png"), b"").unwrap();
+        let mut examples = vec![
+            example(&["a/sea.png", "b/sea.png"]),
+            example(&["b/sea.png", "a/100% #1 sea?.png"]),
+            example(&["a/100_ _1 sea_.png"]),
+        ];
+        let copies = copy_examples(&dataset, &mut examples, &run).unwrap();
+        let shown: Vec<&str> = examples
+            .iter()
+            .flat_map(|example| example.images.iter().map(String::as_str))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "examples/sea.png",
+                "examples/sea-2.png",
+                "examples/sea-2.png",
+                "examples/100___1_sea_.png",
+                "examples/100___1_sea_-2.png",
+            ]
+        );
+        assert_eq!(copies.len(), 4);
+        for (copy, original) in copies {
+            let bytes = |path| std::fs::read(path).unwrap();
+            assert_eq!(bytes(run.join(copy)), bytes(dataset.join(original)));
+        }
+        assert!(!run.join("examples/of-an-older-run.png").exists());
+    }
+
+    fn example(images: &[&str]) -> Example {
+        Example {
+            title: "The sea".to_owned(),
+            text: "The sea".to_owned(),
+            mention: shared_model::data::Mention { start: 4, end: 7 },
+            images: images.iter().map(|&image| image.to_owned()).collect(),
+        }
+    }
 }

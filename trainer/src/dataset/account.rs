@@ -1,19 +1,19 @@
-//! What happened to rows, entities and pictures on their way into a dataset folder: counted and named.
+//! Repairs and omissions on the way into a dataset folder, counted, with examples.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 
-/// Examples that are given of each matter.
+/// Examples kept per kind.
 const EXAMPLES: usize = 3;
 
-/// Matters by what they are.
+/// Counts of repaired and dropped rows, entities and pictures, by kind.
 #[derive(Debug, Default, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Account(BTreeMap<&'static str, Matter>);
 
-/// Something that happened, how often, and to what.
+/// How often something happened, and the first rows that it happened to.
 #[derive(Debug, Default, Serialize)]
 struct Matter {
     n: usize,
@@ -21,7 +21,7 @@ struct Matter {
 }
 
 impl Account {
-    /// Counts something.
+    /// Counts one case of `what`.
     pub(crate) fn matter(&mut self, what: &'static str, example: &str) {
         let matter = self.0.entry(what).or_default();
         matter.n += 1;
@@ -30,7 +30,7 @@ impl Account {
         }
     }
 
-    /// All matters on the line of an error.
+    /// All counts on one line, for the end of an error message.
     pub(crate) fn in_short(&self) -> String {
         self.0
             .iter()

@@ -1,4 +1,6 @@
-//! Who a mention may mean, by candidate policy.
+//! The candidates of a mention, by candidate policy.
+
+use std::collections::HashSet;
 
 use anyhow::Context as _;
 use shared_model::aliases::{AliasIndex, NameMatch};
@@ -7,11 +9,11 @@ use shared_model::data::Post;
 use super::{CandidatePolicy, Dataset};
 use crate::parallel::on_all_cores;
 
-/// The candidates of each row, as positions among the entities; on all cores, since names are compared with names.
+/// The candidates of each row, as positions among the entities; computed on all cores, since names are compared with names.
 ///
 /// # Errors
 ///
-/// Of a row without a mention or with an unknown candidate: its id.
+/// Names the row that has no mention or an unknown candidate.
 pub(crate) fn candidates(
     dataset: &Dataset,
     posts: &[&Post],
@@ -23,13 +25,7 @@ pub(crate) fn candidates(
         let mention = post.mention.context("the row has no mention")?;
         let surface = mention.surface(&post.text)?;
         Ok(match (policy, &post.candidates) {
-            (CandidatePolicy::Given, Some(ids)) => ids
-                .iter()
-                .map(|id| {
-                    let position = positions.get(id.as_str()).copied();
-                    position.with_context(|| format!("no entity {id:?}"))
-                })
-                .collect::<anyhow::Result<_>>()?,
+            (CandidatePolicy::Given, Some(ids)) => given(ids, |id| positions.get(id).copied())?,
             (CandidatePolicy::Given, None) => aliases.candidates(surface, NameMatch::Equal),
             (CandidatePolicy::Fuzzy100, _) => aliases.nearest(surface, 100),
             (CandidatePolicy::FullKb, _) => (0..positions.len()).collect(),
@@ -38,4 +34,40 @@ pub(crate) fn candidates(
     on_all_cores(posts, "candidates", |post| {
         of_row(post).with_context(|| format!("{:?}", post.id))
     })
+}
+
+/// Positions of the candidates that a row names, each once.
+///
+/// # Errors
+///
+/// Names a candidate that has no position.
+pub(crate) fn given(
+    ids: &[String],
+    position: impl Fn(&str) -> Option<usize>,
+) -> anyhow::Result<Vec<usize>> {
+    let mut distinct = HashSet::new();
+    ids.iter()
+        .filter(|id| distinct.insert(id.as_str()))
+        .map(|id| position(id).with_context(|| format!("no entity {id:?}")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_that_is_named_twice_counts_once() {
+        let position = |id: &str| "abc".find(id);
+        for (ids, expected) in [
+            (&["b", "a", "b"][..], vec![1, 0]),
+            (&["c", "c", "c"], vec![2]),
+            (&["a", "b", "c", "a", "b"], vec![0, 1, 2]),
+        ] {
+            let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
+            assert_eq!(given(&ids, position).unwrap(), expected);
+        }
+        let error = given(&["a".to_owned(), "d".to_owned()], position).unwrap_err();
+        assert_eq!(error.to_string(), "no entity \"d\"");
+    }
 }

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use anyhow::bail;
 use serde::Serialize;
+use shared_model::data::Post;
+use shared_model::paths::is_inside;
 
 use super::{Dataset, Split, picture, validate};
-use crate::files::{progress, read_jsonl};
-use shared_model::data::Post;
+use crate::files::{from_json, progress, read_lines};
 
 #[derive(Debug, Default, Serialize)]
 struct Report {
@@ -23,7 +24,7 @@ struct Report {
     problems: Vec<String>,
 }
 
-/// Counts and names; fails if anything is wrong.
+/// Prints what a dataset folder holds and every problem; fails if there is one.
 pub(crate) fn check(folder: &Path, json: bool) -> anyhow::Result<()> {
     let dataset = Dataset::open(folder)?;
     let ids = dataset.positions();
@@ -49,32 +50,37 @@ pub(crate) fn check(folder: &Path, json: bool) -> anyhow::Result<()> {
         if !folder.join(file).exists() {
             continue;
         }
-        let posts: Vec<Post> = read_jsonl(&folder.join(file))?;
+        let posts: Vec<(usize, Post)> = read_lines(&folder.join(file), |line, text| {
+            Ok((line, from_json(text)?))
+        })?;
         let mut seen = HashSet::new();
-        for post in &posts {
+        for (line, post) in &posts {
             let mut problem = |what: String| {
-                report
-                    .problems
-                    .push(format!("{file}, {:?}: {what}", post.id))
+                let problem = format!("{file}, line {line}, {:?}: {what}", post.id);
+                report.problems.push(problem);
             };
             if let Err(error) = validate(post) {
                 problem(format!("{error:#}"));
             }
             if !seen.insert(&post.id) {
-                problem("the id stands twice".to_owned());
+                problem("the id appears twice".to_owned());
             }
             let named = post.candidates.iter().flatten().chain(&post.entity);
             for id in named.filter(|id| !ids.contains_key(id.as_str())) {
                 problem(format!("no entity {id:?}"));
             }
-            paths.extend(
-                post.images
-                    .iter()
-                    .filter(|path| shared_model::paths::is_inside(path))
-                    .cloned(),
-            );
+            let mut distinct = HashSet::new();
+            for id in post.candidates.iter().flatten() {
+                if !distinct.insert(id) {
+                    problem(format!(
+                        "the candidate {id:?} is named twice and counts once"
+                    ));
+                }
+            }
+            paths.extend(post.images.iter().filter(|path| is_inside(path)).cloned());
         }
-        report.nil_mentions += posts.iter().filter(|post| post.entity.is_none()).count();
+        let nil = posts.iter().filter(|(_, post)| post.entity.is_none());
+        report.nil_mentions += nil.count();
         report.mentions.insert(file, posts.len());
     }
 

@@ -1,4 +1,4 @@
-//! Posts and pictures that are nearly the same.
+//! Near-duplicate texts and pictures.
 
 use std::collections::HashSet;
 
@@ -6,12 +6,12 @@ use image::RgbImage;
 use image_hasher::{HashAlg, Hasher, HasherConfig, ImageHash};
 use shared_model::normalise::fold;
 
-/// Bits of 64 by which near-duplicate pictures differ at most.
+/// Largest Hamming distance between the 64-bit hashes of near-duplicate pictures.
 const NEAR: u32 = 4;
-/// Texts that begin with the same words, this many, are cut or lengthened copies.
+/// Texts with this many equal first words are near-duplicates: one is a cut copy of the other.
 const OPENING: usize = 8;
 
-/// Makes the perceptual hashes.
+/// The perceptual hash of all comparisons.
 pub(super) fn hasher() -> Hasher {
     HasherConfig::new()
         .hash_alg(HashAlg::Gradient)
@@ -19,19 +19,19 @@ pub(super) fn hasher() -> Hasher {
         .to_hasher()
 }
 
-/// Whether two pictures are nearly the same.
+/// Whether two pictures are near-duplicates.
 pub(super) fn are_near(a: &ImageHash, b: &ImageHash) -> bool {
     a.dist(b) <= NEAR
 }
 
-/// The pictures so far.
+/// Pictures added so far, by their perceptual hashes.
 pub(super) struct Pictures {
     hasher: Hasher,
     hashes: Vec<ImageHash>,
 }
 
 impl Pictures {
-    /// None yet.
+    /// No picture yet.
     pub(super) fn new() -> Self {
         Self {
             hasher: hasher(),
@@ -39,7 +39,7 @@ impl Pictures {
         }
     }
 
-    /// Adds a picture; false if one was there that is nearly the same.
+    /// Adds a picture; false if a near-duplicate was added before.
     pub(super) fn insert(&mut self, picture: &RgbImage) -> bool {
         let hash = self.hasher.hash_image(picture);
         let is_new = !self.hashes.iter().any(|other| are_near(other, &hash));
@@ -48,7 +48,7 @@ impl Pictures {
     }
 }
 
-/// The texts so far.
+/// Texts added so far.
 #[derive(Default)]
 pub(super) struct Texts {
     whole: HashSet<String>,
@@ -56,7 +56,7 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    /// Adds a text; false if one was there that has the same words or begins with the same eight. Retweet marks, handles and links do not count.
+    /// Adds a text; false if one was added before that has the same words or the same first eight. Retweet marks, handles and links are ignored.
     pub(super) fn insert(&mut self, text: &str) -> bool {
         let said: Vec<&str> = text
             .split_whitespace()

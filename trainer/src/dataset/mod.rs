@@ -12,31 +12,31 @@ mod world;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::ValueEnum;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use shared_model::data::{Entity, MAX_IMAGES, Post, TimelinePost};
 use shared_model::error::Error;
-use shared_model::paths::is_inside;
+use shared_model::paths::relative;
 use shared_model::tokenizer::MAX_CHARACTERS;
 
 pub(crate) use audit::audit;
-pub(crate) use candidates::candidates;
+pub(crate) use candidates::{candidates, given};
 pub(crate) use check::check;
 pub(crate) use import::{Format, import};
 pub(crate) use world::world;
 
-use crate::files::{read, read_json, read_jsonl};
+use crate::files::{from_json, read, read_json, read_lines};
 
-/// The version that this code reads.
+/// The newest version of the dataset format that this code reads.
 const FORMAT: u32 = 1;
-/// One in this many entities goes to dev, and one to test, where a format has no parts.
+/// Where a foreign format has no parts, one in this many entities goes to dev and one to test.
 const HELD_OUT: u32 = 10;
 
 /// A dataset without its mentions.
 pub(crate) struct Dataset {
-    /// Its folder.
+    /// The dataset folder.
     pub(crate) folder: PathBuf,
     /// `dataset.json`.
     pub(crate) info: Info,
@@ -50,18 +50,18 @@ pub(crate) struct Dataset {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Info {
     format: u32,
-    /// What it is called.
+    /// Name of the dataset.
     pub(crate) name: String,
-    /// Under which licence it stands.
+    /// Licence of the dataset.
     pub(crate) licence: String,
-    /// Where it comes from.
+    /// Source of the dataset.
     pub(crate) source: String,
-    /// Who the candidates of a row are that names none.
+    /// Candidates of a row that names none.
     pub(crate) candidate_policy: CandidatePolicy,
 }
 
 impl Info {
-    /// Of the format that this code writes.
+    /// A description in the format that this code writes.
     fn new(name: &str, licence: &str, source: &str, candidate_policy: CandidatePolicy) -> Self {
         Self {
             format: FORMAT,
@@ -73,11 +73,11 @@ impl Info {
     }
 }
 
-/// Where a mention's candidates come from.
+/// Source of a mention's candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum CandidatePolicy {
-    /// The row's own list; where it has none, the bearers of the name.
+    /// The row's own list; for a row without one, the entities that have the name.
     Given,
     /// The 100 entities with the most similar names. The gold is never added.
     #[value(name = "fuzzy-100")]
@@ -88,7 +88,7 @@ pub(crate) enum CandidatePolicy {
 }
 
 impl CandidatePolicy {
-    /// As written in files and flags.
+    /// The name in files and flags.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Given => "given",
@@ -98,7 +98,7 @@ impl CandidatePolicy {
     }
 }
 
-/// A part of the mentions.
+/// One of the three parts of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Split {
@@ -111,10 +111,10 @@ pub(crate) enum Split {
 }
 
 impl Split {
-    /// In this order.
+    /// All parts, train first.
     pub(crate) const ALL: [Self; 3] = [Self::Train, Self::Dev, Self::Test];
 
-    /// Where a format without parts has its rows: all of an entity together.
+    /// The part of an entity's rows where a foreign format has no parts: all rows of an entity stay together.
     pub(crate) fn of_entity(id: &str) -> Self {
         match (hash(id) >> 8) % HELD_OUT {
             0 => Self::Test,
@@ -123,7 +123,7 @@ impl Split {
         }
     }
 
-    /// As written in files and flags.
+    /// The name in files and flags.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
@@ -142,7 +142,7 @@ impl Split {
 }
 
 impl Dataset {
-    /// Reads everything but mentions and pictures; ids must be unique and owners known.
+    /// Reads everything but mentions and pictures. Entity ids must be unique, and a timeline post's entity known.
     pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
         let info: Info = read_json(&folder.join("dataset.json")).context("not a dataset folder")?;
         if info.format > FORMAT {
@@ -152,56 +152,37 @@ impl Dataset {
                 info.format
             );
         }
-        let dataset = Self {
-            entities: read_jsonl(&folder.join("entities.jsonl"))?,
-            timeline: optional(&folder.join("timeline.jsonl"))?,
+        let mut ids = HashSet::new();
+        let entities = read_lines(&folder.join("entities.jsonl"), |_, line| {
+            let entity: Entity = from_json(line)?;
+            let id = &entity.id;
+            ensure!(!entity.name.trim().is_empty(), "{id:?} has no name");
+            ensure!(ids.insert(id.clone()), "the id {id:?} appears twice");
+            Ok(entity)
+        })?;
+        let timeline = read_lines_if_any(&folder.join("timeline.jsonl"), |_, line| {
+            let post: TimelinePost = from_json(line)?;
+            ensure!(ids.contains(&post.entity), "no entity {:?}", post.entity);
+            check_length(&post.text)?;
+            post.images.iter().try_for_each(|path| inside(path))?;
+            Ok(post)
+        })?;
+        Ok(Self {
             folder: folder.to_owned(),
             info,
-        };
-        let mut ids = HashSet::new();
-        for entity in &dataset.entities {
-            ensure!(
-                !entity.name.trim().is_empty(),
-                "entities.jsonl: {:?} has no name",
-                entity.id
-            );
-            ensure!(
-                ids.insert(entity.id.as_str()),
-                "entities.jsonl: the id {:?} stands twice",
-                entity.id
-            );
-        }
-        for (i, post) in dataset.timeline.iter().enumerate() {
-            ensure!(
-                ids.contains(post.entity.as_str()),
-                "timeline.jsonl, post {}: no entity {:?}",
-                i + 1,
-                post.entity
-            );
-            let checked = bounded(&post.text)
-                .and_then(|()| post.images.iter().try_for_each(|path| inside(path)));
-            checked.with_context(|| format!("timeline.jsonl, post {}", i + 1))?;
-        }
-        Ok(dataset)
+            entities,
+            timeline,
+        })
     }
 
     /// Reads one part of the mentions.
     pub(crate) fn posts(&self, split: Split) -> anyhow::Result<Vec<Post>> {
-        let path = self.folder.join(split.file());
-        let posts: Vec<Post> = read_jsonl(&path)?;
-        for post in &posts {
-            validate(post).with_context(|| format!("{}, {:?}", path.display(), post.id))?;
-        }
-        Ok(posts)
+        read_lines(&self.folder.join(split.file()), validated)
     }
 
-    /// As [`Self::posts`]; none if the file is absent.
+    /// Reads one part of the mentions, which is empty if its file is absent.
     pub(crate) fn posts_if_any(&self, split: Split) -> anyhow::Result<Vec<Post>> {
-        if self.folder.join(split.file()).exists() {
-            self.posts(split)
-        } else {
-            Ok(Vec::new())
-        }
+        read_lines_if_any(&self.folder.join(split.file()), validated)
     }
 
     /// Each entity's position by its id.
@@ -214,14 +195,21 @@ impl Dataset {
     }
 }
 
-/// FNV-1a: the same on every platform.
+/// The FNV-1a hash, the same on every platform.
 pub(crate) fn hash(id: &str) -> u32 {
     id.bytes().fold(0x811C_9DC5, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
 }
 
-/// Refuses an empty post, a mention outside its text, a text that is too long and a path out of the folder.
+/// A row of a file of mentions.
+fn validated(_: usize, line: &str) -> anyhow::Result<Post> {
+    let post = from_json(line)?;
+    validate(&post)?;
+    Ok(post)
+}
+
+/// Refuses an empty post, a mention outside its text, a text that is too long and a picture path that leaves the folder.
 pub(crate) fn validate(post: &Post) -> anyhow::Result<()> {
     if let Some(mention) = post.mention {
         mention.surface(&post.text)?;
@@ -229,16 +217,24 @@ pub(crate) fn validate(post: &Post) -> anyhow::Result<()> {
     if post.text.trim().is_empty() && post.images.is_empty() {
         bail!(Error::EmptyPost);
     }
-    bounded(&post.text)?;
+    check_length(&post.text)?;
     post.images.iter().try_for_each(|path| inside(path))
 }
 
 /// Refuses a text that no encoder reads.
-fn bounded(text: &str) -> anyhow::Result<()> {
+fn check_length(text: &str) -> anyhow::Result<()> {
     let length = text.chars().count();
     let max = MAX_CHARACTERS;
     ensure!(length <= max, Error::TextTooLong { length, max });
     Ok(())
+}
+
+/// Refuses a picture path that may leave its folder.
+pub(crate) fn inside(path: &str) -> anyhow::Result<()> {
+    match relative(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(anyhow!("the picture path {path:?} {error}")),
+    }
 }
 
 /// Decodes the pictures of a post, at most [`MAX_IMAGES`]; more are named on standard error.
@@ -267,17 +263,12 @@ pub(crate) fn picture_of(bytes: &[u8], path: &str) -> anyhow::Result<RgbImage> {
     shared_model::image::decode(bytes).with_context(|| path.to_owned())
 }
 
-fn inside(path: &str) -> anyhow::Result<()> {
-    ensure!(
-        is_inside(path),
-        "the picture path {path:?} must be relative and may not leave its folder"
-    );
-    Ok(())
-}
-
-fn optional<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<Vec<T>> {
+fn read_lines_if_any<T>(
+    path: &Path,
+    parse: impl FnMut(usize, &str) -> anyhow::Result<T>,
+) -> anyhow::Result<Vec<T>> {
     if path.exists() {
-        read_jsonl(path)
+        read_lines(path, parse)
     } else {
         Ok(Vec::new())
     }

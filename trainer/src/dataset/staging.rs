@@ -1,4 +1,4 @@
-//! A dataset folder in the making: written beside its place, and moved there when it is complete.
+//! A dataset folder in the making: written beside its destination, and moved there when it is complete.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use tempfile::TempDir;
 use super::{Info, Split};
 use crate::files::{write, write_json};
 
-/// Nothing is at the destination before [`Staging::finish`]; dropped earlier, nothing remains.
+/// A temporary folder that becomes the dataset folder with [`Staging::finish`]; dropped before that, it leaves nothing.
 pub(crate) struct Staging {
     folder: TempDir,
     destination: PathBuf,
 }
 
 impl Staging {
-    /// Refuses a destination that holds anything.
+    /// Starts a dataset folder. A destination that is a file or a folder with anything in it is refused.
     pub(crate) fn new(destination: &Path) -> anyhow::Result<Self> {
         let taken = fs::read_dir(destination).is_ok_and(|mut entries| entries.next().is_some());
         ensure!(
@@ -38,7 +38,7 @@ impl Staging {
         })
     }
 
-    /// A dataset folder inside this one, for several that come into place together.
+    /// Starts a dataset folder inside this one: several are moved to their destination together.
     pub(crate) fn within(&self, name: &str) -> anyhow::Result<Self> {
         Self::new(&self.folder.path().join(name))
     }
@@ -69,7 +69,7 @@ impl Staging {
         write(&self.folder.path().join(path), bytes)
     }
 
-    /// Moves the complete folder to its place.
+    /// Moves the complete folder to its destination.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         let refuse = || format!("cannot write {}", self.destination.display());
         #[cfg(unix)]

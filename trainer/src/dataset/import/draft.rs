@@ -1,4 +1,4 @@
-//! What all formats come to: entities, rows and timelines, with an account of what was repaired and dropped.
+//! The common target of all foreign formats: entities, rows and timelines, with counts of what was repaired and dropped.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::ensure;
 use serde::Serialize;
 use shared_model::data::{Entity, Mention, Post, TimelinePost};
-use shared_model::paths::is_inside;
+use shared_model::paths::{UniqueNames, relative};
 
 use super::archives::Archives;
 use crate::dataset::account::Account;
@@ -15,10 +15,10 @@ use crate::dataset::staging::Staging;
 use crate::dataset::{CandidatePolicy, Info, Split, validate};
 use crate::files::{progress, read};
 
-/// An entity with this many train mentions has them as its timeline, where the format has no timelines.
+/// Where a format has no timelines, an entity with this many train mentions has them as its timeline.
 const TIMELINE: usize = 3;
 
-/// A dataset in the making.
+/// A dataset that is being imported.
 pub(super) struct Draft {
     info: Info,
     entities: Vec<Entity>,
@@ -30,25 +30,25 @@ pub(super) struct Draft {
 
 /// A text of the foreign dataset with one of its mentions.
 pub(super) struct Row {
-    /// Unique within its part.
+    /// Id of the text, unique within its part.
     pub(super) id: String,
-    /// Which mention of its text, from 0.
+    /// Index of the mention among those of its text.
     pub(super) number: usize,
     /// The text.
     pub(super) text: String,
-    /// The mention as it is written.
+    /// Text of the mention.
     pub(super) surface: String,
-    /// Where the format says that it begins.
+    /// First character of the mention, as the format states it.
     pub(super) start: Option<usize>,
-    /// Looked up under the source folder.
+    /// Picture paths, looked up under the source folder.
     pub(super) images: Vec<String>,
-    /// The format's own list.
+    /// The format's own candidate list.
     pub(super) candidates: Option<Vec<String>>,
-    /// `None` is NIL.
+    /// The gold entity; `None` is NIL.
     pub(super) entity: Option<String>,
 }
 
-/// What an import came to.
+/// Counts of an import.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     entities: usize,
@@ -76,7 +76,7 @@ impl Draft {
         }
     }
 
-    /// Adds an entity unless it is there; one without a name is dropped. A name in front of a parenthesis is an alias.
+    /// Adds an entity unless its id is known; one without a name is dropped. The part of a name before a parenthesis becomes an alias.
     pub(super) fn entity(&mut self, id: &str, name: &str, description: &str) {
         if self.positions.contains_key(id) {
             return;
@@ -101,7 +101,7 @@ impl Draft {
         });
     }
 
-    /// Adds a name to an entity that is there.
+    /// Adds an alias to a known entity.
     pub(super) fn alias(&mut self, id: &str, alias: &str) {
         if let Some(&position) = self.positions.get(id) {
             let entity = &mut self.entities[position];
@@ -111,7 +111,7 @@ impl Draft {
         }
     }
 
-    /// Whether the entity is there.
+    /// Whether the entity was added.
     pub(super) fn knows(&self, id: &str) -> bool {
         self.positions.contains_key(id)
     }
@@ -137,7 +137,7 @@ impl Draft {
         self.rows.push((split, row));
     }
 
-    /// Adds a row to the part that its entity falls into, for formats without parts: all rows of an entity together.
+    /// Adds a row of a format without parts to the part of its entity ([`Split::of_entity`]).
     pub(super) fn row_of_no_part(&mut self, row: Row) {
         let id = row.entity.as_deref().unwrap_or(&row.id);
         let split = Split::of_entity(id);
@@ -148,19 +148,19 @@ impl Draft {
         self.row(split, row);
     }
 
-    /// Gives every row the candidates of its mention.
+    /// Sets the candidates of every row by its mention.
     pub(super) fn give_candidates(&mut self, by_mention: &HashMap<String, Vec<String>>) {
         for (_, row) in &mut self.rows {
             row.candidates = by_mention.get(&row.surface).cloned();
         }
     }
 
-    /// Counts something that the report names.
+    /// Counts one case of `what` in the report.
     pub(super) fn matter(&mut self, what: &'static str, example: &str) {
         self.matters.matter(what, example);
     }
 
-    /// Leaves out all but the first mention of each text.
+    /// Drops all but the first mention of each text.
     pub(super) fn keep_first_mentions(&mut self) {
         let (first, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.rows)
             .into_iter()
@@ -174,7 +174,7 @@ impl Draft {
         }
     }
 
-    /// Writes the canonical folder. Nothing is written if there is an error.
+    /// Writes the dataset folder, or nothing if there is an error.
     pub(super) fn write(
         mut self,
         source: &Path,
@@ -228,7 +228,7 @@ impl Draft {
         for (split, row) in std::mem::take(&mut self.rows) {
             let id = row.id.clone();
             if !ids.insert((split.file(), id.clone(), row.number)) {
-                self.matter("the id stands twice, second row dropped", &id);
+                self.matter("the id appears twice, second row dropped", &id);
                 continue;
             }
             let Some(mut post) = self.post(row) else {
@@ -248,7 +248,7 @@ impl Draft {
         parts
     }
 
-    /// A row as a post; `None` if it is of no use, which is counted.
+    /// A row as a post; `None`, which is counted, if the row cannot be used.
     fn post(&mut self, row: Row) -> Option<Post> {
         let id = &row.id;
         if let Some(entity) = row.entity.as_deref().filter(|entity| !self.knows(entity)) {
@@ -263,7 +263,7 @@ impl Draft {
             return None;
         };
         if repaired {
-            self.matter("the mention stood elsewhere than said, found", id);
+            self.matter("mention found elsewhere than stated", id);
         }
         let candidates = row.candidates.map(|candidates| {
             let mut known: Vec<String> = Vec::new();
@@ -299,7 +299,7 @@ impl Draft {
         Some(post)
     }
 
-    /// Copies the pictures that are there and points posts and timelines to the copies.
+    /// Copies the pictures that exist, and replaces the paths in posts and timelines by those of the copies.
     fn copy_pictures(
         &mut self,
         staging: &Staging,
@@ -307,6 +307,7 @@ impl Draft {
         posts: &mut [(Split, Vec<Post>)],
     ) -> anyhow::Result<usize> {
         let archives = Archives::of(folders);
+        let mut names = UniqueNames::default();
         let mut copies: HashMap<String, Option<String>> = HashMap::new();
         let mut timeline = std::mem::take(&mut self.timeline);
         let lists = posts
@@ -318,8 +319,9 @@ impl Draft {
         let bar = progress(lists.len(), "pictures");
         for images in lists {
             for path in std::mem::take(images) {
+                let path = relative(&path).unwrap_or(path);
                 if !copies.contains_key(&path) {
-                    let copy = self.copy_picture(staging, folders, &archives, &path)?;
+                    let copy = self.copy_picture(staging, &mut names, folders, &archives, &path)?;
                     copies.insert(path.clone(), copy);
                 }
                 images.extend(copies[&path].clone());
@@ -335,12 +337,14 @@ impl Draft {
     fn copy_picture(
         &mut self,
         staging: &Staging,
+        names: &mut UniqueNames,
         folders: &[&Path],
         archives: &Archives,
         path: &str,
     ) -> anyhow::Result<Option<String>> {
-        if !is_inside(path) {
-            self.matter("picture path leaves the folder, left out", path);
+        if let Err(error) = relative(path) {
+            let example = format!("{path:?}, which {error}");
+            self.matter("picture path is refused, left out", &example);
             return Ok(None);
         }
         let Some(file) = folders
@@ -357,13 +361,13 @@ impl Draft {
             }
             return Ok(None);
         };
-        let copy = format!("images/{}", path.replace('/', "_"));
+        let copy = format!("images/{}", names.name(path));
         staging.picture(&copy, &read(&file)?)?;
         Ok(Some(copy))
     }
 }
 
-/// The train rows of entities that have several, as their timelines.
+/// Timelines from the train rows of entities that have at least [`TIMELINE`].
 fn timelines(posts: &[(Split, Vec<Post>)]) -> Vec<TimelinePost> {
     let train = || {
         let train = posts.iter().filter(|(split, _)| *split == Split::Train);
@@ -385,7 +389,7 @@ fn timelines(posts: &[(Split, Vec<Post>)]) -> Vec<TimelinePost> {
         .collect()
 }
 
-/// Where `surface` stands: at `start`, else as whole words, else anywhere, else without regard to case. Whether that is elsewhere than `start` says.
+/// Finds `surface`: at `start`, else as whole words, else anywhere, else regardless of case. The flag says that it was not found at the given `start`.
 fn span(text: &str, surface: &str, start: Option<usize>) -> Option<(Mention, bool)> {
     let characters: Vec<char> = text.chars().collect();
     let wanted: Vec<char> = surface.trim().chars().collect();

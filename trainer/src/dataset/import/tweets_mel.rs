@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 
 use super::draft::{Draft, Row};
 use crate::dataset::{CandidatePolicy, Split};
@@ -67,25 +67,12 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
 
 /// The columns of each line; another number of them is an error.
 fn lines(folder: &Path, file: &str, separator: char, n: usize) -> anyhow::Result<Vec<Vec<String>>> {
-    let path = folder.join(file);
-    let bytes = files::read(&path)?;
-    let text =
-        std::str::from_utf8(&bytes).with_context(|| format!("{} is not UTF-8", path.display()))?;
-    text.lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(number, line)| {
-            let columns: Vec<String> = line.split(separator).map(|c| c.trim().to_owned()).collect();
-            ensure!(
-                columns.len() == n,
-                "{}, line {}: {} columns instead of {n}",
-                path.display(),
-                number + 1,
-                columns.len()
-            );
-            Ok(columns)
-        })
-        .collect()
+    files::read_lines(&folder.join(file), |_, line| {
+        let columns: Vec<String> = line.split(separator).map(|c| c.trim().to_owned()).collect();
+        let found = columns.len();
+        ensure!(found == n, "{found} columns instead of {n}");
+        Ok(columns)
+    })
 }
 
 /// The file that a picture's address was saved as: its last part.
