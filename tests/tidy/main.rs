@@ -268,8 +268,11 @@ fn every_forward_lists_its_shapes() {
 
 #[test]
 fn files_are_short() {
-    /// Files that are longer, each for one concept that needs it.
-    const LONG: [(&str, &str); 0] = [];
+    /// Files that are longer, each with the reason.
+    const LONG: [(&str, &str); 1] = [(
+        "shared-model/src/pack.rs",
+        "one file format: its writer and its reader share every detail",
+    )];
     let mut faults = Vec::new();
     for (file, text) in CRATES
         .iter()

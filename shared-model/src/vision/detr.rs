@@ -227,6 +227,10 @@ impl EncoderLayer {
         }
     }
 
+    /// # Shapes
+    ///
+    /// - x, positions, output: `[batch, rows * columns, d_model]`
+    /// - mask_pad: `[batch, rows * columns]`
     fn forward(&self, x: Tensor<3>, positions: Tensor<3>, mask_pad: Tensor<2, Bool>) -> Tensor<3> {
         let placed = x.clone() + positions;
         let attended = MhaInput::new(placed.clone(), placed, x.clone()).mask_pad(mask_pad);
@@ -261,6 +265,11 @@ impl DecoderLayer {
         }
     }
 
+    /// # Shapes
+    ///
+    /// - x, queries, output: `[batch, n_queries, d_model]`
+    /// - memory, positions: `[batch, rows * columns, d_model]`
+    /// - mask_pad: `[batch, rows * columns]`
     fn forward(
         &self,
         x: Tensor<3>,
@@ -299,6 +308,9 @@ impl FeedForward {
         }
     }
 
+    /// # Shapes
+    ///
+    /// - x, output: `[batch, tokens, d_model]`
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         self.outer.forward(relu(self.inner.forward(x)))
     }

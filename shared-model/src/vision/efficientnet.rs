@@ -114,6 +114,10 @@ impl InvertedResidual {
         }
     }
 
+    /// # Shapes
+    ///
+    /// - input: `[batch, channels, height, width]`
+    /// - output: `[batch, out, height / stride, width / stride]`, rounded up
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let x = match &self.expand {
             Some(expand) => relu6(expand.forward(input.clone())),

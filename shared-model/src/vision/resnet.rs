@@ -98,6 +98,10 @@ impl Bottleneck {
         }
     }
 
+    /// # Shapes
+    ///
+    /// - input: `[batch, channels, height, width]`
+    /// - output: `[batch, out, height / stride, width / stride]`, rounded up
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let x = relu(self.conv1.forward(input.clone()));
         let x = relu(self.conv2.forward(x));
