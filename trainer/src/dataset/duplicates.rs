@@ -12,7 +12,7 @@ const NEAR: u32 = 4;
 const OPENING: usize = 8;
 
 /// Makes the perceptual hashes.
-pub(super) fn hasher() -> Hasher {
+pub(crate) fn hasher() -> Hasher {
     HasherConfig::new()
         .hash_alg(HashAlg::Gradient)
         .preproc_dct()
@@ -20,7 +20,7 @@ pub(super) fn hasher() -> Hasher {
 }
 
 /// Whether two pictures are nearly the same.
-pub(super) fn are_near(a: &ImageHash, b: &ImageHash) -> bool {
+pub(crate) fn are_near(a: &ImageHash, b: &ImageHash) -> bool {
     a.dist(b) <= NEAR
 }
 
