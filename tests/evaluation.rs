@@ -80,6 +80,22 @@ fn check_figures(figures: &Value) {
     }
 }
 
+/// The share of the orders of equal scores in which the gold is among the first `k`, from a line of outcomes.
+fn recall_at(line: &Value, system: &str, k: u64) -> f64 {
+    let answers = line["systems"].as_array().unwrap();
+    let answer = answers.iter().find(|answer| answer["name"] == system);
+    let rank = &answer.unwrap()["rank"];
+    let count = |key: &str| rank[key].as_u64();
+    let (Some(better), Some(equal)) = (count("better"), count("equal")) else {
+        return 0.0;
+    };
+    assert!(
+        better + equal < answer.unwrap()["n"].as_u64().unwrap(),
+        "{line}"
+    );
+    k.saturating_sub(better).min(equal + 1) as f64 / (equal + 1) as f64
+}
+
 #[test]
 fn every_system_has_every_subset_and_outcomes_repeat_the_figures() {
     let dir = Dir::new();
@@ -128,14 +144,10 @@ fn every_system_has_every_subset_and_outcomes_repeat_the_figures() {
         ("prototype", &figures),
         ("name-only", &baselines["name-only"]),
     ] {
-        let mean = |key: &str| {
-            let values = outcomes
-                .iter()
-                .map(|line| line["systems"][system][key].as_f64());
-            values.map(Option::unwrap).sum::<f64>() / outcomes.len() as f64
-        };
-        for (key, share) in [("p@1", "p@1"), ("reciprocal_rank", "mrr")] {
-            let difference = mean(key) - figures[share].as_f64().unwrap();
+        for (key, k) in [("p@1", 1), ("r@3", 3), ("r@20", 20)] {
+            let shares = outcomes.iter().map(|line| recall_at(line, system, k));
+            let mean = shares.sum::<f64>() / outcomes.len() as f64;
+            let difference = mean - figures[key].as_f64().unwrap();
             assert!(difference.abs() < 1e-9, "{system}, {key}");
         }
     }
@@ -241,7 +253,7 @@ fn of_one_entity_every_answer_is_right() {
     for policy in ["given", "fuzzy-100", "full-kb"] {
         let figures = report(eval(&dir, &["--json", "--candidates", policy]));
         check_figures(&figures);
-        // By name alone, nobody is called He.
+        // By name alone, no entity is called He.
         let right = if policy == "given" { 0.5 } else { 1.0 };
         assert_eq!(
             (&figures["p@1"], &figures["recall"]),
@@ -282,13 +294,16 @@ fn a_gold_that_is_no_candidate_is_a_miss_of_every_system() {
     }
 }
 
-/// A line of outcomes: what the model and the prototype made of a mention.
-fn outcome(id: usize, model: f64, prototype: f64) -> String {
-    let answer = |p: f64| json!({"p@1": p, "r@3": p, "r@5": p, "r@10": p, "r@20": p, "reciprocal_rank": p, "recall": 1.0});
+/// A line of outcomes: whether the model and the prototype ranked the gold first; otherwise it is not a candidate.
+fn outcome(id: usize, model: bool, prototype: bool) -> String {
+    let answer = |name: &str, is_first: bool| {
+        let rank = is_first.then(|| json!({"better": 0, "equal": 0}));
+        json!({"name": name, "rank": rank, "n": 17})
+    };
     let line = json!({
         "id": id.to_string(), "entity": format!("e{}", id / 2), "seen": id < 10,
         "ambiguous": false, "renamed": false, "repeated": false,
-        "systems": {"imn": answer(model), "prototype": answer(prototype)},
+        "systems": [answer("imn", model), answer("prototype", prototype)],
     });
     format!("{line}\n")
 }
@@ -299,12 +314,12 @@ fn seeds() -> Dir {
         &[entity("planet", "Saturn")],
         &[row("1", "Saturn", Some("planet"))],
     );
-    let prototype = |id: usize| f64::from(u8::from(id >= 20));
-    let first: String = (0..40).map(|id| outcome(id, 1.0, prototype(id))).collect();
+    let prototype = |id: usize| id >= 20;
+    let first: String = (0..40).map(|id| outcome(id, true, prototype(id))).collect();
     // In another order: mentions are matched by id.
     let second: String = (0..40)
         .rev()
-        .map(|id| outcome(id, f64::from(u8::from(id % 2 == 0)), prototype(id)))
+        .map(|id| outcome(id, id % 2 == 0, prototype(id)))
         .collect();
     dir.create("seeds/1.jsonl", first);
     dir.create("seeds/2.jsonl", second);
@@ -403,10 +418,92 @@ fn a_run_folder_in_a_plan_is_evaluated() {
     assert!(result.contains("| name-only | 1 | 100.0 "), "{result}");
 }
 
+/// Earlier versions wrote shares in place of ranks.
+#[test]
+fn outcomes_of_an_older_version_are_refused_with_the_remedy() {
+    let dir = seeds();
+    let first = |p: f64| json!({"p@1": p, "r@3": 1.0, "r@5": 1.0, "r@10": 1.0, "r@20": 1.0, "reciprocal_rank": p, "recall": 1.0});
+    for systems in [
+        json!({"imn": first(1.0)}),
+        json!({"imn": first(0.5), "prototype": first(1.0), "name-only": first(0.25)}),
+        json!({}),
+    ] {
+        let line = json!({
+            "id": "1", "entity": "planet", "seen": false, "ambiguous": false,
+            "renamed": false, "repeated": false, "systems": systems,
+        });
+        dir.create("seeds/1.jsonl", format!("{line}\n"));
+        dir.create("plan.toml", PLAN);
+        dir.imn("experiments plan.toml").refused(&[
+            "seeds/1.jsonl, line 1",
+            "older version",
+            "imn eval --outcomes",
+        ]);
+        assert!(!dir.path("RESULT.md").exists(), "a result was left");
+    }
+}
+
+#[test]
+fn a_networks_calibration_is_told_by_what_it_was_trained_on() {
+    let manifest = fs::read(Path::new(&asset("demo")).join("bundle.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let trained = &manifest["training"]["entities"];
+    let [a, b] = [0, 1].map(|i| trained[i].as_str().unwrap());
+    let with = |id: &str, candidates: &[&str], gold: &str| {
+        let mut row = row(id, "Mercury", Some(gold));
+        row["candidates"] = json!(candidates);
+        row
+    };
+    let entities = [a, b, "new-1", "new-2"].map(|id| entity(id, "Mercury"));
+    let dir = dataset(
+        &entities,
+        &[
+            with("1", &[a, b], a),
+            with("2", &[a], a),
+            with("3", &[a, "new-1"], "new-1"),
+            with("4", &["new-2", b, a], b),
+            with("5", &["new-1", a], a),
+            with("6", &["new-2", "new-1"], "new-2"),
+            with("7", &[], a),
+        ],
+    );
+    let bundle = asset("demo");
+    let eval = [
+        "--json",
+        "eval",
+        ".",
+        "--candidates",
+        "given",
+        "--bundle",
+        &bundle,
+    ];
+    let figures = report(run(dir.root(), &eval));
+    assert_eq!(figures["system"], "imn");
+    for (kind, n) in [("known", 2), ("mixed", 3), ("new", 1)] {
+        let calibration = &figures["calibration"][kind];
+        assert_eq!(calibration["n"], n, "{kind}: {figures}");
+        let ece = calibration["ece"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&ece), "{kind}: {ece}");
+    }
+    assert!(figures["ece"].is_f64() && figures["nil"].is_object());
+    let prototype = &figures["baselines"]["prototype"];
+    for key in ["ece", "nil", "calibration"] {
+        assert!(prototype[key].is_null(), "{key}: {prototype}");
+    }
+    let table = run(dir.root(), &eval[1..]).ok();
+    for line in [
+        "on 2 mentions with known candidates",
+        "on 3 mentions with mixed candidates",
+        "on 1 mentions with new candidates",
+    ] {
+        assert!(table.contains(line), "{table}");
+    }
+}
+
 #[test]
 fn a_plan_that_cannot_be_followed_is_refused() {
     let dir = seeds();
-    let half: String = (0..20).map(|id| outcome(id, 1.0, 0.0)).collect();
+    let half: String = (0..20).map(|id| outcome(id, true, false)).collect();
     dir.create("seeds/half.jsonl", half);
     dir.create("seeds/empty.jsonl", "");
     let refused = |from: &str, to: &str, said: &[&str]| {

@@ -326,7 +326,7 @@ fn every_mention_found_gets_a_line() {
 }
 
 #[test]
-fn a_name_that_nobody_bears_is_an_answer() {
+fn a_name_that_no_entity_has_is_an_answer() {
     let posts = "{\"id\":\"given\",\"text\":\"Jupiter is large.\",\"mention\":{\"start\":0,\"end\":7}}\n\
                  {\"id\":\"none found\",\"text\":\"Nothing to see here.\"}\n";
     let answers = link(posts);
@@ -337,6 +337,32 @@ fn a_name_that_nobody_bears_is_an_answer() {
     );
     assert_eq!(answers[0].mention, Some(Mention { start: 0, end: 7 }));
     assert_eq!(answers[1].mention, None);
+}
+
+#[test]
+fn similar_names_are_candidates_if_asked_for() {
+    for (surface, n_equal, has_similar) in [
+        ("Mercury", 3, true),
+        ("Merkury", 0, true),
+        ("Freddy Mercury", 0, true),
+        ("Venuss", 0, true),
+        ("Jupiter", 0, false),
+    ] {
+        let dir = Dir::new_in(shared());
+        let end = surface.chars().count();
+        let mention = format!(r#"{{"start":0,"end":{end}}}"#);
+        let post = format!(r#"{{"text":"{surface} again","mention":{mention}}}"#);
+        dir.create("posts.jsonl", post);
+        let link = |more: &str| {
+            let command = format!("link --bundle ../bundle --input posts.jsonl {more}");
+            answers(&dir.imn(&command).ok())
+        };
+        let equal = link("--names equal");
+        assert_eq!(equal[0].ranking.len(), n_equal, "{surface}");
+        assert_eq!(link(""), equal, "the default");
+        let similar = link("--names similar");
+        assert_eq!(!similar[0].ranking.is_empty(), has_similar, "{surface}");
+    }
 }
 
 #[test]
@@ -397,7 +423,7 @@ fn eval_prints_the_agreed_keys() {
     );
 }
 
-/// Mentions from which only the texts tell; one of them stands in its entity's timeline.
+/// Mentions that only the texts tell apart; one of them occurs in the timeline of its entity.
 const TRAIN: &str = r#"{"id":"t1","text":"The probe photographed craters on Mercury.","mention":{"start":34,"end":41},"candidates":["planet","element","singer"],"entity":"planet"}
 {"id":"t2","text":"A thermometer broke and Mercury ran over the floor.","mention":{"start":24,"end":31},"candidates":["planet","element","singer"],"entity":"element"}
 {"id":"t3","text":"Mercury and his band filled the stadium.","mention":{"start":0,"end":7},"candidates":["planet","element","singer"],"entity":"singer"}

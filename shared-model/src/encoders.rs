@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::joint::{JointConfig, JointEncoder, JointInput, JointPost, MAX_TEXT};
+use crate::math::mean;
 use crate::pack::Pack;
 use crate::tensors::{pad, read};
 use crate::text::{Bert, BertConfig};
@@ -199,11 +200,10 @@ impl Encoders {
     /// [`Error::Device`] if the device fails.
     pub async fn text(&self, encoded: &Encoded) -> Result<TokenVectors> {
         let (tokens, _) = self.text_tokens(std::slice::from_ref(encoded));
-        let [_, n_tokens, width] = tokens.dims();
+        let [_, _, width] = tokens.dims();
         let tokens = read(tokens).await?;
-        let sum = |d| tokens.iter().skip(d).step_by(width).sum::<f32>();
         Ok(TokenVectors {
-            pooled: (0..width).map(|d| sum(d) / n_tokens as f32).collect(),
+            pooled: mean(tokens.chunks(width)).unwrap_or_default(),
             tokens,
         })
     }

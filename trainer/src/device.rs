@@ -5,38 +5,36 @@ use std::str::FromStr;
 use anyhow::{Context as _, ensure};
 use burn::prelude::Device;
 
-use crate::cli::ServeArgs;
-
-/// Where tensors are computed: a device, or several among which `imn train` divides its batches.
+/// The value of `--device`: one device, or several among which `imn train` divides its batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DeviceArg(Vec<Place>);
+pub(crate) struct DeviceArg(Vec<DeviceName>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+enum DeviceName {
     /// A GPU if there is one, else the CPU.
     Auto,
     /// The CPU.
     Flex,
-    /// A GPU through Vulkan, Metal or DirectX, even a simulated one.
+    /// A GPU by Vulkan, Metal or DirectX, even a simulated one.
     Wgpu,
     /// A CUDA GPU, by its number.
     Cuda(usize),
-    /// What an `imn serve-device` offers, by its address.
+    /// The devices of an `imn serve-device`, by its address.
     Remote(String),
 }
 
 impl FromStr for DeviceArg {
     type Err = String;
 
-    fn from_str(names: &str) -> Result<Self, String> {
-        let places = names.split(',').map(Place::of);
+    fn from_str(list: &str) -> Result<Self, String> {
+        let names = list.split(',').map(DeviceName::of);
         let refuse = || "expected auto, flex, wgpu, cuda, cuda:1 or the address of an `imn serve-device` like ws://host:3000";
-        let places: Option<Vec<Place>> = places.collect();
-        places.map(Self).ok_or_else(|| refuse().to_owned())
+        let names: Option<Vec<DeviceName>> = names.collect();
+        names.map(Self).ok_or_else(|| refuse().to_owned())
     }
 }
 
-impl Place {
+impl DeviceName {
     fn of(name: &str) -> Option<Self> {
         match name {
             "auto" => Some(Self::Auto),
@@ -48,7 +46,7 @@ impl Place {
         }
     }
 
-    /// Opens its devices; says on standard error which they are, where the name alone does not.
+    /// Opens the devices, and prints on standard error which one `auto`, `wgpu` or `cuda` has found.
     fn open(&self) -> anyhow::Result<Vec<Device>> {
         let (device, name) = match self {
             Self::Auto => auto(),
@@ -63,24 +61,24 @@ impl Place {
 }
 
 impl DeviceArg {
-    /// Opens the one device of a command that takes no more.
+    /// Opens the device of a command that uses only one.
     pub(crate) fn open(&self) -> anyhow::Result<Device> {
         ensure!(
             self.0.len() == 1,
-            "--device: several are for knowledge and task learning and for `imn serve-device`; name one"
+            "--device: only knowledge and task learning and `imn serve-device` use several devices; name one"
         );
         let first = self.0[0].open()?.into_iter().next();
-        first.context("--device: the server offers none")
+        first.context("--device: the server offers no device")
     }
 
-    /// Opens all, in their order.
+    /// Opens all devices, in the order of their names.
     pub(crate) fn open_all(&self) -> anyhow::Result<Vec<Device>> {
-        let devices = self.0.iter().map(Place::open);
+        let devices = self.0.iter().map(DeviceName::open);
         Ok(devices.collect::<anyhow::Result<Vec<_>>>()?.concat())
     }
 }
 
-/// A real GPU, else Flex. No answer from wgpu is the usual case on a server, and no error.
+/// A real GPU, else the CPU. On a server it is usual that wgpu finds none: no error.
 fn auto() -> (Device, String) {
     if let Ok(found) = cuda(0) {
         return found;
@@ -133,10 +131,7 @@ fn cuda(_: usize) -> anyhow::Result<(Device, String)> {
     anyhow::bail!("this `imn` was built without CUDA; build it with --features cuda")
 }
 
-/// Offers devices to trainers elsewhere, until it is stopped.
-pub(crate) fn serve(args: &ServeArgs, device: &DeviceArg) -> anyhow::Result<()> {
-    remote::serve(&args.listen, device)
-}
+pub(crate) use remote::serve;
 
 #[cfg(feature = "remote")]
 mod remote {
@@ -152,10 +147,10 @@ mod remote {
 
     use super::DeviceArg;
 
-    /// A server that is there answers within it.
+    /// How long a server may take to answer.
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    /// All that the server offers.
+    /// Connects to all devices that a server offers.
     pub(super) fn devices(address: &str) -> anyhow::Result<Vec<Device>> {
         let (answer, answered) = mpsc::channel();
         let url = address.to_owned();
@@ -174,13 +169,14 @@ mod remote {
         Ok(RemoteHost::websocket(url).devices()?.into_vec())
     }
 
-    pub(super) fn serve(listen: &str, device: &DeviceArg) -> anyhow::Result<()> {
+    /// Offers devices to trainers on other machines, until the program is stopped.
+    pub(crate) fn serve(listen: &str, device: &DeviceArg) -> anyhow::Result<()> {
         let listener =
             TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
         let address = listener.local_addr()?;
         if !address.ip().is_loopback() {
             eprintln!(
-                "warning: whoever reaches {address} can compute on this machine, unencrypted and without a password: trusted networks only"
+                "warning: any machine that can reach {address} can compute on this one, unencrypted and without a password; use it in trusted networks only"
             );
         }
         let server = RemoteServer::new(device.open_all()?);
@@ -210,7 +206,7 @@ mod remote {
         anyhow::bail!(REFUSAL)
     }
 
-    pub(super) fn serve(_: &str, _: &DeviceArg) -> anyhow::Result<()> {
+    pub(crate) fn serve(_: &str, _: &DeviceArg) -> anyhow::Result<()> {
         anyhow::bail!(REFUSAL)
     }
 }
@@ -220,11 +216,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_names_each_place() {
-        let places = "flex,cuda:1,ws://host:3000".parse();
-        let remote = Place::Remote("ws://host:3000".to_owned());
-        let expected = DeviceArg(vec![Place::Flex, Place::Cuda(1), remote]);
-        assert_eq!(places, Ok(expected));
+    fn a_list_names_each_device() {
+        let names = "flex,cuda:1,ws://host:3000".parse();
+        let remote = DeviceName::Remote("ws://host:3000".to_owned());
+        let expected = DeviceArg(vec![DeviceName::Flex, DeviceName::Cuda(1), remote]);
+        assert_eq!(names, Ok(expected));
         for wrong in ["", "gpu", "flex,", "cuda:one", "http://host:3000"] {
             assert!(wrong.parse::<DeviceArg>().is_err(), "{wrong:?}");
         }

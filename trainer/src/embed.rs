@@ -16,7 +16,7 @@ use crate::dataset::picture;
 use crate::device::DeviceArg;
 use crate::files;
 use crate::run::EncoderOrigin;
-use crate::weights::{self, VisionKind};
+use crate::weights;
 
 /// Writes `text`, `image`, `word` and `joint`, each f32 `[tokens, width]`. Says on standard error which of them the encoders do not give.
 pub(crate) fn embed(args: EmbedArgs, device: DeviceArg) -> anyhow::Result<()> {
@@ -116,10 +116,9 @@ struct Parts {
 
 impl Parts {
     fn load(origin: &EncoderOrigin, device: &Device) -> anyhow::Result<Self> {
-        let EncoderOrigin::Weights { folder, detr, .. } = origin else {
+        let EncoderOrigin::Weights { folder, vision, .. } = origin else {
             return Ok(origin.load(device)?.encoders.into());
         };
-        let vision = VisionKind::of(*detr);
         let has = |file: &str| folder.join(file).exists();
         if has("text.bpk") && has(vision.file()) {
             return Ok(origin.load(device)?.encoders.into());

@@ -1,51 +1,57 @@
-//! `imn eval`: how often the right entity comes first.
+//! `imn eval`: ranks the labelled mentions of a dataset with a run's systems and measures the ranks.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use burn::prelude::Device;
 use serde::Serialize;
 use serde_json::{Value, json};
-use shared_model::data::Post;
-use shared_model::linker::{Linker, Reading};
-use shared_model::manifest::MANIFEST;
+use shared_model::data::{Entity, Post};
 
 use crate::cli::EvalArgs;
 use crate::dataset::{CandidatePolicy, Dataset, Split};
 use crate::device::DeviceArg;
-use crate::features::{Features, Wanted};
-use crate::files::progress;
+use crate::features::{FeatureLevel, Features};
+use crate::gold_rank::TIE_RULE;
 use crate::mentions::{self, EncodedMention};
-use crate::metrics::Metrics;
-use crate::outcomes::{self, Answer, Outcome, Sorting, Subset};
-use crate::parallel::on_all_cores;
-use crate::place::TIE_RULE;
-use crate::prototypes::build;
-use crate::run::{EncoderOrigin, Model, Prototyping, open_run};
-use crate::systems::{System, Systems};
+use crate::metrics::{Metrics, calibration_error};
+use crate::outcomes::{self, Answer, ListKind, Outcome, Subset, SubsetLabeller};
+use crate::prototypes::{PrototypeSettings, build};
+use crate::run::{Model, Network};
+use crate::systems::{self, Scores, System};
 
-/// Mentions encoded at once.
-const BATCH: usize = 32;
-
-/// A model's and the baselines' answers to a split.
+/// The outcomes of all systems on a split.
 pub(crate) struct Evaluation {
-    /// One a mention with a gold.
+    /// One per mention with a gold.
     pub(crate) outcomes: Vec<Outcome>,
-    /// The model's name, then the baselines'.
+    /// Names of the systems, the run's own first.
     systems: Vec<&'static str>,
     policy: CandidatePolicy,
-    nil: Nil,
+    /// Number of mentions without a gold. They are ranked, but count in no other figure.
+    n_nil: usize,
+    /// Figures on NIL, of the systems that have probabilities.
+    nil: BTreeMap<&'static str, Nil>,
 }
 
-/// Rows whose mention has no gold. They are ranked, but no figure of the others counts them.
-#[derive(Debug, Serialize)]
+/// How well a system recognises mentions that mean none of their candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 struct Nil {
+    /// Number of mentions without a gold.
     n: usize,
-    /// The share that is called NIL; `None` where NIL is not calibrated.
+    /// Share of them that is called NIL; `None` if NIL is not calibrated, or if there is none.
     accuracy: Option<f64>,
-    /// The share of mentions with a gold that is called NIL.
+    /// Share of the mentions with a gold that is called NIL.
     false_alarms: Option<f64>,
+}
+
+/// How well a system's probabilities fit the outcomes on one kind of candidate list.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+struct ListCalibration {
+    /// Number of mentions.
+    n: usize,
+    /// Expected calibration error.
+    ece: f64,
 }
 
 /// Evaluates a split.
@@ -70,11 +76,11 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
 }
 
 impl Evaluation {
-    /// Ranks the mentions of a split with a run or bundle folder. Prototypes come from the dataset.
+    /// Ranks the mentions of a split with a run or bundle folder. The knowledge base is built from the dataset.
     ///
     /// # Errors
     ///
-    /// If the split has no mention with an entity, and of a row that cannot be ranked: its id.
+    /// If no mention of the split has an entity, or if a row cannot be ranked; the error names it.
     pub(crate) fn of(
         dataset: &Dataset,
         model: &Path,
@@ -94,8 +100,10 @@ impl Evaluation {
             dataset.folder.display()
         );
         let train = dataset.posts_if_any(Split::Train)?;
-        let (parts, origin) = opened(model, device)?;
-        let trained: HashSet<String> = match &parts.imn {
+        let settings = PrototypeSettings::read(model)?;
+        let model = Model::open(model, device)?;
+        let network = Network::among(&model.systems);
+        let trained: HashSet<String> = match network {
             Some(network) => network.training.entities.iter().cloned().collect(),
             None => train
                 .iter()
@@ -103,81 +111,128 @@ impl Evaluation {
                 .collect(),
         };
 
-        let features = Features::open(dataset, &parts.encoders, &origin.fingerprint()?)?;
-        let kb = build(dataset, &parts.encoders, &features, Prototyping::of(model)?)?;
-        let wanted = match &parts.imn {
-            Some(_) => Wanted::Tokens,
-            None => Wanted::Pooled,
-        };
+        let features = Features::open(dataset, &model.encoders, &model.fingerprint)?;
+        let kb = build(dataset, &model.encoders, &features, settings)?;
+        let linker = model.linker(kb)?;
+        let systems = systems::of_run(&model.systems, &linker, dataset, &train);
+        let level = systems.iter().map(|system| system.needs()).max();
+        let level = level.unwrap_or(FeatureLevel::None);
         let encode =
-            |posts| mentions::encode(dataset, posts, policy, &parts.encoders, &features, wanted);
-        let (mentions, nil) = (encode(&golds)?, encode(&nil)?);
+            |posts| mentions::encode(dataset, posts, policy, &model.encoders, &features, level);
+        let (golds, nil) = (encode(&golds)?, encode(&nil)?);
         drop(features);
-        let linker = parts.linker(kb)?;
 
-        let systems = Systems::new(&linker, dataset, &train);
-        let list = systems.list();
-        let mentions = read(&linker, mentions)?;
-        let answered = on_all_cores(&mentions, "mentions", |(mention, reading)| {
-            list.iter()
-                .map(|(_, system)| systems.answer(*system, mention, reading))
-                .collect::<anyhow::Result<Vec<_>>>()
-        })?;
-        let nil = read(&linker, nil)?;
-        let called_nil = on_all_cores(&nil, "NIL mentions", |(mention, reading)| {
-            Ok(systems.answer(System::Model, mention, reading)?.is_nil)
-        })?;
-        let nil = Nil {
-            n: nil.len(),
-            accuracy: share(called_nil.into_iter()),
-            false_alarms: share(answered.iter().map(|answers| answers[0].is_nil)),
-        };
+        let labeller = SubsetLabeller::new(&linker.aliases, &dataset.entities, &trained);
+        let mut evaluation =
+            Self::rank(&systems, policy, &golds, &nil, &dataset.entities, labeller)?;
+        if network.is_some() {
+            for (outcome, mention) in evaluation.outcomes.iter_mut().zip(&golds) {
+                let candidates = mention.candidates.iter();
+                let is_trained =
+                    |&candidate: &usize| trained.contains(&dataset.entities[candidate].id);
+                outcome.list = ListKind::of(candidates.map(is_trained));
+            }
+        }
+        Ok(evaluation)
+    }
 
-        let mut sorting = Sorting::new(&linker.aliases, &dataset.entities, &trained);
-        let outcomes = mentions
+    /// Ranks mentions with every system.
+    ///
+    /// # Arguments
+    ///
+    /// - systems: the run's own first.
+    /// - golds: mentions with a gold.
+    /// - nil: mentions without one.
+    /// - entities: those of the knowledge base.
+    ///
+    /// # Errors
+    ///
+    /// See [`System::score`].
+    fn rank(
+        systems: &[Box<dyn System + '_>],
+        policy: CandidatePolicy,
+        golds: &[EncodedMention],
+        nil: &[EncodedMention],
+        entities: &[Entity],
+        mut labeller: SubsetLabeller,
+    ) -> anyhow::Result<Self> {
+        let mut outcomes: Vec<Outcome> = golds
             .iter()
-            .zip(answered)
-            .map(|((mention, _), answers)| {
-                let gold = mention.post.entity.as_deref().unwrap_or_default();
-                let mut outcome = sorting.next(mention, gold);
-                for ((name, _), answered) in list.iter().zip(answers) {
-                    let answer = Answer::of(answered.place, answered.confidence);
-                    outcome.systems.insert((*name).to_owned(), answer);
-                }
-                outcome
-            });
+            .map(|mention| labeller.label(mention))
+            .collect();
+        let mut figures = BTreeMap::new();
+        for system in systems {
+            let scores = system.score(golds)?;
+            let nil_scores = system.score(nil)?;
+            if scores.iter().any(|scores| scores.probabilities.is_some()) {
+                let figures_on_nil = Nil {
+                    n: nil.len(),
+                    accuracy: share_called_nil(&nil_scores),
+                    false_alarms: share_called_nil(&scores),
+                };
+                figures.insert(system.name(), figures_on_nil);
+            }
+            for ((outcome, mention), scores) in outcomes.iter_mut().zip(golds).zip(&scores) {
+                let answer = Answer::new(system.name(), scores, mention.gold(entities));
+                outcome.systems.push(answer);
+            }
+        }
         Ok(Self {
-            outcomes: outcomes.collect(),
-            systems: list.iter().map(|(name, _)| *name).collect(),
+            outcomes,
+            systems: systems.iter().map(|system| system.name()).collect(),
             policy,
-            nil,
+            n_nil: nil.len(),
+            nil: figures,
         })
     }
 
     fn metrics(&self, system: &str, subset: Subset) -> Metrics {
-        let outcomes = self.outcomes.iter().filter(|outcome| subset.holds(outcome));
-        Metrics::of(outcomes.map(|outcome| (outcome, &outcome.systems[system])))
+        let outcomes = self.outcomes.iter();
+        let of_subset = outcomes.filter(|outcome| subset.contains(outcome));
+        Metrics::of(of_subset.filter_map(|outcome| Some((outcome, outcome.answer(system)?))))
     }
 
-    /// The model's figures, those of its subsets under their names, and the baselines' under theirs.
-    fn json(&self) -> anyhow::Result<Value> {
-        let figures = |system: &str| -> anyhow::Result<Value> {
-            let mut figures = serde_json::to_value(self.metrics(system, Subset::All))?;
-            for subset in &Subset::EVERY[1..] {
-                figures[subset.name()] = serde_json::to_value(self.metrics(system, *subset))?;
-            }
-            Ok(figures)
+    /// The calibration of a system by what the network was trained on; empty without a network or probabilities.
+    fn calibration(&self, system: &str) -> Vec<(ListKind, ListCalibration)> {
+        let of_kind = |kind: ListKind| {
+            let outcomes = self.outcomes.iter();
+            let of_kind = outcomes.filter(|outcome| outcome.list == Some(kind));
+            let answers: Vec<&Answer> = of_kind
+                .filter_map(|outcome| outcome.answer(system))
+                .collect();
+            let n = answers.len();
+            let ece = calibration_error(answers)?;
+            (n > 0).then_some((kind, ListCalibration { n, ece }))
         };
-        let (model, baselines) = self.systems.split_first().context("a model ranks")?;
-        let mut report = figures(model)?;
-        report["system"] = json!(model);
+        ListKind::ALL.into_iter().filter_map(of_kind).collect()
+    }
+
+    /// A system's figures, and those of its subsets under their names.
+    fn figures(&self, system: &str) -> anyhow::Result<Value> {
+        let mut figures = serde_json::to_value(self.metrics(system, Subset::All))?;
+        for subset in &Subset::EVERY[1..] {
+            figures[subset.name()] = serde_json::to_value(self.metrics(system, *subset))?;
+        }
+        for (kind, calibration) in self.calibration(system) {
+            figures["calibration"][kind.name()] = serde_json::to_value(calibration)?;
+        }
+        if let Some(nil) = self.nil.get(system) {
+            figures["nil"] = serde_json::to_value(nil)?;
+        }
+        Ok(figures)
+    }
+
+    /// The figures of the run's own system, and those of the others under their names.
+    fn json(&self) -> anyhow::Result<Value> {
+        let (own, others) = self.systems.split_first().context("no system ranks")?;
+        let mut report = self.figures(own)?;
+        report["system"] = json!(own);
         report["tie_rule"] = json!(TIE_RULE);
         report["candidate_policy"] = json!(self.policy.name());
-        report["nil_mentions"] = json!(self.nil.n);
-        report["nil"] = serde_json::to_value(&self.nil)?;
+        report["nil_mentions"] = json!(self.n_nil);
         report["baselines"] = json!({});
-        for name in baselines {
-            report["baselines"][*name] = figures(name)?;
+        for name in others {
+            report["baselines"][*name] = self.figures(name)?;
         }
         Ok(report)
     }
@@ -191,52 +246,161 @@ impl Evaluation {
                 out!("{system:11} {:10} {row}", subset.name());
             }
         }
-        let Nil {
-            n,
-            accuracy,
-            false_alarms,
-        } = self.nil;
-        if let (Some(accuracy), Some(false_alarms)) = (accuracy, false_alarms) {
-            out!("{n} NIL mentions: {accuracy:.3} called NIL, and {false_alarms:.3} of the others");
-        } else if n > 0 {
-            out!("{n} NIL mentions, ranked but not called: NIL is not calibrated");
+        for system in &self.systems {
+            for (kind, ListCalibration { n, ece }) in self.calibration(system) {
+                let kind = kind.name();
+                out!("{system}: ECE {ece:.3} on {n} mentions with {kind} candidates");
+            }
+        }
+        for (system, nil) in &self.nil {
+            let n = self.n_nil;
+            if let (Some(accuracy), Some(false_alarms)) = (nil.accuracy, nil.false_alarms) {
+                out!(
+                    "{system}: {accuracy:.3} of {n} NIL mentions called NIL, and {false_alarms:.3} of the others"
+                );
+            } else if n > 0 {
+                out!("{system}: {n} NIL mentions were ranked; NIL is not calibrated");
+            }
         }
     }
 }
 
-/// A run's or bundle's model, and where its encoders are.
-fn opened(folder: &Path, device: &Device) -> anyhow::Result<(Model, EncoderOrigin)> {
-    if !folder.join(MANIFEST).exists() {
-        return Ok((Model::of_run(folder, device)?, open_run(folder)?.encoders));
-    }
-    let origin = EncoderOrigin::Bundle {
-        folder: folder.to_owned(),
-    };
-    Ok((origin.load(device)?, origin))
+/// The share of mentions that a system calls NIL; `None` if NIL is not calibrated, or without mentions.
+fn share_called_nil(scores: &[Scores]) -> Option<f64> {
+    let called: Vec<bool> = scores
+        .iter()
+        .map(|scores| scores.probabilities?.is_nil())
+        .collect::<Option<_>>()?;
+    let n = called.iter().filter(|&&is_nil| is_nil).count();
+    (!called.is_empty()).then(|| n as f64 / called.len() as f64)
 }
 
-/// Reads mentions in batches.
-fn read<'a>(
-    linker: &Linker,
-    mentions: Vec<EncodedMention<'a>>,
-) -> anyhow::Result<Vec<(EncodedMention<'a>, Reading)>> {
-    let mut readings = Vec::with_capacity(mentions.len());
-    let bar = progress(mentions.len(), "reading");
-    for batch in mentions.chunks(BATCH) {
-        let posts: Vec<_> = batch
+#[cfg(test)]
+mod tests {
+    use shared_model::aliases::AliasIndex;
+    use shared_model::data::Mention;
+
+    use super::*;
+    use crate::systems::Probabilities;
+
+    /// Scores the n-th candidate of every list by the n-th value.
+    struct Toy {
+        name: &'static str,
+        values: [f32; 3],
+        probabilities: Option<Probabilities>,
+    }
+
+    impl System for Toy {
+        fn name(&self) -> &'static str {
+            self.name
+        }
+
+        fn needs(&self) -> FeatureLevel {
+            FeatureLevel::None
+        }
+
+        fn score(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Scores>> {
+            let of_mention = |mention: &EncodedMention| Scores {
+                values: self.values[..mention.candidates.len()].to_vec(),
+                probabilities: self.probabilities,
+            };
+            Ok(mentions.iter().map(of_mention).collect())
+        }
+    }
+
+    /// Three entities named Mercury, and a mention of each of `golds` among all of them.
+    fn evaluate(systems: &[Box<dyn System>], golds: &[Option<&str>]) -> Value {
+        let entities = ["planet", "element", "singer"].map(|id| Entity {
+            id: id.to_owned(),
+            name: "Mercury".to_owned(),
+            aliases: Vec::new(),
+            description: String::new(),
+        });
+        let posts: Vec<Post> = golds
             .iter()
-            .map(|mention| mention.features.vectors())
+            .enumerate()
+            .map(|(number, gold)| Post {
+                id: number.to_string(),
+                text: format!("Mercury {number}"),
+                mention: Some(Mention { start: 0, end: 7 }),
+                images: Vec::new(),
+                candidates: None,
+                entity: gold.map(str::to_owned),
+            })
             .collect();
-        readings.extend(pollster::block_on(linker.read(posts))?);
-        bar.inc(batch.len() as u64);
+        let mention = |post| EncodedMention {
+            post,
+            mention: Mention { start: 0, end: 7 },
+            surface: "Mercury",
+            features: Default::default(),
+            candidates: vec![0, 1, 2],
+        };
+        let (golds, nil): (Vec<_>, Vec<_>) = posts
+            .iter()
+            .map(mention)
+            .partition(|mention| mention.post.entity.is_some());
+        let aliases = AliasIndex::new(&entities);
+        let trained = HashSet::from(["planet".to_owned()]);
+        let labeller = SubsetLabeller::new(&aliases, &entities, &trained);
+        let policy = CandidatePolicy::Given;
+        Evaluation::rank(systems, policy, &golds, &nil, &entities, labeller)
+            .unwrap()
+            .json()
+            .unwrap()
     }
-    bar.finish_and_clear();
-    Ok(mentions.into_iter().zip(readings).collect())
-}
 
-/// The share of mentions that are called NIL; `None` if one is not asked, or if there is none.
-fn share(called: impl ExactSizeIterator<Item = Option<bool>>) -> Option<f64> {
-    let n = called.len();
-    let called = called.collect::<Option<Vec<bool>>>()?;
-    (n > 0).then(|| called.iter().filter(|&&nil| nil).count() as f64 / n as f64)
+    #[test]
+    fn a_system_needs_no_more_than_its_trait_to_be_evaluated() {
+        for (values, p_at_1, mrr, r_at_3) in [
+            ([3.0, 2.0, 1.0], 0.5, 0.75, 1.0),
+            ([1.0, 2.0, 3.0], 0.0, (1.0 / 3.0 + 0.5) / 2.0, 1.0),
+            ([0.0; 3], 1.0 / 3.0, (1.0 + 0.5 + 1.0 / 3.0) / 3.0, 1.0),
+        ] {
+            let toy = |values| -> Box<dyn System> {
+                Box::new(Toy {
+                    name: "toy",
+                    values,
+                    probabilities: None,
+                })
+            };
+            let report = evaluate(&[toy(values)], &[Some("planet"), Some("element")]);
+            assert_eq!(report["system"], "toy");
+            for (key, expected) in [("p@1", p_at_1), ("mrr", mrr), ("r@3", r_at_3)] {
+                let found = report[key].as_f64().unwrap();
+                assert!((found - expected).abs() < 1e-12, "{key}: {report}");
+            }
+            assert!(
+                report["ece"].is_null() && report["nil"].is_null(),
+                "{report}"
+            );
+            assert_eq!(report["seen"]["n"], 1);
+        }
+    }
+
+    #[test]
+    fn every_system_with_probabilities_has_an_ece_and_figures_on_nil() {
+        for (best, nil, ece, accuracy, false_alarms) in [
+            (0.75, Some(0.125), 0.25, json!(0.0), json!(0.0)),
+            (0.25, Some(0.5), 0.75, json!(1.0), json!(1.0)),
+            (0.5, None, 0.5, Value::Null, Value::Null),
+        ] {
+            let toy = Toy {
+                name: "toy",
+                values: [3.0, 2.0, 1.0],
+                probabilities: Some(Probabilities { best, nil }),
+            };
+            let plain = Toy {
+                name: "plain",
+                values: [0.0; 3],
+                probabilities: None,
+            };
+            let systems: [Box<dyn System>; 2] = [Box::new(toy), Box::new(plain)];
+            let report = evaluate(&systems, &[Some("planet"), None, None]);
+            assert_eq!((&report["n"], &report["ece"]), (&json!(1), &json!(ece)));
+            let expected = json!({"n": 2, "accuracy": accuracy, "false_alarms": false_alarms});
+            assert_eq!(report["nil"], expected);
+            let plain = &report["baselines"]["plain"];
+            assert!(plain["ece"].is_null() && plain["nil"].is_null(), "{plain}");
+        }
+    }
 }

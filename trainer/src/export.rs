@@ -1,4 +1,4 @@
-//! `imn export`: a run to the bundle that the page and `link` read.
+//! `imn export`: writes a run as the bundle that the page and `imn link` read.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,21 +18,21 @@ use shared_model::pack::{Pack, Precision, write};
 use shared_model::self_test::Golden;
 
 use crate::files;
-use crate::run::{EncoderOrigin, Model, Network, Run, manifest, open_run};
-use crate::weights::{self, VisionKind};
+use crate::run::{EncoderOrigin, Network, Run, manifest};
+use crate::weights::{self, JOINT};
 
-/// The side of the self-test's picture.
+/// Width and height of the self-test's picture, in pixels.
 const GOLDEN_SIDE: u32 = 224;
 
-/// Writes the bundle; a bundle that stands there is replaced as a whole.
+/// Writes the bundle. A bundle that is already there is replaced as a whole.
 pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> anyhow::Result<()> {
-    let run = open_run(run_folder)?;
+    let run = Run::open(run_folder)?;
     let occupied = target.exists()
         && !target.join(MANIFEST).exists()
         && fs::read_dir(target)?.next().is_some();
     ensure!(
         !occupied,
-        "{} is there and is no bundle; name another folder",
+        "{} exists and is not a bundle; name another folder",
         target.display()
     );
 
@@ -56,21 +56,23 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
         );
     }
 
-    if let Some(network) = run.network(run_folder)? {
+    let learned = run.learned(run_folder)?;
+    let network = Network::among(&learned);
+    if let Some(network) = network {
         let bytes = write(network.pack.entries(), &[], precision)?;
-        parts.insert("imn.bpk".to_owned(), bytes);
+        parts.insert(Network::FILE.to_owned(), bytes);
         licences.push(Licence {
-            file: "imn.bpk".to_owned(),
-            licence: "Trained by whoever exported it, under terms of theirs".to_owned(),
+            file: Network::FILE.to_owned(),
+            licence: "Trained and licensed by the exporter of this bundle".to_owned(),
             source: match &network.training.datasets[..] {
-                [] => "a training that kept no record of its data".to_owned(),
+                [] => "trained on data that were not recorded".to_owned(),
                 datasets => format!("`imn train` on {}", datasets.join("; ")),
             },
         });
     }
-    let scorer = scorer(&run);
+    let scorer = scorer(network);
 
-    let linker = linker(&models, &parts, &run)?;
+    let linker = linker(&models, &parts, &run, network)?;
     let golden = pollster::block_on(golden(&linker, &parts))?;
     parts.insert(
         "golden.bpk".to_owned(),
@@ -82,8 +84,8 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
         name: run.name,
         models,
         scorer: run.scorer,
-        training: run.training,
-        imn: run.imn,
+        training: network.map(|network| network.training.clone()),
+        imn: network.map(|network| network.trained.clone()),
         calibration: run.calibration,
         files: parts
             .iter()
@@ -106,12 +108,17 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
     Ok(())
 }
 
-/// What ranks in the bundle, and why.
-fn scorer(run: &Run) -> String {
-    let Some(imn) = &run.imn else {
+/// Which scorer the bundle has, and why.
+fn scorer(network: Option<&Network>) -> String {
+    let Some(Network {
+        trained: imn,
+        training,
+        ..
+    }) = network
+    else {
         return "scorer: `prototype`".to_owned();
     };
-    let gain = run.training.as_ref().and_then(|training| training.gain);
+    let gain = training.gain;
     let part = |weight: f32, gain: Option<f64>| match gain {
         _ if weight == 0.0 => "`prototype`, as no gain was proven".to_owned(),
         Some(gain) => format!(
@@ -129,7 +136,7 @@ fn scorer(run: &Run) -> String {
 
 type Parts = BTreeMap<String, Vec<u8>>;
 
-/// The encoders' parts: converted from a weight folder, or a bundle's own bytes.
+/// The encoders' files: converted from a weight folder, or those of a bundle as they are.
 fn encoder_parts(
     origin: &EncoderOrigin,
     precision: Precision,
@@ -137,11 +144,10 @@ fn encoder_parts(
     match origin {
         EncoderOrigin::Weights {
             folder,
-            detr,
+            vision,
             joint,
         } => {
-            let vision = VisionKind::of(*detr);
-            let loaded = weights::load(folder, vision, joint.as_deref(), &Device::flex())?;
+            let loaded = weights::load(folder, *vision, joint.as_deref(), &Device::flex())?;
             let mut parts = Parts::from([("tokenizer.json".to_owned(), loaded.tokenizer)]);
             for (file, pack) in loaded.packs {
                 let metadata: Vec<_> = ["licence", "source", "sha256"]
@@ -162,7 +168,7 @@ fn encoder_parts(
                 "text.bpk",
                 "vision.bpk",
                 "words.bpk",
-                "joint.bpk",
+                JOINT,
                 "tokenizer.json",
             ] {
                 if manifest.files.iter().any(|entry| entry.path == file) {
@@ -200,30 +206,32 @@ fn add_folder(run: &Path, folder: &str, parts: &mut Parts) -> anyhow::Result<()>
     Ok(())
 }
 
-/// The linker as a reader of the parts will have it, on the CPU.
-fn linker(models: &Models, parts: &Parts, run: &Run) -> anyhow::Result<Linker> {
-    let encoders = Encoders::load(models, |file| Ok(parts[file].clone()), &Device::flex())?;
+/// The linker that a reader of the parts will have, on the CPU.
+fn linker(
+    models: &Models,
+    parts: &Parts,
+    run: &Run,
+    network: Option<&Network>,
+) -> anyhow::Result<Linker> {
+    let device = Device::flex();
+    let encoders = Encoders::load(models, |file| Ok(parts[file].clone()), &device)?;
     let kb = Pack::read("kb.bpk", parts["kb.bpk"].clone())?;
     let kb = KnowledgeBase::from_parts(&parts["kb.json"], &kb, &models.widths())?;
-    let imn = match &run.imn {
-        Some(trained) => Some(Network {
-            pack: Pack::read("imn.bpk", parts["imn.bpk"].clone())?,
-            trained: trained.clone(),
-            training: run.training.clone().unwrap_or_default(),
-        }),
+    let imn = match network {
+        Some(network) => {
+            let written = Network {
+                pack: Pack::read(Network::FILE, parts[Network::FILE].clone())?,
+                ..network.clone()
+            };
+            Some(written.scorer(&kb, &device)?)
+        }
         None => None,
     };
-    let model = Model {
-        encoders,
-        sizes: models.clone(),
-        scorer: run.scorer,
-        calibration: run.calibration.clone(),
-        imn,
-    };
-    model.linker(kb)
+    let calibration = run.calibration.clone();
+    Ok(Linker::new(encoders, kb, run.scorer, imn, calibration))
 }
 
-/// The self-test: the first entity with a picture, its name before its post; a gradient where no post has a picture.
+/// Records the self-test on the first post with a picture, with its entity's name before its text; on a gradient if no post has a picture.
 async fn golden(linker: &Linker, parts: &Parts) -> anyhow::Result<Golden> {
     let kb = &linker.kb.text;
     let post = kb.posts.iter().find(|post| !post.images.is_empty());
@@ -243,7 +251,7 @@ async fn golden(linker: &Linker, parts: &Parts) -> anyhow::Result<Golden> {
     Ok(Golden::record(linker, &text, mention, picture, candidates).await?)
 }
 
-/// Writes all files beside the target and swaps the folders.
+/// Writes all files into a folder beside the target, then swaps the two.
 fn replace(target: &Path, parts: &Parts) -> anyhow::Result<()> {
     let refuse = || format!("cannot write {}", target.display());
     let parent = target

@@ -39,6 +39,7 @@ pub(crate) fn link(
     bundle: &Path,
     input: &Path,
     output: Option<&Path>,
+    names: NameMatch,
     device: DeviceArg,
 ) -> anyhow::Result<()> {
     let posts: Vec<Post> = read_jsonl(input)?;
@@ -52,7 +53,7 @@ pub(crate) fn link(
     let bar = progress(posts.len(), "posts");
     let mut lines = Vec::new();
     for (number, post) in posts.iter().enumerate() {
-        for answer in answers(&linker, post, folder).with_context(|| named(number))? {
+        for answer in answers(&linker, post, names, folder).with_context(|| named(number))? {
             serde_json::to_writer(&mut lines, &answer)?;
             lines.push(b'\n');
         }
@@ -68,7 +69,12 @@ pub(crate) fn link(
 }
 
 /// One answer per mention; one without a ranking if the post has none.
-fn answers<'a>(linker: &Linker, post: &'a Post, folder: &Path) -> anyhow::Result<Vec<Answer<'a>>> {
+fn answers<'a>(
+    linker: &Linker,
+    post: &'a Post,
+    names: NameMatch,
+    folder: &Path,
+) -> anyhow::Result<Vec<Answer<'a>>> {
     let start = Instant::now();
     let now = || start.elapsed().as_secs_f64() * 1e3;
     let pictures = pictures(folder, &post.images)?;
@@ -87,7 +93,7 @@ fn answers<'a>(linker: &Linker, post: &'a Post, folder: &Path) -> anyhow::Result
             text: &post.text,
             mention,
             pictures: &pictures,
-            candidates: &candidates(linker, post, mention)?,
+            candidates: &candidates(linker, post, mention, names)?,
         };
         let mut clock = StageClock::new(now);
         let ranking = linker.link(&query, &mut texts, |stage| clock.start(stage));
@@ -126,10 +132,15 @@ fn answers<'a>(linker: &Linker, post: &'a Post, folder: &Path) -> anyhow::Result
 }
 
 /// The row's own candidates, else the entities that have the name.
-fn candidates(linker: &Linker, post: &Post, mention: Mention) -> anyhow::Result<Vec<usize>> {
+fn candidates(
+    linker: &Linker,
+    post: &Post,
+    mention: Mention,
+    names: NameMatch,
+) -> anyhow::Result<Vec<usize>> {
     let Some(ids) = &post.candidates else {
         let surface = mention.surface(&post.text)?;
-        return Ok(linker.aliases.candidates(surface, NameMatch::Equal));
+        return Ok(linker.aliases.candidates(surface, names));
     };
     given(ids, |id| linker.kb.position(id))
 }

@@ -6,6 +6,7 @@
 #[macro_use]
 mod output;
 
+mod audit;
 mod cli;
 mod dataset;
 mod device;
@@ -15,6 +16,7 @@ mod experiments;
 mod export;
 mod features;
 mod files;
+mod gold_rank;
 mod halves;
 mod learn;
 mod link;
@@ -22,7 +24,6 @@ mod mentions;
 mod metrics;
 mod outcomes;
 mod parallel;
-mod place;
 mod pretrain;
 mod prototypes;
 mod run;
@@ -37,7 +38,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command, DataCommand, WeightsCommand};
+use crate::cli::{Cli, Command, DataCommand, ShardArg, WeightsCommand};
+use crate::features::Share;
 use crate::run::EncoderOrigin;
 
 fn main() -> ExitCode {
@@ -60,11 +62,18 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Data(DataCommand::Import(args)) => dataset::import(&args, cli.json),
         Command::Data(DataCommand::World(args)) => dataset::world(&args, cli.json),
-        Command::Data(DataCommand::Audit { dataset }) => dataset::audit(&dataset, cli.json),
+        Command::Data(DataCommand::Audit { dataset }) => audit::audit(&dataset, cli.json),
         Command::Data(DataCommand::Check { dataset }) => dataset::check(&dataset, cli.json),
         Command::Features(args) => {
             let origin = EncoderOrigin::of(args.model)?;
-            let share = args.shard.unwrap_or(features::Share::ALL);
+            let shard = args.shard.unwrap_or(ShardArg {
+                number: 1,
+                count: 1,
+            });
+            let share = Share {
+                index: shard.number - 1,
+                count: shard.count,
+            };
             features::features(&args.dataset, &origin, share, device)
         }
         Command::Prototypes(args) => prototypes::prototypes(args, device),
@@ -72,11 +81,12 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Train(args) => train::train(args, device, cli.json),
         Command::Embed(args) => embed::embed(args, device),
         Command::Link(args) => {
-            link::link(&args.bundle, &args.input, args.output.as_deref(), device)
+            let (output, names) = (args.output.as_deref(), args.names.into());
+            link::link(&args.bundle, &args.input, output, names, device)
         }
         Command::Eval(args) => evaluate::eval(args, device, cli.json),
         Command::Experiments(args) => experiments::experiments(&args, device),
         Command::Export(args) => export::export(&args.run, &args.bundle, args.precision.into()),
-        Command::ServeDevice(args) => device::serve(&args, &device),
+        Command::ServeDevice(args) => device::serve(&args.listen, &device),
     }
 }

@@ -1,56 +1,82 @@
-//! A dataset's mentions as the scorer takes them: encoded, with their candidates.
+//! The mentions of a dataset, with their candidates and features.
 
 use anyhow::Context as _;
-use shared_model::data::{Mention, Post};
+use shared_model::data::{Entity, Mention, Post};
 use shared_model::encoders::Encoders;
 
 use crate::dataset::{CandidatePolicy, Dataset, candidates};
-use crate::features::{Features, PostFeatures, Source, Wanted};
+use crate::features::{FeatureLevel, Features, PostFeatures, Source};
 
-/// A row with a mention.
+/// A mention with its candidates and features.
 pub(crate) struct EncodedMention<'a> {
-    /// The row.
+    /// The row of the dataset.
     pub(crate) post: &'a Post,
-    /// Its mention.
+    /// Span of the mention.
     pub(crate) mention: Mention,
-    /// The mention's characters.
+    /// Characters of the mention.
     pub(crate) surface: &'a str,
-    /// The post's vectors.
+    /// Vectors of the post, as far as they were asked for.
     pub(crate) features: PostFeatures,
-    /// Positions in the knowledge base.
+    /// The candidates, as positions in the knowledge base.
     pub(crate) candidates: Vec<usize>,
 }
 
-/// Finds the candidates of rows, then encodes the rows.
+impl EncodedMention<'_> {
+    /// The position of the gold among the candidates; `None` for NIL, or if the gold is not a candidate.
+    ///
+    /// # Arguments
+    ///
+    /// - entities: those of the knowledge base.
+    pub(crate) fn gold(&self, entities: &[Entity]) -> Option<usize> {
+        let gold = self.post.entity.as_deref()?;
+        self.candidates
+            .iter()
+            .position(|&candidate| entities[candidate].id == gold)
+    }
+}
+
+/// Finds the candidates of mentions, which have no features yet.
 ///
 /// # Errors
 ///
-/// Of a row without a mention, with an unknown candidate or an unreadable picture: its id.
+/// If a row has no mention or an unknown candidate; the error names the row.
+pub(crate) fn with_candidates<'a>(
+    dataset: &Dataset,
+    posts: &[&'a Post],
+    policy: CandidatePolicy,
+) -> anyhow::Result<Vec<EncodedMention<'a>>> {
+    let candidates = candidates(dataset, posts, policy)?;
+    let of_row = |post: &'a Post, candidates| -> anyhow::Result<EncodedMention<'a>> {
+        let mention = post.mention.context("the row has no mention")?;
+        Ok(EncodedMention {
+            post,
+            mention,
+            surface: mention.surface(&post.text)?,
+            features: PostFeatures::default(),
+            candidates,
+        })
+    };
+    let rows = posts.iter().zip(candidates);
+    rows.map(|(post, candidates)| {
+        of_row(post, candidates).with_context(|| format!("{:?}", post.id))
+    })
+    .collect()
+}
+
+/// Finds the candidates of mentions and looks up or encodes their features.
+///
+/// # Errors
+///
+/// If a row has no mention, an unknown candidate or an unreadable picture; the error names the row.
 pub(crate) fn encode<'a>(
     dataset: &Dataset,
     posts: &[&'a Post],
     policy: CandidatePolicy,
     encoders: &Encoders,
     features: &Features,
-    wanted: Wanted,
+    level: FeatureLevel,
 ) -> anyhow::Result<Vec<EncodedMention<'a>>> {
-    let candidates = candidates(dataset, posts, policy)?;
-    let mut mentions = Vec::with_capacity(posts.len());
-    for (post, candidates) in posts.iter().zip(candidates) {
-        let mention = || {
-            let mention = post.mention.context("the row has no mention")?;
-            Ok(EncodedMention {
-                post,
-                mention,
-                surface: mention.surface(&post.text)?,
-                features: PostFeatures::default(),
-                candidates,
-            })
-        };
-        let mention: anyhow::Result<EncodedMention<'a>> = mention();
-        mentions.push(mention.with_context(|| format!("{:?}", post.id))?);
-    }
-
+    let mut mentions = with_candidates(dataset, posts, policy)?;
     let sources = mentions
         .iter()
         .map(|encoded| {
@@ -67,7 +93,7 @@ pub(crate) fn encode<'a>(
             })
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    for (mention, features) in mentions.iter_mut().zip(features.posts(&sources, wanted)?) {
+    for (mention, features) in mentions.iter_mut().zip(features.posts(&sources, level)?) {
         mention.features = features;
     }
     Ok(mentions)

@@ -1,21 +1,21 @@
-//! Figures over mentions.
+//! Figures over the outcomes of a system.
 
 use serde::Serialize;
 
 use crate::outcomes::{Answer, Outcome};
 use crate::statistics::{Clusters, interval};
 
-/// Bins of the calibration error.
+/// Bins of the expected calibration error.
 const BINS: usize = 10;
 
-/// A system's figures over mentions that have a gold; shares between 0 and 1. Without mentions they are 0.
+/// A system's figures over mentions that have a gold: shares between 0 and 1. Without mentions they are 0.
 #[derive(Debug, Default, Clone, Serialize)]
 pub(crate) struct Metrics {
-    /// How many mentions.
+    /// Number of mentions.
     pub(crate) n: usize,
     #[serde(rename = "p@1")]
     pub(crate) p_at_1: f64,
-    /// Bootstrap, 95 %, mentions resampled by entity.
+    /// Bootstrap interval of P@1, 95 %, with mentions resampled by entity.
     #[serde(rename = "p@1_interval")]
     pub(crate) interval: Option<[f64; 2]>,
     #[serde(rename = "r@3")]
@@ -27,37 +27,38 @@ pub(crate) struct Metrics {
     #[serde(rename = "r@20")]
     r_at_20: f64,
     pub(crate) mrr: f64,
-    /// Of a system that has probabilities.
+    /// Expected calibration error, of a system that has probabilities.
     #[serde(skip_serializing_if = "Option::is_none")]
     ece: Option<f64>,
     pub(crate) recall: f64,
 }
 
 impl Metrics {
-    /// The head of [`Self::row`].
+    /// The heading of [`Self::row`].
     pub(crate) const HEAD: &str =
         "     n   P@1  95 %          R@3   R@5  R@10  R@20   MRR   ECE recall";
 
-    /// Of what a system made of each mention.
+    /// The figures of a system over its answers to mentions.
     pub(crate) fn of<'a>(pairs: impl IntoIterator<Item = (&'a Outcome, &'a Answer)>) -> Self {
         let (outcomes, answers): (Vec<&Outcome>, Vec<&Answer>) = pairs.into_iter().unzip();
         let n = answers.len();
         let mean = |value: &dyn Fn(&Answer) -> f64| {
             answers.iter().map(|answer| value(answer)).sum::<f64>() / n.max(1) as f64
         };
+        let recall_at = |k| mean(&|answer| answer.recall_at(k));
         let clusters = Clusters::of(outcomes.iter().map(|outcome| outcome.entity.as_str()));
-        let firsts: Vec<f64> = answers.iter().map(|answer| answer.p_at_1).collect();
+        let firsts: Vec<f64> = answers.iter().map(|answer| answer.recall_at(1)).collect();
         Self {
             n,
-            p_at_1: mean(&|answer| answer.p_at_1),
+            p_at_1: recall_at(1),
             interval: interval(&firsts, &clusters),
-            r_at_3: mean(&|answer| answer.r_at_3),
-            r_at_5: mean(&|answer| answer.r_at_5),
-            r_at_10: mean(&|answer| answer.r_at_10),
-            r_at_20: mean(&|answer| answer.r_at_20),
-            mrr: mean(&|answer| answer.reciprocal_rank),
-            ece: calibration_error(&answers),
-            recall: mean(&|answer| answer.recall),
+            r_at_3: recall_at(3),
+            r_at_5: recall_at(5),
+            r_at_10: recall_at(10),
+            r_at_20: recall_at(20),
+            mrr: mean(&Answer::reciprocal_rank),
+            ece: calibration_error(answers.iter().copied()),
+            recall: mean(&Answer::recall),
         }
     }
 
@@ -81,24 +82,33 @@ impl Metrics {
     }
 }
 
-/// Expected calibration error over equal bins of the best candidate's probability; `None` if a system has none.
-fn calibration_error(answers: &[&Answer]) -> Option<f64> {
+/// The expected calibration error over equal bins of the best candidate's probability; `None` for a system without probabilities.
+pub(crate) fn calibration_error<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> Option<f64> {
     let mut gaps = [0.0; BINS];
+    let mut n = 0usize;
     for answer in answers {
         let confidence = answer.confidence?;
         let bin = ((confidence * BINS as f64) as usize).min(BINS - 1);
-        gaps[bin] += confidence - answer.p_at_1;
+        gaps[bin] += confidence - answer.recall_at(1);
+        n += 1;
     }
     let sum: f64 = gaps.iter().map(|gap: &f64| gap.abs()).sum();
-    Some(sum / answers.len().max(1) as f64)
+    Some(sum / n.max(1) as f64)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::place::Place;
+    use crate::gold_rank::GoldRank;
+
+    fn answer(rank: Option<GoldRank>, confidence: f64) -> Answer {
+        Answer {
+            name: "system".to_owned(),
+            rank,
+            n: 2,
+            confidence: Some(confidence),
+        }
+    }
 
     #[test]
     fn a_missing_gold_is_a_miss() {
@@ -109,16 +119,39 @@ mod tests {
             ambiguous: false,
             renamed: false,
             repeated: false,
-            systems: BTreeMap::new(),
+            list: None,
+            systems: Vec::new(),
         };
-        let missed = Answer::of(Place::of(&[2.0], None), Some(0.5));
-        let first = Answer::of(Place::of(&[2.0, 1.0], Some(0)), Some(0.5));
+        let missed = answer(None, 0.5);
+        let first = answer(Some(GoldRank::of(&[2.0, 1.0], 0)), 0.5);
         let metrics = Metrics::of([(&outcome, &missed), (&outcome, &first)]);
         assert_eq!(
             (metrics.p_at_1, metrics.mrr, metrics.recall, metrics.ece),
             (0.5, 0.5, 0.5, Some(0.0))
         );
         assert_eq!(metrics.interval, Some([0.5, 0.5]), "one entity");
+    }
+
+    #[test]
+    fn the_calibration_error_weighs_the_gap_of_each_bin() {
+        let right = |confidence| answer(Some(GoldRank::of(&[1.0, 0.0], 0)), confidence);
+        let wrong = |confidence| answer(Some(GoldRank::of(&[1.0, 0.0], 1)), confidence);
+        for (answers, expected) in [
+            // One bin: two answers of 0.75, one of them right.
+            (vec![right(0.75), wrong(0.75)], 0.25),
+            // Two bins, whose gaps have opposite signs and do not cancel out.
+            (vec![right(0.625), wrong(0.25)], (0.375 + 0.25) / 2.0),
+            // Certainty belongs to the last bin.
+            (vec![right(1.0), wrong(0.9375)], 0.9375 / 2.0),
+            (vec![], 0.0),
+        ] {
+            assert_eq!(calibration_error(&answers), Some(expected));
+        }
+        let without = Answer {
+            confidence: None,
+            ..right(0.5)
+        };
+        assert_eq!(calibration_error([&right(0.5), &without]), None);
     }
 
     #[test]

@@ -1,80 +1,132 @@
-//! What became of each mention: the lines from which every figure is computed, and the files that keep them.
+//! Outcomes: how each system ranked each mention. All figures are computed from them, and files keep them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use shared_model::aliases::{AliasIndex, NameMatch};
 use shared_model::data::Entity;
 use shared_model::normalise::fold;
 
 use crate::files;
+use crate::gold_rank::GoldRank;
 use crate::mentions::EncodedMention;
-use crate::place::Place;
+use crate::systems::Scores;
 
 /// A mention with a gold, and how each system ranked it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Outcome {
-    /// The row's id.
+    /// Id of the row.
     pub(crate) id: String,
-    /// The gold.
+    /// Id of the gold.
     pub(crate) entity: String,
-    /// The model was trained on the gold.
+    /// Whether the run was trained on the gold.
     pub(crate) seen: bool,
-    /// Two entities or more bear the mention's characters.
+    /// Whether two or more entities have the mention as their name.
     pub(crate) ambiguous: bool,
-    /// The mention is not the gold's name.
+    /// Whether the mention differs from the gold's name.
     pub(crate) renamed: bool,
-    /// An earlier mention has the same sentence and gold.
+    /// Whether an earlier mention has the same text and gold.
     pub(crate) repeated: bool,
-    /// By the name of the system.
-    pub(crate) systems: BTreeMap<String, Answer>,
+    /// Which of the candidates the network was trained on; `None` without a network or candidates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) list: Option<ListKind>,
+    /// One answer per system, the run's own first.
+    #[serde(deserialize_with = "answers")]
+    pub(crate) systems: Vec<Answer>,
 }
 
-/// How a system ranked a mention: shares over the orders of equal scores.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// How a system ranked a mention.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Answer {
-    /// The gold comes first.
-    #[serde(rename = "p@1")]
-    pub(crate) p_at_1: f64,
-    /// It is among the first 3.
-    #[serde(rename = "r@3")]
-    pub(crate) r_at_3: f64,
-    /// It is among the first 5.
-    #[serde(rename = "r@5")]
-    pub(crate) r_at_5: f64,
-    /// It is among the first 10.
-    #[serde(rename = "r@10")]
-    pub(crate) r_at_10: f64,
-    /// It is among the first 20.
-    #[serde(rename = "r@20")]
-    pub(crate) r_at_20: f64,
-    /// Of the gold.
-    pub(crate) reciprocal_rank: f64,
-    /// The gold is a candidate.
-    pub(crate) recall: f64,
-    /// The best candidate's probability.
+    /// Name of the system.
+    pub(crate) name: String,
+    /// Rank of the gold; `None` if it is not a candidate.
+    pub(crate) rank: Option<GoldRank>,
+    /// Number of candidates.
+    pub(crate) n: usize,
+    /// Probability of the best candidate; `None` for a system without probabilities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) confidence: Option<f64>,
 }
 
-impl Answer {
-    /// Of the gold's place.
-    pub(crate) fn of(place: Place, confidence: Option<f64>) -> Self {
-        Self {
-            p_at_1: place.recall_at(1),
-            r_at_3: place.recall_at(3),
-            r_at_5: place.recall_at(5),
-            r_at_10: place.recall_at(10),
-            r_at_20: place.recall_at(20),
-            reciprocal_rank: place.reciprocal_rank(),
-            recall: place.recall(),
-            confidence,
+/// Which candidates of a mention the network was trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ListKind {
+    /// All of them.
+    Known,
+    /// Some of them.
+    Mixed,
+    /// None of them.
+    New,
+}
+
+impl ListKind {
+    /// All kinds, in the order of the reports.
+    pub(crate) const ALL: [Self; 3] = [Self::Known, Self::Mixed, Self::New];
+
+    /// The kind of a list, by whether each candidate was trained on; `None` for an empty one.
+    pub(crate) fn of(are_trained: impl Iterator<Item = bool>) -> Option<Self> {
+        let (mut trained, mut new) = (false, false);
+        are_trained.for_each(|is_trained| *if is_trained { &mut trained } else { &mut new } = true);
+        match (trained, new) {
+            (true, false) => Some(Self::Known),
+            (true, true) => Some(Self::Mixed),
+            (false, true) => Some(Self::New),
+            (false, false) => None,
+        }
+    }
+
+    /// The kind as printed, and as a key.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Known => "known",
+            Self::Mixed => "mixed",
+            Self::New => "new",
         }
     }
 }
 
-/// A part of the mentions that is a row of its own.
+impl Outcome {
+    /// The answer of a system.
+    pub(crate) fn answer(&self, system: &str) -> Option<&Answer> {
+        self.systems.iter().find(|answer| answer.name == system)
+    }
+}
+
+impl Answer {
+    /// The answer of a system, by its scores and the position of the gold among them.
+    pub(crate) fn new(name: &str, scores: &Scores, gold: Option<usize>) -> Self {
+        Self {
+            name: name.to_owned(),
+            rank: gold.map(|gold| GoldRank::of(&scores.values, gold)),
+            n: scores.values.len(),
+            confidence: scores
+                .probabilities
+                .map(|probabilities| f64::from(probabilities.best)),
+        }
+    }
+
+    /// The share of the orders of equal scores in which the gold is among the first k; 0 if it is not a candidate.
+    pub(crate) fn recall_at(&self, k: usize) -> f64 {
+        self.rank.map_or(0.0, |rank| rank.recall_at(k))
+    }
+
+    /// The reciprocal rank of the gold; 0 if it is not a candidate.
+    pub(crate) fn reciprocal_rank(&self) -> f64 {
+        self.rank.map_or(0.0, GoldRank::reciprocal_rank)
+    }
+
+    /// 1 if the gold is a candidate, else 0.
+    pub(crate) fn recall(&self) -> f64 {
+        f64::from(u8::from(self.rank.is_some()))
+    }
+}
+
+/// A subset of the mentions, with a row of its own in tables.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Subset {
@@ -83,18 +135,18 @@ pub(crate) enum Subset {
     All,
     /// See [`Outcome::seen`].
     Seen,
-    /// The others.
+    /// The mentions that are not seen.
     Unseen,
     /// See [`Outcome::ambiguous`].
     Ambiguous,
     /// See [`Outcome::renamed`].
     Renamed,
-    /// See [`Outcome::repeated`]: the first of each sentence.
+    /// The mentions that are not repeated; see [`Outcome::repeated`].
     Distinct,
 }
 
 impl Subset {
-    /// In the order of the tables.
+    /// All subsets, in the order of the tables.
     pub(crate) const EVERY: [Self; 6] = [
         Self::All,
         Self::Seen,
@@ -104,7 +156,7 @@ impl Subset {
         Self::Distinct,
     ];
 
-    /// As printed, and as a key.
+    /// The subset as printed, and as a key.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::All => "all",
@@ -116,8 +168,8 @@ impl Subset {
         }
     }
 
-    /// Whether a mention belongs to it.
-    pub(crate) fn holds(self, outcome: &Outcome) -> bool {
+    /// Whether a mention belongs to the subset.
+    pub(crate) fn contains(self, outcome: &Outcome) -> bool {
         match self {
             Self::All => true,
             Self::Seen => outcome.seen,
@@ -129,48 +181,60 @@ impl Subset {
     }
 }
 
-/// What tells the subsets apart, for mentions in the order of their file.
-pub(crate) struct Sorting<'a> {
-    names: &'a AliasIndex,
-    entities: &'a [Entity],
+/// Labels mentions with the subsets that they belong to. It is stateful: whether a mention is repeated depends on the earlier ones.
+pub(crate) struct SubsetLabeller<'a> {
+    aliases: &'a AliasIndex,
+    names: HashMap<&'a str, &'a str>,
     trained: &'a HashSet<String>,
     sentences: HashSet<(String, String)>,
 }
 
-impl<'a> Sorting<'a> {
-    /// Nothing is repeated yet.
+impl<'a> SubsetLabeller<'a> {
+    /// # Arguments
+    ///
+    /// - trained: ids of the entities that the run was trained on.
     pub(crate) fn new(
-        names: &'a AliasIndex,
+        aliases: &'a AliasIndex,
         entities: &'a [Entity],
         trained: &'a HashSet<String>,
     ) -> Self {
         Self {
-            names,
-            entities,
+            aliases,
+            names: entities
+                .iter()
+                .map(|entity| (entity.id.as_str(), entity.name.as_str()))
+                .collect(),
             trained,
             sentences: HashSet::new(),
         }
     }
 
-    /// The outcome of the next mention, which no system has ranked yet.
-    pub(crate) fn next(&mut self, mention: &EncodedMention, gold: &str) -> Outcome {
-        let name = self.entities.iter().find(|entity| entity.id == gold);
+    /// The outcome of the next mention, without the answers of systems.
+    pub(crate) fn label(&mut self, mention: &EncodedMention) -> Outcome {
+        let gold = mention.post.entity.as_deref().unwrap_or_default();
         let surface = fold(mention.surface);
+        let sentence = (fold(&mention.post.text), gold.to_owned());
         Outcome {
             id: mention.post.id.clone(),
             entity: gold.to_owned(),
             seen: self.trained.contains(gold),
-            ambiguous: self.names.candidates(mention.surface, NameMatch::Equal).len() > 1,
-            renamed: name.is_none_or(|entity| fold(&entity.name) != surface),
-            repeated: !self
-                .sentences
-                .insert((fold(&mention.post.text), gold.to_owned())),
-            systems: BTreeMap::new(),
+            ambiguous: self
+                .aliases
+                .candidates(mention.surface, NameMatch::Equal)
+                .len()
+                > 1,
+            renamed: self
+                .names
+                .get(gold)
+                .is_none_or(|name| fold(name) != surface),
+            repeated: !self.sentences.insert(sentence),
+            list: None,
+            systems: Vec::new(),
         }
     }
 }
 
-/// Writes one line a mention.
+/// Writes one line per mention.
 pub(crate) fn write(path: &Path, outcomes: &[Outcome]) -> anyhow::Result<()> {
     let mut bytes = Vec::new();
     for outcome in outcomes {
@@ -183,4 +247,36 @@ pub(crate) fn write(path: &Path, outcomes: &[Outcome]) -> anyhow::Result<()> {
 /// Reads what [`write`] wrote.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Outcome>> {
     files::read_jsonl(path)
+}
+
+/// Reads the answers; those of an older version, which have no ranks, are refused.
+fn answers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Answer>, D::Error> {
+    let answers = Value::deserialize(deserializer)?;
+    if answers.is_object() {
+        return Err(D::Error::custom(
+            "an older version of `imn` wrote these outcomes, without ranks; \
+             write them again with `imn eval --outcomes`",
+        ));
+    }
+    serde_json::from_value(answers).map_err(D::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_mixed_as_soon_as_one_candidate_differs() {
+        for (are_trained, expected) in [
+            (&[][..], None),
+            (&[true], Some(ListKind::Known)),
+            (&[true, true], Some(ListKind::Known)),
+            (&[false, false, false], Some(ListKind::New)),
+            (&[true, true, false], Some(ListKind::Mixed)),
+            (&[false, true], Some(ListKind::Mixed)),
+        ] {
+            let kind = ListKind::of(are_trained.iter().copied());
+            assert_eq!(kind, expected, "{are_trained:?}");
+        }
+    }
 }

@@ -1,31 +1,60 @@
-//! `imn prototypes`: a dataset's timelines to a knowledge base with prototypes.
+//! `imn prototypes`: builds a knowledge base with prototypes from a dataset's timelines.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use serde::Deserialize;
 use shared_model::data::{MAX_IMAGES, TimelinePost};
 use shared_model::encoders::Encoders;
 use shared_model::kb::{KbPost, KbText, KnowledgeBase, Prototypes};
 use shared_model::pack::Entry;
+use shared_model::prototype::Selection;
 use shared_model::statistics::{Moments, Statistics};
 use shared_model::vectors::PooledVectors;
 
-use crate::cli::PrototypesArgs;
+use crate::cli::{ChoiceArgs, PrototypesArgs, SelectArg};
 use crate::dataset::Dataset;
 use crate::device::DeviceArg;
 use crate::features::{Features, Source};
-use crate::files::{self, clear};
-use crate::run::{EncoderOrigin, Prototyping};
+use crate::files::{self, clear, read_json};
+use crate::run::EncoderOrigin;
 use crate::spill::Spill;
 use crate::write_run::{Fitted, write_run};
+
+/// How prototypes are chosen.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) struct PrototypeSettings {
+    /// Number of prototypes per entity and modality.
+    pub(crate) k: usize,
+    /// PageRank or random.
+    pub(crate) selection: Selection,
+}
+
+impl PrototypeSettings {
+    /// The settings that a command's flags state.
+    pub(crate) fn of(args: &ChoiceArgs) -> Self {
+        Self {
+            k: args.k as usize,
+            selection: match args.select {
+                SelectArg::Pagerank => Selection::Pagerank,
+                SelectArg::Random => Selection::Random { seed: 0 },
+            },
+        }
+    }
+
+    /// The settings of a run or bundle, from its `kb.json`.
+    pub(crate) fn read(folder: &Path) -> anyhow::Result<Self> {
+        read_json(&folder.join("kb.json"))
+    }
+}
 
 /// Writes the run folder.
 pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Result<()> {
     let dataset = Dataset::open(&args.dataset)?;
     let origin = EncoderOrigin::of(args.model)?;
     let model = origin.load(&device.open()?)?;
-    let features = Features::open(&dataset, &model.encoders, &origin.fingerprint()?)?;
+    let features = Features::open(&dataset, &model.encoders, &model.fingerprint)?;
     let scratch = Scratch::create(args.run.join("spill"))?;
     let mut spilled = Spilled {
         profiles: Spill::create(&scratch.0, "profile")?,
@@ -35,19 +64,19 @@ pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Res
         &dataset,
         &model.encoders,
         &features,
-        args.choice.prototyping(),
+        PrototypeSettings::of(&args.choice),
     )?;
     let entries = spilled.entries(&statistics)?;
     let run = Fitted {
         encoders: origin,
         scorer: model.scorer,
         calibration: model.calibration,
-        imn: model.imn,
+        systems: model.systems,
     };
     write_run(dataset, text, entries, run, &args.run)
 }
 
-/// A folder that is there for as long as this is; one that a killed process has left is cleared.
+/// A folder that is removed when this value is dropped; what a killed process has left in it is cleared.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -63,7 +92,7 @@ impl Drop for Scratch {
         if let Err(error) = clear(&self.0) {
             eprintln!("{error:#}");
         }
-        // Of a run that failed nothing is left; a folder that holds something stays.
+        // A failed run leaves no empty folder behind; a folder that holds files stays.
         if let Some(run) = self.0.parent() {
             let _ = fs::remove_dir(run);
         }
@@ -77,15 +106,15 @@ struct Spilled {
 }
 
 impl Spilled {
-    /// Encodes everything, then chooses the prototypes, an entity at a time.
+    /// Encodes everything, then chooses the prototypes of one entity after the other.
     fn fill(
         &mut self,
         dataset: &Dataset,
         encoders: &Encoders,
         features: &Features,
-        prototyping: Prototyping,
+        settings: PrototypeSettings,
     ) -> anyhow::Result<(KbText, Statistics)> {
-        let mut text = text(dataset, prototyping)?;
+        let mut text = text(dataset, settings)?;
         let mut moments = Moments::default();
         let Self { profiles, posts } = self;
         encode(dataset, &text, encoders, features, |part, pooled| {
@@ -119,7 +148,7 @@ impl Spilled {
     fn entries(&mut self, statistics: &Statistics) -> anyhow::Result<Vec<Entry>> {
         let [text, image, joint] = statistics.widths();
         let with_joint = |name| (joint > 0).then_some((name, joint));
-        let n_classes = self.posts.width_of_classes();
+        let n_classes = self.posts.n_classes();
         let mut entries = self.posts.entries([
             Some(("text", text)),
             Some(("image", image)),
@@ -142,9 +171,9 @@ pub(crate) fn build(
     dataset: &Dataset,
     encoders: &Encoders,
     features: &Features,
-    prototyping: Prototyping,
+    settings: PrototypeSettings,
 ) -> anyhow::Result<KnowledgeBase> {
-    let text = text(dataset, prototyping)?;
+    let text = text(dataset, settings)?;
     let (mut profiles, mut posts) = (Vec::new(), Vec::new());
     encode(dataset, &text, encoders, features, |part, pooled| {
         match part {
@@ -156,8 +185,11 @@ pub(crate) fn build(
     Ok(KnowledgeBase::new(text, posts, profiles))
 }
 
-/// A knowledge base before anything is encoded and chosen.
-fn text(dataset: &Dataset, Prototyping { k, selection }: Prototyping) -> anyhow::Result<KbText> {
+/// A knowledge base before anything is encoded or chosen.
+fn text(
+    dataset: &Dataset,
+    PrototypeSettings { k, selection }: PrototypeSettings,
+) -> anyhow::Result<KbText> {
     ensure!(
         !dataset.entities.is_empty(),
         "{} has no entities",
@@ -215,7 +247,7 @@ fn encode(
     features.pooled(n, profiles.chain(posts), &mut keep)
 }
 
-/// The timelines as a knowledge base has them: one entity's posts together, in the order of the file.
+/// The timelines in the order of a knowledge base: grouped by entity, in the order of the file.
 pub(crate) fn timeline(dataset: &Dataset) -> Vec<&TimelinePost> {
     let positions = dataset.positions();
     let mut posts: Vec<&TimelinePost> = dataset.timeline.iter().collect();

@@ -1,4 +1,4 @@
-//! Pooled vectors on disk: a knowledge base of any size is built in the memory of one timeline.
+//! PooledVectors vectors on disk, so that building a knowledge base of any size takes the memory of one timeline.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read as _, Write as _};
@@ -14,14 +14,14 @@ use crate::halves;
 
 /// Vectors of posts or profiles in the order in which they were added, in f16, as `kb.bpk` has them.
 pub(crate) struct Spill {
-    /// Of text, image, classes and joint.
+    /// Vectors of text, image, classes and joint.
     rows: [Rows; 4],
-    /// Which of them each post has, a bit each.
+    /// Which of them each post has, one bit each.
     kinds: Vec<u8>,
 }
 
 impl Spill {
-    /// With files in a folder that is there.
+    /// Creates files in an existing folder.
     pub(crate) fn create(folder: &Path, name: &str) -> anyhow::Result<Self> {
         let rows = |kind: &str| Rows::create(folder.join(format!("{name}-{kind}")));
         Ok(Self {
@@ -35,7 +35,7 @@ impl Spill {
         })
     }
 
-    /// Adds a post or profile.
+    /// Adds the vectors of a post or profile.
     pub(crate) fn push(&mut self, pooled: &PooledVectors) -> anyhow::Result<()> {
         let PooledVectors {
             text,
@@ -54,7 +54,7 @@ impl Spill {
         Ok(())
     }
 
-    /// All that were added, from the first on.
+    /// Reads everything that was added, in the same order.
     pub(crate) fn replay(
         &mut self,
     ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<PooledVectors>>> {
@@ -73,16 +73,16 @@ impl Spill {
         }))
     }
 
-    /// 0 where there are none.
-    pub(crate) fn width_of_classes(&self) -> usize {
+    /// Number of classes; 0 if no post has any.
+    pub(crate) fn n_classes(&self) -> usize {
         self.rows[2].width
     }
 
-    /// Entries of `kb.bpk`, read when they are written.
+    /// Entries of `kb.bpk`; their values are read when they are written.
     ///
     /// # Arguments
     ///
-    /// - names: of text, image, classes and joint, each with its width; `None` leaves it out.
+    /// - names: the names and widths of text, image, classes and joint; `None` leaves one out.
     pub(crate) fn entries(
         &mut self,
         names: [Option<(&str, usize)>; 4],
@@ -147,7 +147,7 @@ impl Rows {
 struct Reader {
     path: PathBuf,
     file: BufReader<File>,
-    /// Of one vector.
+    /// Buffer for one vector.
     bytes: Vec<u8>,
 }
 

@@ -18,21 +18,21 @@ use shared_model::scorer::ScorerConfig;
 
 use crate::dataset::{Dataset, inside, picture};
 use crate::files::{self, clear, from_json, read_jsonl, read_lines};
-use crate::run::{EncoderOrigin, Example, FORMAT, Network, Run};
+use crate::run::{EncoderOrigin, Example, FORMAT, LearnedSystem, Run};
 
 /// The longer side of a thumbnail.
 const THUMB: u32 = 192;
 
-/// What a run says of its model.
+/// The model of a run.
 pub(crate) struct Fitted {
     /// Where the encoders are.
     pub(crate) encoders: EncoderOrigin,
-    /// Weights of the cues.
+    /// Weights of the training-free scorer.
     pub(crate) scorer: ScorerConfig,
     /// Fitted temperature and NIL logit.
     pub(crate) calibration: Option<Calibration>,
-    /// The trained network.
-    pub(crate) imn: Option<Network>,
+    /// The trained systems, in the order of the tables.
+    pub(crate) systems: Vec<LearnedSystem>,
 }
 
 /// Writes the run folder of a dataset's knowledge base.
@@ -53,14 +53,11 @@ pub(crate) fn write_run(
     let path = folder.join("kb.bpk");
     let written = writer(vectors, &[], Precision::F16).write_to_file(&path);
     written.with_context(|| format!("cannot write {}", path.display()))?;
-    let (imn, training) = match fitted.imn {
-        Some(network) => {
-            let bytes = write(network.pack.entries(), &[], Precision::F32)?;
-            files::write(&folder.join("imn.bpk"), &bytes)?;
-            (Some(network.trained), Some(network.training))
-        }
-        None => (None, None),
-    };
+    for system in &fitted.systems {
+        let (file, weights) = system.weights();
+        let bytes = write(weights.entries(), &[], Precision::F32)?;
+        files::write(&folder.join(file), &bytes)?;
+    }
     let run = Run {
         format: FORMAT,
         name: dataset.info.name,
@@ -69,8 +66,7 @@ pub(crate) fn write_run(
         encoders: fitted.encoders,
         scorer: fitted.scorer,
         calibration: fitted.calibration,
-        imn,
-        training,
+        systems: fitted.systems.iter().map(LearnedSystem::saved).collect(),
         examples,
         credits,
     };

@@ -11,16 +11,16 @@ const NEAR: u32 = 4;
 /// Texts with this many equal first words are near-duplicates: one is a cut copy of the other.
 const OPENING: usize = 8;
 
-/// The perceptual hash of all comparisons.
-pub(super) fn hasher() -> Hasher {
+/// Makes the perceptual hashes.
+pub(crate) fn hasher() -> Hasher {
     HasherConfig::new()
         .hash_alg(HashAlg::Gradient)
         .preproc_dct()
         .to_hasher()
 }
 
-/// Whether two pictures are near-duplicates.
-pub(super) fn are_near(a: &ImageHash, b: &ImageHash) -> bool {
+/// Whether two pictures are nearly the same.
+pub(crate) fn are_near(a: &ImageHash, b: &ImageHash) -> bool {
     a.dist(b) <= NEAR
 }
 

@@ -1,7 +1,6 @@
 //! The canonical dataset folder.
 
 mod account;
-mod audit;
 mod candidates;
 mod check;
 mod duplicates;
@@ -21,9 +20,9 @@ use shared_model::error::Error;
 use shared_model::paths::relative;
 use shared_model::tokenizer::MAX_CHARACTERS;
 
-pub(crate) use audit::audit;
 pub(crate) use candidates::{candidates, given};
 pub(crate) use check::check;
+pub(crate) use duplicates::{are_near, hasher};
 pub(crate) use import::{Format, import};
 pub(crate) use world::world;
 
@@ -132,7 +131,8 @@ impl Split {
         }
     }
 
-    fn file(self) -> &'static str {
+    /// The name of the part's file.
+    pub(crate) fn file(self) -> &'static str {
         match self {
             Self::Train => "train.jsonl",
             Self::Dev => "dev.jsonl",

@@ -1,31 +1,30 @@
-//! One table: rows of systems, seeds averaged per mention, and how they compare with the reference.
+//! One table: rows of systems, averaged over seeds per mention, and their comparison with a reference.
 
 use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context as _, ensure};
 
 use super::{Reader, SystemPlan, TablePlan};
+use crate::gold_rank::TIE_RULE;
 use crate::outcomes::{Answer, Outcome, Subset};
-use crate::place::TIE_RULE;
 use crate::statistics::{Clusters, Comparison, holm, interval, paired};
-use crate::systems::BASELINES;
 
 /// The columns of P@1.
 const SUBSETS: [Subset; 3] = [Subset::All, Subset::Seen, Subset::Unseen];
 
-/// A table that is computed.
+/// A computed table.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// Its heading.
+    /// Heading of the table.
     pub(super) title: String,
-    /// What it was made of: command, dataset, part, candidates, mentions.
+    /// Where the figures come from: command, dataset, part, candidates, mentions.
     pub(super) caption: String,
-    /// The plan's, then the baselines that are not among them.
+    /// The rows of the plan, then the other systems of its first run.
     pub(super) rows: Vec<Row>,
-    /// How many mentions each column has.
+    /// Number of mentions per column.
     counts: [usize; 3],
     reference: String,
-    /// Of which mentions.
+    /// The mentions that are compared.
     compared: Subset,
     /// The primary one first; the p-values of the others are corrected.
     comparisons: Vec<(String, Comparison)>,
@@ -34,21 +33,21 @@ pub(super) struct Table {
 /// A system's figures.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// As the plan calls it.
+    /// Name of the row in the plan.
     pub(super) name: String,
-    /// How many runs were averaged.
+    /// Number of runs that were averaged.
     pub(super) seeds: usize,
-    /// P@1 with its interval, by subset; `None` where it has no mention.
+    /// P@1 with its interval, by subset; `None` for a subset without mentions.
     pub(super) p_at_1: [Option<(f64, [f64; 2])>; 3],
     /// Mean reciprocal rank.
     mrr: f64,
-    /// Place on the axis of a line figure.
+    /// Position on the axis of a line figure.
     pub(super) at: Option<f64>,
-    /// Which line of the figure.
+    /// Line of the figure that the row belongs to.
     pub(super) line: String,
 }
 
-/// A system on every mention, averaged over its runs.
+/// A system's figures per mention, averaged over its runs.
 struct Averaged {
     name: String,
     seeds: usize,
@@ -63,7 +62,7 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// If two runs do not have the same mentions, if a run lacks a system, or if the primary comparison names none.
+    /// If two runs do not have the same mentions, if a run lacks a system, or if the primary comparison names an unknown row.
     pub(super) fn of(plan: &TablePlan, reader: &Reader, source: &str) -> anyhow::Result<Self> {
         ensure!(!plan.systems.is_empty(), "the table has no system");
         let mut mentions: Vec<Outcome> = Vec::new();
@@ -83,7 +82,7 @@ impl Table {
             }
             let row = match &system.row {
                 Some(row) => row.clone(),
-                None => model(&runs[0][0]).context("say by `row` which system is meant")?,
+                None => own_system(&runs[0][0])?.to_owned(),
             };
             systems.push(Averaged::of(system, &row, &runs)?);
             shown.insert(row);
@@ -91,9 +90,10 @@ impl Table {
                 baselines = runs;
             }
         }
-        for name in BASELINES {
+        let others = baselines[0][0].systems.iter().skip(1);
+        for name in others.map(|answer| answer.name.as_str()) {
             let named = systems.iter().any(|system| system.name == name);
-            if !named && !shown.contains(name) && baselines[0][0].systems.contains_key(name) {
+            if !named && !shown.contains(name) {
                 let plan = SystemPlan {
                     name: name.to_owned(),
                     runs: Vec::new(),
@@ -122,7 +122,7 @@ impl Table {
                 clusters.len(),
             ),
             counts: SUBSETS.map(|subset| {
-                let held = mentions.iter().filter(|mention| subset.holds(mention));
+                let held = mentions.iter().filter(|mention| subset.contains(mention));
                 held.count()
             }),
             reference: plan.primary[1].clone(),
@@ -135,7 +135,7 @@ impl Table {
         })
     }
 
-    /// Rows, comparisons, caption.
+    /// The table in Markdown: rows, comparisons and caption.
     pub(super) fn markdown(&self) -> String {
         let [all, seen, unseen] = self.counts;
         let mut text = format!(
@@ -176,7 +176,7 @@ impl Table {
     }
 }
 
-/// Every system against the reference: the primary comparison as it is, the others corrected among themselves.
+/// Compares every system with the reference. The p-values of all comparisons but the primary one are corrected.
 fn comparisons(
     [first, reference]: &[String; 2],
     systems: &[Averaged],
@@ -194,7 +194,7 @@ fn comparisons(
         first.name
     );
     let held: Vec<usize> = (0..mentions.len())
-        .filter(|&i| subset.holds(&mentions[i]))
+        .filter(|&i| subset.contains(&mentions[i]))
         .collect();
     ensure!(
         !held.is_empty(),
@@ -245,20 +245,11 @@ fn aligned(mentions: &[Outcome], outcomes: Vec<Outcome>) -> anyhow::Result<Vec<O
         .collect()
 }
 
-/// The system that is no baseline; `prototype` where there is no other.
-fn model(outcome: &Outcome) -> Option<String> {
-    let mut own = outcome
-        .systems
-        .keys()
-        .filter(|name| !BASELINES.contains(&name.as_str()));
-    match (own.next(), own.next()) {
-        (Some(name), None) => Some(name.clone()),
-        (None, _) => outcome
-            .systems
-            .contains_key(BASELINES[0])
-            .then(|| BASELINES[0].to_owned()),
-        _ => None,
-    }
+/// The name of the run's own system.
+fn own_system(outcome: &Outcome) -> anyhow::Result<&str> {
+    let own = outcome.systems.first();
+    let own = own.with_context(|| format!("mention {:?} was ranked by no system", outcome.id))?;
+    Ok(&own.name)
 }
 
 impl Averaged {
@@ -267,7 +258,7 @@ impl Averaged {
             let mut sum = 0.0;
             for run in runs {
                 let outcome = &run[mention];
-                let answer = outcome.systems.get(row);
+                let answer = outcome.answer(row);
                 sum +=
                     value(answer.with_context(|| {
                         format!("mention {:?} has no system {row:?}", outcome.id)
@@ -280,8 +271,8 @@ impl Averaged {
                 .map(|mention| mean(mention, value))
                 .collect()
         };
-        let p_at_1: anyhow::Result<Vec<f64>> = means(|answer| answer.p_at_1);
-        let reciprocal_rank: anyhow::Result<Vec<f64>> = means(|answer| answer.reciprocal_rank);
+        let p_at_1: anyhow::Result<Vec<f64>> = means(|answer| answer.recall_at(1));
+        let reciprocal_rank: anyhow::Result<Vec<f64>> = means(Answer::reciprocal_rank);
         Ok(Self {
             name: plan.name.clone(),
             seeds: runs.len(),
@@ -297,8 +288,9 @@ impl Row {
     fn of(system: &Averaged, mentions: &[Outcome]) -> Self {
         let p_at_1 = SUBSETS.map(|subset| {
             let held = || mentions.iter().zip(&system.p_at_1);
-            let (mentions, values): (Vec<&Outcome>, Vec<f64>) =
-                held().filter(|(mention, _)| subset.holds(mention)).unzip();
+            let (mentions, values): (Vec<&Outcome>, Vec<f64>) = held()
+                .filter(|(mention, _)| subset.contains(mention))
+                .unzip();
             let clusters = Clusters::of(mentions.iter().map(|mention| mention.entity.as_str()));
             let ends = interval(&values, &clusters)?;
             Some((mean(&values), ends))

@@ -1,4 +1,4 @@
-//! `imn experiments`: tables that compare systems, from a plan in TOML.
+//! `imn experiments`: tables and figures that compare systems, from a plan in TOML.
 
 mod compare;
 mod figure;
@@ -17,7 +17,7 @@ use crate::outcomes::{self, Outcome, Subset};
 
 use compare::Table;
 
-/// What to compare. Paths are relative to the file.
+/// The plan. Its paths are relative to the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Plan {
@@ -25,7 +25,7 @@ struct Plan {
     tables: Vec<TablePlan>,
 }
 
-/// One table.
+/// The plan of one table.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TablePlan {
@@ -33,12 +33,12 @@ struct TablePlan {
     dataset: PathBuf,
     #[serde(default = "test")]
     split: Split,
-    /// The dataset's, if absent.
+    /// Candidate policy; that of the dataset if absent.
     candidates: Option<CandidatePolicy>,
     systems: Vec<SystemPlan>,
-    /// The comparison that the table is made for, the second being the reference of all others.
+    /// The comparison that the table is made for; its second row is the reference of all comparisons.
     primary: [String; 2],
-    /// The mentions that are compared; every table shows P@1 of all, seen and unseen ones.
+    /// The mentions on which systems are compared; every table shows P@1 on all, seen and unseen mentions.
     #[serde(default)]
     subset: Subset,
     figure: Option<FigureKind>,
@@ -48,23 +48,23 @@ fn test() -> Split {
     Split::Test
 }
 
-/// A row of a table.
+/// The plan of a row.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SystemPlan {
     name: String,
-    /// One a seed: run folders, bundle folders, or files that `imn eval --outcomes` wrote.
+    /// One per seed: run folders, bundle folders, or files that `imn eval --outcomes` wrote.
     runs: Vec<PathBuf>,
-    /// Which system of the runs; the model's, if absent.
+    /// Name of the system; the run's own if absent.
     row: Option<String>,
-    /// Where it stands on the axis of a line figure.
+    /// Position on the axis of a line figure.
     at: Option<f64>,
-    /// Which line of the figure it is on.
+    /// Line of the figure that the row belongs to.
     #[serde(default)]
     line: String,
 }
 
-/// What a figure shows.
+/// The kind of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum FigureKind {
@@ -76,7 +76,7 @@ enum FigureKind {
     Share,
 }
 
-/// Evaluates what has no outcomes yet, and writes `RESULT.md` and the figures.
+/// Evaluates runs that are given as folders, and writes `RESULT.md` and the figures.
 pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::Result<()> {
     let text = String::from_utf8(files::read(&args.file)?)?;
     let named = || args.file.display().to_string();
@@ -116,7 +116,7 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
     Ok(())
 }
 
-/// The error without its drawing of the place, which takes several lines.
+/// The error in one line: without its excerpt of the file.
 fn one_line(text: &str, error: &toml::de::Error) -> anyhow::Error {
     let start = error.span().map_or(0, |span| span.start);
     let before = text.get(..start).unwrap_or_default();
@@ -124,7 +124,7 @@ fn one_line(text: &str, error: &toml::de::Error) -> anyhow::Error {
     anyhow!("line {line}: {}", error.message().replace('\n', " "))
 }
 
-/// Reads or makes the outcomes of a table's runs.
+/// Reads the outcomes of a table's runs, or evaluates the runs.
 struct Reader<'a> {
     folder: &'a Path,
     plan: &'a TablePlan,
@@ -147,7 +147,7 @@ impl<'a> Reader<'a> {
         own.unwrap_or(self.dataset.info.candidate_policy)
     }
 
-    /// Of a run or bundle folder or a file; not empty.
+    /// The outcomes of a run folder, a bundle folder or a file; at least one.
     fn outcomes(&self, run: &Path) -> anyhow::Result<Vec<Outcome>> {
         let path = self.folder.join(run);
         if path.is_dir() {

@@ -1,22 +1,17 @@
-//! The joint encoder over a dataset: its rows of the cache, which lie in a folder of their own, named by the hash of that encoder.
+//! The shards of the joint encoder, in a folder of their own that is named by the hash of that encoder.
 
-use std::path::PathBuf;
-
-use anyhow::Context as _;
-use sha2::{Digest as _, Sha256};
-use shared_model::data::{MAX_IMAGES, Post};
+use shared_model::data::Post;
 use shared_model::encoders::Encoders;
-use shared_model::joint::{JointPost, MAX_TEXT};
-use shared_model::tokenizer::Encoded;
 use shared_model::vectors::TokenVectors;
 
-use super::cache::{Features, Source};
-use super::{BATCH, CHUNK, Key, Row, Share, folder, picture_key, shard_name, write_shard};
+use super::keys::{joint_content, joint_key};
+use super::shards::{Row, shard_name, write_shard};
+use super::{BATCH, CHUNK, Features, Share, Source, joint_folder};
 use crate::dataset::Dataset;
 use crate::files;
-use crate::run::Fingerprint;
+use crate::weights::Fingerprint;
 
-/// Makes the shards that are missing, if there is a joint encoder: mentions with their tokens, timelines and profiles pooled.
+/// Writes the shards that are missing, if there is a joint encoder: mentions with their tokens, timelines and profiles pooled.
 pub(super) fn encode(
     dataset: &Dataset,
     mentions: &[Post],
@@ -35,7 +30,8 @@ pub(super) fn encode(
             let keys = chunk
                 .iter()
                 .map(|(source, with_tokens)| {
-                    Ok(key(&content(dataset, encoders, source)?, *with_tokens))
+                    let content = joint_content(dataset, encoders, source)?;
+                    Ok(joint_key(&content, *with_tokens))
                 })
                 .collect::<anyhow::Result<Vec<_>>>()?;
             let shard = folder.join(shard_name("joint", &keys));
@@ -64,13 +60,7 @@ pub(super) fn encode(
     Ok(())
 }
 
-/// Where the shards lie; `None` without a joint encoder.
-pub(super) fn joint_folder(dataset: &Dataset, fingerprint: &Fingerprint) -> Option<PathBuf> {
-    let joint = fingerprint.joint.as_ref()?;
-    Some(folder(dataset, &fingerprint.encoders).join(joint))
-}
-
-/// All posts of a dataset, and whether their tokens are kept.
+/// All posts of a dataset, and whether their tokens are stored.
 fn sources<'a>(
     dataset: &'a Dataset,
     mentions: &'a [Post],
@@ -102,60 +92,4 @@ fn sources<'a>(
         sources.push((source, false));
     }
     Ok(sources)
-}
-
-/// Of a post with its tokens, or pooled.
-pub(super) fn key(content: &Key, with_tokens: bool) -> Key {
-    let mut hash = Sha256::new();
-    hash.update([u8::from(with_tokens)]);
-    hash.update(content);
-    hash.finalize().into()
-}
-
-/// A hash of what the joint encoder reads of a post; it reads the pictures' files.
-pub(super) fn content(
-    dataset: &Dataset,
-    encoders: &Encoders,
-    source: &Source,
-) -> anyhow::Result<Key> {
-    let mut hash = Sha256::new();
-    for id in text_of(source, encoders)?.within(MAX_TEXT).ids {
-        hash.update(id.to_le_bytes());
-    }
-    hash.update(source.mention.unwrap_or_default());
-    for path in source.images.iter().take(MAX_IMAGES) {
-        let bytes = files::read(&dataset.folder.join(path))?;
-        hash.update(picture_key(&bytes, true));
-    }
-    Ok(hash.finalize().into())
-}
-
-/// A post without a text has `[CLS] [SEP]`.
-fn text_of(source: &Source, encoders: &Encoders) -> anyhow::Result<Encoded> {
-    match &source.text {
-        Some(text) => Ok(text.clone()),
-        None => Ok(encoders.tokenizer.encode("", None)?),
-    }
-}
-
-impl Features<'_> {
-    /// Posts under the joint encoder, which there must be.
-    pub(super) fn joint_vectors(&self, sources: &[&Source]) -> anyhow::Result<Vec<TokenVectors>> {
-        let posts = sources
-            .iter()
-            .map(|source| self.joint_post(source))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let vectors = pollster::block_on(self.encoders.joint(&posts))?;
-        vectors.context("there is no joint encoder")
-    }
-
-    fn joint_post(&self, source: &Source) -> anyhow::Result<JointPost> {
-        let pictures = source.images.iter().take(MAX_IMAGES);
-        let pictures = pictures.map(|path| self.picture_tokens(path));
-        Ok(self.encoders.joint_post(
-            &text_of(source, self.encoders)?,
-            source.mention,
-            pictures.collect::<anyhow::Result<_>>()?,
-        ))
-    }
 }

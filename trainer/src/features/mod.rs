@@ -1,53 +1,49 @@
-//! `imn features`: the frozen encoders over a dataset, into a cache in its folder.
+//! `imn features`: encodes a dataset with the frozen encoders, into a cache in its folder.
 //!
-//! The cache lies in the dataset folder, below a name that is the hash of the encoders.
-//! A shard holds [`CHUNK`] texts or pictures and is named by the hash of their content: work that was interrupted goes on with the shards that are missing, and a changed picture changes one shard.
+//! The cache is the folder `features/HASH` of the dataset, by the hash of the encoders.
+//! A shard holds [`CHUNK`] texts or pictures and is named by the hash of their content: interrupted work is resumed with the missing shards, and a changed picture changes one shard.
 
-mod cache;
 mod joint;
+mod keys;
+mod lookup;
 mod patches;
+mod shards;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
 use shared_model::data::{MAX_IMAGES, Post};
 use shared_model::encoders::Encoders;
-use shared_model::hash::sha256;
-use shared_model::pack::{Entry, Precision, write};
+use shared_model::math::mean;
 use shared_model::tensors::read as read_tensor;
 use shared_model::tokenizer::Encoded;
 
-pub(crate) use cache::{Features, PostFeatures, Source, Wanted};
+pub(crate) use lookup::{FeatureLevel, Features, PostFeatures, Source};
 pub(crate) use patches::{Channels, Patches};
 
 use crate::dataset::{Dataset, Split, picture_of};
 use crate::device::DeviceArg;
-use crate::run::EncoderOrigin;
-use crate::{files, halves};
+use crate::files;
+use crate::run::{EncoderOrigin, Model};
+use crate::weights::Fingerprint;
+use keys::{Key, picture_key, text_key};
+use shards::{Row, shard_name, write_shard};
 
-/// Texts or pictures a shard.
+/// Number of texts or pictures per shard.
 const CHUNK: usize = 256;
-/// Texts or pictures encoded at once.
+/// Number of texts or pictures encoded at once.
 const BATCH: usize = 16;
 
-type Key = [u8; 32];
-
-/// Which part of the shards to make: `index` of `count`.
+/// Which part of the shards to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Share {
-    /// From 0.
+    /// Number of the part, from 0.
     pub(crate) index: usize,
-    /// At least 1.
+    /// How many parts there are.
     pub(crate) count: usize,
 }
 
-impl Share {
-    /// The whole.
-    pub(crate) const ALL: Self = Self { index: 0, count: 1 };
-}
-
-/// Encodes what is not in the cache yet. Texts and pictures of mentions keep their tokens, those of timelines their pooled vectors alone.
+/// Encodes what is not in the cache yet. The texts and pictures of mentions are stored with their tokens, those of timelines as pooled vectors only.
 pub(crate) fn features(
     dataset: &Path,
     origin: &EncoderOrigin,
@@ -55,8 +51,11 @@ pub(crate) fn features(
     device: DeviceArg,
 ) -> anyhow::Result<()> {
     let dataset = Dataset::open(dataset)?;
-    let encoders = origin.load(&device.open()?)?.encoders;
-    let fingerprint = origin.fingerprint()?;
+    let Model {
+        encoders,
+        fingerprint,
+        ..
+    } = origin.load(&device.open()?)?;
     let folder = folder(&dataset, &fingerprint.encoders);
     let mut mentions: Vec<Post> = Vec::new();
     for split in Split::ALL {
@@ -108,7 +107,13 @@ fn folder(dataset: &Dataset, fingerprint: &str) -> PathBuf {
     dataset.folder.join("features").join(fingerprint)
 }
 
-/// Everything of a dataset that is encoded, each once, in the order of its files.
+/// The folder of the joint encoder's shards; `None` without a joint encoder.
+fn joint_folder(dataset: &Dataset, fingerprint: &Fingerprint) -> Option<PathBuf> {
+    let joint = fingerprint.joint.as_ref()?;
+    Some(folder(dataset, &fingerprint.encoders).join(joint))
+}
+
+/// Everything in a dataset that is encoded, in the order of its files, without repetitions.
 struct Work {
     texts: Vec<TextItem>,
     pictures: Vec<PictureItem>,
@@ -172,26 +177,6 @@ impl Work {
     }
 }
 
-fn text_key(encoded: &Encoded, with_tokens: bool) -> Key {
-    let mut hash = Sha256::new();
-    hash.update([u8::from(with_tokens)]);
-    for id in &encoded.ids {
-        hash.update(id.to_le_bytes());
-    }
-    hash.finalize().into()
-}
-
-fn picture_key(bytes: &[u8], with_tokens: bool) -> Key {
-    let mut hash = Sha256::new();
-    hash.update([u8::from(with_tokens)]);
-    hash.update(bytes);
-    hash.finalize().into()
-}
-
-fn shard_name(kind: &str, keys: &[Key]) -> String {
-    format!("{kind}-{}.bpk", &sha256(&keys.concat())[..24])
-}
-
 fn contents(dataset: &Dataset, chunk: &[PictureItem]) -> anyhow::Result<Vec<Vec<u8>>> {
     chunk
         .iter()
@@ -199,22 +184,24 @@ fn contents(dataset: &Dataset, chunk: &[PictureItem]) -> anyhow::Result<Vec<Vec<
         .collect()
 }
 
-/// A text's or picture's vectors.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Row {
-    pooled: Vec<f32>,
-    /// Empty for texts.
-    classes: Vec<f32>,
-    /// Row-major, `[n, width]`; empty unless they are kept.
-    tokens: Vec<f32>,
+/// Divides texts into batches of similar length, so that little is computed on padding.
+///
+/// # Arguments
+///
+/// - lengths: number of tokens of each text.
+pub(crate) fn batches_by_length(
+    lengths: impl Iterator<Item = usize>,
+    batch: usize,
+) -> Vec<Vec<usize>> {
+    let lengths: Vec<usize> = lengths.collect();
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by_key(|&text| lengths[text]);
+    order.chunks(batch).map(<[usize]>::to_vec).collect()
 }
 
 fn encode_texts(chunk: &[TextItem], encoders: &Encoders) -> anyhow::Result<Vec<Row>> {
-    // Texts of like length share a batch, so that little is computed on padding.
-    let mut order: Vec<usize> = (0..chunk.len()).collect();
-    order.sort_by_key(|&i| chunk[i].ids.ids.len());
     let mut rows = vec![Row::default(); chunk.len()];
-    for batch in order.chunks(BATCH) {
+    for batch in batches_by_length(chunk.iter().map(|text| text.ids.ids.len()), BATCH) {
         let ids: Vec<Encoded> = batch.iter().map(|&i| chunk[i].ids.clone()).collect();
         let (tokens, _) = encoders.text_tokens(&ids);
         let [_, length, width] = tokens.dims();
@@ -222,9 +209,7 @@ fn encode_texts(chunk: &[TextItem], encoders: &Encoders) -> anyhow::Result<Vec<R
         for (&i, tokens) in batch.iter().zip(values.chunks(length * width)) {
             let n = chunk[i].ids.ids.len();
             let tokens = &tokens[..n * width];
-            rows[i].pooled = (0..width)
-                .map(|d| tokens.iter().skip(d).step_by(width).sum::<f32>() / n as f32)
-                .collect();
+            rows[i].pooled = mean(tokens.chunks(width)).unwrap_or_default();
             if chunk[i].with_tokens {
                 rows[i].tokens = tokens.to_vec();
             }
@@ -265,28 +250,4 @@ fn encode_pictures(
         }
     }
     Ok(rows)
-}
-
-/// Writes the tokens beside the shard first: a shard that is there is whole.
-fn write_shard(path: &Path, keys: &[Key], rows: &[Row]) -> anyhow::Result<()> {
-    let tokens: Vec<u8> = rows
-        .iter()
-        .flat_map(|row| halves::bytes(&row.tokens))
-        .collect();
-    files::write(&path.with_extension("tokens"), &tokens)?;
-    let matrix = |name: &str, of: fn(&Row) -> &Vec<f32>| {
-        let values: Vec<f32> = rows.iter().flat_map(of).copied().collect();
-        Entry::floats(name, [rows.len(), values.len() / rows.len()], values)
-    };
-    let lengths: Vec<u8> = rows
-        .iter()
-        .flat_map(|row| ((row.tokens.len() / row.pooled.len()) as u32).to_le_bytes())
-        .collect();
-    let entries = vec![
-        Entry::bytes("keys", keys.concat()),
-        Entry::bytes("lengths", lengths),
-        matrix("pooled", |row| &row.pooled),
-        matrix("classes", |row| &row.classes),
-    ];
-    files::write(path, &write(entries, &[], Precision::F16)?)
 }

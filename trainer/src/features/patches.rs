@@ -1,6 +1,6 @@
-//! Tokens of pictures, all in memory: what pre-training reads over and over.
+//! Tokens of pictures, all in memory, as pre-training needs them.
 //!
-//! They are kept in shards beside those of `imn features`, so that the next run finds them.
+//! They are stored in shards beside those of `imn features`, so that the next run finds them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,33 +9,35 @@ use anyhow::ensure;
 use half::f16;
 use shared_model::encoders::Encoders;
 
-use super::{CHUNK, Key, PictureItem, contents, encode_pictures, folder, picture_key, shard_name};
+use super::keys::{Key, picture_key};
+use super::shards::shard_name;
+use super::{CHUNK, PictureItem, contents, encode_pictures, folder};
 use crate::dataset::Dataset;
 use crate::files::{self, progress};
 use crate::halves;
 
-/// What the channels of tokens are like.
+/// Means and standard deviations of the channels of tokens.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Channels {
-    /// One a channel.
+    /// Mean of each channel.
     pub(crate) means: Vec<f32>,
-    /// Standard deviations.
+    /// Standard deviation of each channel.
     pub(crate) deviations: Vec<f32>,
 }
 
-/// Tokens of pictures, every picture once.
+/// Tokens of pictures, each picture once.
 #[derive(Default)]
 pub(crate) struct Patches {
-    /// Of one picture.
+    /// Number of tokens per picture.
     pub(crate) tokens: usize,
-    /// Of one token.
+    /// Width of a token.
     pub(crate) width: usize,
     values: Vec<f16>,
     places: HashMap<Key, usize>,
 }
 
 impl Patches {
-    /// For pictures with tokens of such a shape.
+    /// An empty collection.
     pub(crate) fn new(tokens: usize, width: usize) -> Self {
         Self {
             tokens,
@@ -44,11 +46,11 @@ impl Patches {
         }
     }
 
-    /// Adds pictures of a dataset, encoding those that no shard holds, and returns the place of each path; equal pictures share one.
+    /// Adds pictures of a dataset, encodes those that no shard has, and returns the position of each path; equal pictures share one.
     ///
     /// # Errors
     ///
-    /// An unreadable picture, by its path.
+    /// If a picture cannot be read; the error names it.
     pub(crate) fn add(
         &mut self,
         dataset: &Dataset,
@@ -100,7 +102,7 @@ impl Patches {
         let size = halves::SIZE * self.tokens * self.width;
         ensure!(
             bytes.len() == size * keys.len(),
-            "{} is not of {} pictures; delete it",
+            "{} does not hold the tokens of {} pictures; delete it",
             shard.display(),
             keys.len()
         );
@@ -115,14 +117,14 @@ impl Patches {
         Ok(())
     }
 
-    /// The tokens of the picture at `place`, row-major.
+    /// The tokens of the picture at position `place`, row-major.
     pub(crate) fn of(&self, place: usize) -> impl Iterator<Item = f32> + '_ {
         let size = self.tokens * self.width;
         let values = &self.values[place * size..(place + 1) * size];
         values.iter().map(|value| value.to_f32())
     }
 
-    /// Of every channel over the tokens of `places`.
+    /// Statistics of every channel over the tokens of the pictures at `places`.
     pub(crate) fn channels(&self, places: impl Iterator<Item = usize>) -> Channels {
         let mut sums = vec![(0.0f64, 0.0f64); self.width];
         let mut n = 0usize;
@@ -144,7 +146,7 @@ impl Patches {
         Channels { means, deviations }
     }
 
-    /// Tokens that are given, for tests.
+    /// A collection of given tokens, for tests.
     #[cfg(test)]
     pub(crate) fn given(tokens: usize, width: usize, pictures: &[Vec<f32>]) -> Self {
         Self {

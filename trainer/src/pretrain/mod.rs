@@ -128,9 +128,12 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
     })?;
     let device = device.open()?;
     let Model {
-        encoders, sizes, ..
+        encoders,
+        sizes,
+        fingerprint,
+        ..
     } = origin.load(&device)?;
-    let fingerprint = origin.fingerprint()?.encoders;
+    let fingerprint = fingerprint.encoders;
     let joint = sizes_of(&sizes, &encoders, args.layers as usize);
     let patches = Patches::new(joint.patches, joint.image_width);
     let corpus = Corpus::read(&datasets, &encoders, patches, &fingerprint)?;

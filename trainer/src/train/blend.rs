@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use shared_model::manifest::Gain;
 
+use crate::gold_rank::GoldRank;
 use crate::learn::Metrics;
-use crate::place::Place;
 
 /// Weights that are tried, in units of what the network was trained with.
 const GRID: [f64; 10] = [0.0, 0.06, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0];
@@ -35,8 +35,8 @@ impl Held {
             .collect()
     }
 
-    fn place(&self, weight: f32) -> Place {
-        Place::of(&self.scores(weight), Some(self.gold))
+    fn rank(&self, weight: f32) -> GoldRank {
+        GoldRank::of(&self.scores(weight), self.gold)
     }
 }
 
@@ -107,7 +107,7 @@ impl Blend {
             let (mut n, mut sum) = (0.0, 0.0);
             for held in part {
                 n += 1.0;
-                sum += Place::of(&held.cosines, Some(held.gold)).reciprocal_rank();
+                sum += GoldRank::of(&held.cosines, held.gold).reciprocal_rank();
             }
             if n > 0.0 { sum / n } else { 0.0 }
         };
@@ -134,7 +134,7 @@ fn tried(part: &[&Held], weight: f32) -> Tried {
     let mut worlds: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
     let mut by_entity: BTreeMap<(usize, usize), f64> = BTreeMap::new();
     for held in part {
-        let (before, after) = (held.place(0.0), held.place(weight));
+        let (before, after) = (held.rank(0.0), held.rank(weight));
         let mrr = after.reciprocal_rank() - before.reciprocal_rank();
         let p_at_1 = after.recall_at(1) - before.recall_at(1);
         worlds.entry(held.world).or_default().push((mrr, p_at_1));

@@ -33,10 +33,11 @@ use self::world::{Example, Part, World};
 use crate::cli::{StageArg, TrainArgs};
 use crate::dataset::Dataset;
 use crate::device::DeviceArg;
-use crate::features::Wanted;
+use crate::features::FeatureLevel;
 use crate::files;
 use crate::learn::{Plan, learn};
-use crate::run::{EncoderOrigin, Network};
+use crate::prototypes::PrototypeSettings;
+use crate::run::{EncoderOrigin, LearnedSystem, Network};
 use crate::write_run::{Fitted, write_run};
 
 /// Mentions that BatchNorm needs at once.
@@ -89,17 +90,22 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         devices.len()
     );
     let model = origin.load(&devices[0])?;
-    let fingerprint = origin.fingerprint()?;
     let wanted = match args.stage {
-        StageArg::Knowledge | StageArg::Task => Wanted::Tokens,
-        _ => Wanted::Pooled,
+        StageArg::Knowledge | StageArg::Task => FeatureLevel::Tokens,
+        _ => FeatureLevel::Pooled,
     };
     let mut worlds = datasets
         .iter()
         .map(|dataset| {
-            let prototyping = args.choice.prototyping();
-            World::open(dataset, &model.encoders, &fingerprint, prototyping, wanted)
-                .with_context(|| dataset.folder.display().to_string())
+            let prototyping = PrototypeSettings::of(&args.choice);
+            World::open(
+                dataset,
+                &model.encoders,
+                &model.fingerprint,
+                prototyping,
+                wanted,
+            )
+            .with_context(|| dataset.folder.display().to_string())
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     ensure!(
@@ -204,7 +210,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         encoders: origin,
         scorer: report.scorer,
         calibration: Some(report.calibration.clone()),
-        imn: network,
+        systems: network.map(LearnedSystem::Imn).into_iter().collect(),
     };
     let dataset = datasets.into_iter().next();
     let world = worlds.into_iter().next();

@@ -23,9 +23,10 @@ use super::world::is_validation;
 use crate::cli::TrainArgs;
 use crate::dataset::{Dataset, Split, candidates};
 use crate::device::DeviceArg;
+use crate::features::batches_by_length;
 use crate::files;
+use crate::gold_rank::GoldRank;
 use crate::learn::{Metrics, Plan, Restorable, Stage, learn, pack, rng, rows, unpack, warmed};
-use crate::place::Place;
 use crate::run::{EncoderOrigin, Model};
 
 const STAGE: &str = "text";
@@ -93,7 +94,11 @@ pub(super) fn train(args: &TrainArgs, device: DeviceArg, as_json: bool) -> anyho
         );
     };
     let device = device.open()?;
-    let Model { encoders, .. } = origin.load(&device)?;
+    let Model {
+        encoders,
+        fingerprint,
+        ..
+    } = origin.load(&device)?;
     let mut pairs = Pairs::default();
     for dataset in &datasets {
         pairs
@@ -114,7 +119,7 @@ pub(super) fn train(args: &TrainArgs, device: DeviceArg, as_json: bool) -> anyho
             .iter()
             .map(|folder| folder.display().to_string())
             .collect(),
-        encoders: origin.fingerprint()?.encoders,
+        encoders: fingerprint.encoders,
         seed: args.seed,
         batch,
         steps: args.steps.unwrap_or((epoch * EPOCHS).ceil() as usize),
@@ -260,11 +265,8 @@ impl<'a> TextStage<'a> {
         wanted.sort_unstable();
         wanted.dedup();
         let encode = |texts: Vec<&Encoded>| -> anyhow::Result<Vec<Vec<f32>>> {
-            // Texts of like length share a batch, so that little is computed on padding.
-            let mut order: Vec<usize> = (0..texts.len()).collect();
-            order.sort_by_key(|&i| texts[i].ids.len());
             let mut vectors = vec![Vec::new(); texts.len()];
-            for rows in order.chunks(BATCH) {
+            for rows in batches_by_length(texts.iter().map(|text| text.ids.len()), BATCH) {
                 let batch: Vec<Encoded> = rows.iter().map(|&i| texts[i].clone()).collect();
                 let encoded = Self::vectors(&model, &batch, &device);
                 let [_, width] = encoded.dims();
@@ -286,9 +288,9 @@ impl<'a> TextStage<'a> {
                 pairs.map(|(a, b)| a * b).sum::<f32>()
             };
             let scores: Vec<f32> = list(pair).into_iter().map(score).collect();
-            let place = Place::of(&scores, Some(0));
-            mrr += place.reciprocal_rank();
-            p_at_1 += place.recall_at(1);
+            let rank = GoldRank::of(&scores, 0);
+            mrr += rank.reciprocal_rank();
+            p_at_1 += rank.recall_at(1);
         }
         let n = pairs.len() as f64;
         Ok(Some([mrr / n, p_at_1 / n]))
@@ -394,7 +396,8 @@ fn save(model: &Bert, from: &Path, datasets: &[Dataset], run: &Path) -> anyhow::
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default();
         let is_other = path.extension().is_some_and(|extension| extension == "bpk");
-        if (is_other && name != "text.bpk" && name != crate::run::JOINT) || name == "tokenizer.json"
+        if (is_other && name != "text.bpk" && name != crate::weights::JOINT)
+            || name == "tokenizer.json"
         {
             files::write(&run.join(name), &files::read(&path)?)?;
         }

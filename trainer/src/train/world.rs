@@ -14,12 +14,12 @@ use shared_model::kb::KnowledgeBase;
 use shared_model::vectors::{ImageVectors, PostVectors, TokenVectors};
 
 use crate::dataset::{Dataset, Split, hash};
-use crate::features::{Features, PostFeatures, Wanted};
+use crate::features::{FeatureLevel, Features, PostFeatures};
 use crate::files::progress;
 use crate::learn::rng;
 use crate::mentions::{self, EncodedMention};
-use crate::prototypes::{build, timeline};
-use crate::run::{Fingerprint, Prototyping};
+use crate::prototypes::{PrototypeSettings, build, timeline};
+use crate::weights::Fingerprint;
 
 /// One in this many entities, with all its mentions, is held out for validation, and as many mentions of the others.
 const VALIDATION: u32 = 10;
@@ -85,8 +85,8 @@ impl World {
         dataset: &Dataset,
         encoders: &Encoders,
         fingerprint: &Fingerprint,
-        prototyping: Prototyping,
-        wanted: Wanted,
+        prototyping: PrototypeSettings,
+        wanted: FeatureLevel,
     ) -> anyhow::Result<Self> {
         let features = Features::open(dataset, encoders, fingerprint)?;
         let kb = build(dataset, encoders, &features, prototyping)?;
@@ -121,7 +121,7 @@ impl World {
         posts: &[Post],
         encoders: &Encoders,
         features: &Features,
-        wanted: Wanted,
+        wanted: FeatureLevel,
     ) -> anyhow::Result<()> {
         let own: HashMap<&str, usize> = timeline(dataset)
             .into_iter()

@@ -154,7 +154,11 @@ fn has_pip(python: &str) -> bool {
 /// Reads a matrix, row by row.
 fn npy(path: &Path) -> anyhow::Result<Vec<f32>> {
     let file = npyz::NpyFile::new(io::BufReader::new(File::open(path)?))?;
-    ensure!(file.shape().len() == 2, "{} is not a matrix", path.display());
+    ensure!(
+        file.shape().len() == 2,
+        "{} is not a matrix",
+        path.display()
+    );
     Ok(file.into_vec()?)
 }
 

@@ -1,59 +1,67 @@
-//! The weight folder: encoders as `.bpk` files, each with its licence, source and SHA-256.
+//! The weight folder: the encoders as `.bpk` files, each with its licence, source and SHA-256.
 
 mod fetch;
 mod import;
 mod state_dict;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 use burn::prelude::Device;
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use shared_model::encoders::{Encoders, Models, Packs};
+use shared_model::hash::sha256;
 use shared_model::manifest::Licence;
 use shared_model::pack::Pack;
+use shared_model::text::TextKind;
+use shared_model::vision::{VisionConfig, VisionKind};
 
 pub(crate) use fetch::fetch;
 pub(crate) use import::import;
 
 use crate::files::read;
 
-/// What `weights import` converts.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
-    /// A text encoder: BertModel weights with config.json and tokenizer.json.
-    Bert,
-    /// An image encoder: DETR with a ResNet-50.
-    Detr,
-    /// Word vectors, a word and its numbers a line.
+/// The name of a joint encoder's file in runs, weight folders and bundles.
+pub(crate) const JOINT: &str = "joint.bpk";
+/// The command that gets the default encoders.
+const FETCH: &str = "imn weights fetch";
+
+/// What `imn weights import` converts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Importable {
+    /// A text encoder.
+    Text(TextKind),
+    /// An image encoder.
+    Vision(VisionKind),
+    /// A table of word vectors in GloVe's text format.
     Glove,
 }
 
-/// An image encoder in the folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum VisionKind {
-    /// `efficientnet.bpk`
-    Efficientnet,
-    /// `detr.bpk`
-    Detr,
-}
-
-impl VisionKind {
-    /// DETR, else the default.
-    pub(crate) fn of(detr: bool) -> Self {
-        if detr { Self::Detr } else { Self::Efficientnet }
+impl ValueEnum for Importable {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Text(TextKind::Bert),
+            Self::Vision(VisionKind::Detr),
+            Self::Glove,
+        ]
     }
 
-    /// In the folder.
-    pub(crate) fn file(self) -> &'static str {
-        match self {
-            Self::Efficientnet => "efficientnet.bpk",
-            Self::Detr => "detr.bpk",
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Text(kind) => (
+                kind.name(),
+                "A text encoder: the weights of a BertModel, with config.json and tokenizer.json",
+            ),
+            Self::Vision(kind) => (kind.name(), kind.description()),
+            Self::Glove => ("glove", "Word vectors: one word with its numbers per line"),
+        };
+        Some(PossibleValue::new(name).help(help))
     }
 }
 
-/// The given folder, else `imn/weights` in the user's data folder; `IMN_WEIGHTS` overrides the latter.
+/// The given folder, else the one that `IMN_WEIGHTS` names, else `imn/weights` in the user's data folder.
 pub(crate) fn folder(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     if let Some(folder) = given.or_else(|| std::env::var_os("IMN_WEIGHTS").map(PathBuf::from)) {
         return Ok(folder);
@@ -63,67 +71,106 @@ pub(crate) fn folder(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     Ok(data.join("imn").join("weights"))
 }
 
-/// The encoders of a weight folder with what a bundle says about them.
+/// The encoders of a weight folder, with what a bundle says about them.
 pub(crate) struct Loaded {
-    /// On the device.
+    /// The encoders, on the device.
     pub(crate) encoders: Encoders,
-    /// Their sizes.
+    /// Sizes of the encoders.
     pub(crate) models: Models,
-    /// Their sources.
+    /// Licences and sources of the encoders.
     pub(crate) licences: Vec<Licence>,
-    /// `text.bpk`, `vision.bpk` and, where there are any, `words.bpk` and `joint.bpk`.
+    /// `text.bpk`, `vision.bpk` and, where present, `words.bpk` and `joint.bpk`.
     pub(crate) packs: Vec<(&'static str, Pack)>,
-    /// `tokenizer.json`
+    /// `tokenizer.json`.
     pub(crate) tokenizer: Vec<u8>,
+    /// Hashes of the files that were read.
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// Hashes over the weight files: what the encoders compute is a function of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    /// Hash of the text and the image encoder.
+    pub(crate) encoders: String,
+    /// Hash of the joint encoder and of the word vectors that it reads; `None` without a joint encoder.
+    pub(crate) joint: Option<String>,
+}
+
+impl Fingerprint {
+    /// Combines the files' SHA-256 hashes; `file` looks one up by the name that a bundle gives it.
+    pub(crate) fn new(file: impl Fn(&str) -> Option<String>) -> Self {
+        let combined = |names: &[&str]| {
+            let hashes: String = names.iter().filter_map(|name| file(name)).collect();
+            sha256(hashes.as_bytes())[..16].to_owned()
+        };
+        Self {
+            encoders: combined(&["tokenizer.json", "text.bpk", "vision.bpk"]),
+            joint: file(JOINT).map(|_| combined(&["words.bpk", JOINT])),
+        }
+    }
 }
 
 /// Loads a weight folder.
 ///
 /// # Arguments
 ///
-/// - joint: the file of a joint encoder.
+/// - joint: the path of a joint encoder.
 pub(crate) fn load(
     folder: &Path,
     vision: VisionKind,
     joint: Option<&Path>,
     device: &Device,
 ) -> anyhow::Result<Loaded> {
-    let text = open(folder, "text.bpk", "imn weights fetch")?;
-    let vision = match vision {
-        VisionKind::Efficientnet => open(folder, vision.file(), "imn weights fetch")?,
-        VisionKind::Detr => open(
-            folder,
-            vision.file(),
-            "imn weights import detr hf:facebook/detr-resnet-50",
-        )?,
+    let mut hashes = BTreeMap::new();
+    let mut pack = |name: &'static str, path: &Path, bytes: Vec<u8>| -> anyhow::Result<Pack> {
+        hashes.insert(name, sha256(&bytes));
+        Ok(Pack::read(&path.display().to_string(), bytes)?)
     };
-    let words = folder
-        .join("words.bpk")
-        .exists()
-        .then(|| open(folder, "words.bpk", "imn weights fetch"))
-        .transpose()?;
-    let joint = joint.map(|path| {
-        Pack::read(&path.display().to_string(), read(path)?).map_err(anyhow::Error::from)
-    });
+    let mut own = |name, file: &str, remedy| {
+        let path = folder.join(file);
+        if !path.exists() {
+            bail!("{} has no {file}; get it with `{remedy}`", folder.display());
+        }
+        pack(name, &path, read(&path)?)
+    };
+    let text = own("text.bpk", TextKind::Bert.file(), FETCH)?;
+    let remedy = match vision {
+        VisionKind::Efficientnet => FETCH,
+        VisionKind::Detr => "imn weights import detr hf:facebook/detr-resnet-50",
+    };
+    let image = own("vision.bpk", vision.file(), remedy)?;
+    let has_words = folder.join("words.bpk").exists();
+    let words = has_words.then(|| own("words.bpk", "words.bpk", FETCH));
+    let words = words.transpose()?;
+    let joint = joint.map(|path| pack(JOINT, path, read(path)?));
     let joint = joint.transpose()?;
     let tokenizer = read(&folder.join("tokenizer.json"))?;
+    hashes.insert("tokenizer.json", sha256(&tokenizer));
+
+    let config_of_image: VisionConfig = config(&image)?;
+    ensure!(
+        config_of_image.kind() == vision,
+        "{} holds the weights of {}",
+        image.file(),
+        config_of_image.kind()
+    );
     let models = Models {
         text: config(&text)?,
-        vision: config(&vision)?,
+        vision: config_of_image,
         words: words.is_some(),
         joint: joint.as_ref().map(config).transpose()?,
     };
     let packs = Packs {
         text: &text,
-        vision: &vision,
+        vision: &image,
         words: words.as_ref(),
         joint: joint.as_ref(),
     };
     let encoders = Encoders::from_parts(&models, &tokenizer, packs, device)?;
-    let packs: Vec<_> = [("text.bpk", text), ("vision.bpk", vision)]
+    let packs: Vec<_> = [("text.bpk", text), ("vision.bpk", image)]
         .into_iter()
         .chain(words.map(|words| ("words.bpk", words)))
-        .chain(joint.map(|joint| ("joint.bpk", joint)))
+        .chain(joint.map(|joint| (JOINT, joint)))
         .collect();
     let licences = packs
         .iter()
@@ -139,12 +186,8 @@ pub(crate) fn load(
         licences,
         packs,
         tokenizer,
+        fingerprint: Fingerprint::new(|name| hashes.get(name).cloned()),
     })
-}
-
-fn open(folder: &Path, file: &str, remedy: &str) -> anyhow::Result<Pack> {
-    pack(folder, file)?
-        .with_context(|| format!("{} has no {file}; get it with `{remedy}`", folder.display()))
 }
 
 /// Reads a weight file; `None` if the folder does not have it.
@@ -160,7 +203,7 @@ pub(crate) fn pack(folder: &Path, file: &str) -> anyhow::Result<Option<Pack>> {
 pub(crate) fn config<T: serde::de::DeserializeOwned>(pack: &Pack) -> anyhow::Result<T> {
     let config = pack
         .metadata("config")
-        .with_context(|| format!("{} says nothing of its sizes", pack.file()))?;
+        .with_context(|| format!("{} does not state its sizes", pack.file()))?;
     serde_json::from_str(config)
-        .with_context(|| format!("{}: its sizes are malformed", pack.file()))
+        .with_context(|| format!("{}: the sizes that it states are malformed", pack.file()))
 }

@@ -10,15 +10,18 @@ mod source;
 
 use std::path::Path;
 
+use anyhow::bail;
 use burn::prelude::Device;
 use shared_model::pack::{Pack, Precision, write};
+use shared_model::text::TextKind;
+use shared_model::vision::VisionKind;
 
 pub(super) use bert::bert;
 pub(super) use efficientnet::efficientnet;
 pub(super) use glove::glove;
 pub(super) use source::Checkpoint;
 
-use super::Kind;
+use super::Importable;
 use super::state_dict::StateDict;
 use crate::files;
 
@@ -39,18 +42,23 @@ impl<'a> Origin<'a> {
 }
 
 /// Converts one encoder into the weight folder `to`.
-pub(crate) fn import(kind: Kind, source: &str, to: &Path) -> anyhow::Result<()> {
+pub(crate) fn import(kind: Importable, source: &str, to: &Path) -> anyhow::Result<()> {
     let origin = Origin {
         licence: "see source",
         source,
     };
     match kind {
-        Kind::Bert => {
+        Importable::Text(TextKind::Bert) => {
             let checkpoint = Checkpoint::find(source, &["config.json", "tokenizer.json"])?;
             bert(&checkpoint, to, &origin)
         }
-        Kind::Detr => detr::detr(&Checkpoint::find(source, &["config.json"])?, to, &origin),
-        Kind::Glove => glove::glove_text(source, to, &origin),
+        Importable::Vision(VisionKind::Detr) => {
+            detr::detr(&Checkpoint::find(source, &["config.json"])?, to, &origin)
+        }
+        Importable::Vision(VisionKind::Efficientnet) => {
+            bail!("EfficientNet-Lite0 comes with `imn weights fetch`")
+        }
+        Importable::Glove => glove::glove_text(source, to, &origin),
     }?;
     eprintln!("{source} -> {}", to.display());
     Ok(())

@@ -1,62 +1,60 @@
-//! `imn data audit`: what would make figures on a dataset too good.
+//! `imn data audit`: looks for leaks that would make results on a dataset too good.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use image_hasher::ImageHash;
 use serde::Serialize;
-use shared_model::data::Post;
-use shared_model::names::{NameQuery, Names};
+use shared_model::data::{Entity, Post};
 use shared_model::normalise::fold;
 
-use super::duplicates::{are_near, hasher};
-use super::{Dataset, Split, candidates, picture};
+use crate::dataset::{Dataset, Split, are_near, hasher, picture};
+use crate::features::FeatureLevel;
 use crate::files::progress;
-use crate::place::{Place, TIE_RULE};
+use crate::gold_rank::{GoldRank, TIE_RULE};
+use crate::mentions::{EncodedMention, with_candidates};
+use crate::systems::{self, Scores, System};
 
-/// Shares are between 0 and 1.
+/// The findings. Shares are between 0 and 1.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// Mentions with an entity, all parts.
+    /// Number of mentions with an entity, in all parts.
     mentions: usize,
-    /// Rows whose id is their answer's.
+    /// Number of rows whose id is that of their entity.
     ids_equal_to_label: usize,
-    /// Rows of dev or test whose text stands in train, by part.
+    /// Number of rows whose text occurs in train too, by part.
     texts_of_train: BTreeMap<&'static str, usize>,
-    /// Rows of dev or test with a picture that train has too, or nearly.
+    /// Number of rows with a picture that occurs in train too, or nearly, by part.
     pictures_of_train: BTreeMap<&'static str, usize>,
-    /// Mentions with a picture.
+    /// Number of mentions with a picture.
     pictured: usize,
-    /// Of them, those with a picture that is nearly one of the gold's timeline, which is not the row's own post.
+    /// Number of mentions with nearly the same picture in the gold's timeline, in a post other than the row's own.
     pictures_of_gold: usize,
-    /// The gold's name, without a parenthesis, stands in the text.
+    /// Share of the texts that contain the gold's name, without a parenthesis.
     gold_name_in_text: f64,
-    /// The mention is the gold's name.
+    /// Share of the mentions that are the gold's name.
     mention_is_name: f64,
-    /// Mentions whose characters have more than one gold in the dataset.
+    /// Share of the mentions whose characters have more than one gold in the dataset.
     ambiguous: f64,
-    /// By part: what needs no model.
+    /// Baselines by part.
     baselines: BTreeMap<&'static str, Baselines>,
     candidate_policy: &'static str,
     tie_rule: &'static str,
 }
 
+/// What systems without encoders achieve on a part.
 #[derive(Debug, Serialize)]
 struct Baselines {
     n: usize,
+    /// Share of the mentions whose gold is a candidate.
     recall: f64,
-    /// A blind draw among the candidates.
-    chance: Scores,
-    /// Similarity of mention and name.
-    name_only: Scores,
-    /// How often train has the entity.
-    popularity: Scores,
-    /// How long the timeline is: above chance, its length gives the answer away.
-    timeline_length: Scores,
+    /// Figures by system. A `timeline_length` above `chance` means that the length of a timeline gives the answer away.
+    #[serde(flatten)]
+    systems: BTreeMap<String, Figures>,
 }
 
 #[derive(Debug, Serialize)]
-struct Scores {
+struct Figures {
     #[serde(rename = "p@1")]
     p_at_1: f64,
     mrr: f64,
@@ -123,7 +121,7 @@ pub(crate) fn audit(folder: &Path, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Perceptual hashes by path.
+/// Perceptual hashes of pictures, by path.
 struct Hashes(HashMap<String, ImageHash>);
 
 impl Hashes {
@@ -151,7 +149,7 @@ impl Hashes {
             .collect()
     }
 
-    /// Of the gold's timeline, without the post that repeats the row.
+    /// The hashes in the gold's timeline, without the post that repeats the row.
     fn of_timeline(&self, dataset: &Dataset, post: &Post) -> Vec<ImageHash> {
         if post.images.is_empty() {
             return Vec::new();
@@ -171,9 +169,9 @@ impl Hashes {
     }
 }
 
-/// The entities that mentions stand for.
+/// The golds of the mentions.
 struct Golds<'a> {
-    /// Folded, without a parenthesis.
+    /// Normalised names by id, without a parenthesis.
     names: HashMap<&'a str, String>,
     by_surface: HashMap<String, BTreeSet<&'a str>>,
 }
@@ -200,7 +198,7 @@ impl<'a> Golds<'a> {
         golds
     }
 
-    /// Of an entity that is not there: nothing that a text holds.
+    /// The gold's name; for an unknown entity a string that no text contains.
     fn plain_name(&self, post: &Post) -> &str {
         let id = post.entity.as_deref().unwrap_or_default();
         self.names.get(id).map_or("\0", String::as_str)
@@ -209,71 +207,99 @@ impl<'a> Golds<'a> {
 
 impl Baselines {
     fn of(dataset: &Dataset, posts: &[Post], train: &[Post]) -> anyhow::Result<Self> {
-        let positions = dataset.positions();
-        let mut popularity: HashMap<&str, f32> = HashMap::new();
-        for id in train.iter().filter_map(|post| post.entity.as_deref()) {
-            *popularity.entry(id).or_default() += 1.0;
-        }
+        let posts: Vec<&Post> = posts.iter().collect();
+        let mentions = with_candidates(dataset, &posts, dataset.info.candidate_policy)?;
         let mut lengths: HashMap<&str, f32> = HashMap::new();
         for post in &dataset.timeline {
             *lengths.entry(&post.entity).or_default() += 1.0;
         }
-        let lists = candidates(
-            dataset,
-            &posts.iter().collect::<Vec<_>>(),
-            dataset.info.candidate_policy,
-        )?;
-        let places = |score: &dyn Fn(&Post, usize) -> f32| -> Vec<Place> {
-            posts
-                .iter()
-                .zip(&lists)
-                .map(|(post, candidates)| {
-                    let scores: Vec<f32> = candidates
-                        .iter()
-                        .map(|&entity| score(post, entity))
-                        .collect();
-                    let gold = post.entity.as_deref().and_then(|id| positions.get(id));
-                    Place::of(
-                        &scores,
-                        candidates.iter().position(|entity| Some(entity) == gold),
-                    )
-                })
-                .collect()
+        let length = |entity: &Entity| lengths.get(entity.id.as_str()).copied();
+        let entities = &dataset.entities;
+        let chance = ByEntity {
+            name: "chance",
+            scores: vec![0.0; entities.len()],
         };
-        let names = Names::of(&dataset.entities);
-        let id = |entity: usize| dataset.entities[entity].id.as_str();
-        let chance = places(&|_, _| 0.0);
+        let timeline_length = ByEntity {
+            name: "timeline-length",
+            scores: entities
+                .iter()
+                .map(|entity| length(entity).unwrap_or_default())
+                .collect(),
+        };
+        let mut systems = systems::without_encoders(dataset, train);
+        systems.push(Box::new(chance));
+        systems.push(Box::new(timeline_length));
+
+        let has_gold = |mention: &&EncodedMention| mention.gold(entities).is_some();
+        let with_gold = mentions.iter().filter(has_gold).count();
         Ok(Self {
-            n: posts.len(),
-            recall: mean(&chance, Place::recall),
-            chance: Scores::of(&chance),
-            name_only: Scores::of(&places(&|post, entity| {
-                names.score(&NameQuery::of(surface(post)), entity)
-            })),
-            popularity: Scores::of(&places(&|_, entity| {
-                popularity.get(id(entity)).copied().unwrap_or_default()
-            })),
-            timeline_length: Scores::of(&places(&|_, entity| {
-                lengths.get(id(entity)).copied().unwrap_or_default()
-            })),
+            n: mentions.len(),
+            recall: with_gold as f64 / mentions.len() as f64,
+            systems: systems
+                .iter()
+                .map(|system| {
+                    let figures = Figures::of(system.as_ref(), &mentions, entities)?;
+                    Ok((system.name().replace('-', "_"), figures))
+                })
+                .collect::<anyhow::Result<_>>()?,
         })
     }
 }
 
-impl Scores {
-    fn of(places: &[Place]) -> Self {
-        Self {
-            p_at_1: mean(places, |place| place.recall_at(1)),
-            mrr: mean(places, Place::reciprocal_rank),
-        }
+impl Figures {
+    fn of(
+        system: &dyn System,
+        mentions: &[EncodedMention],
+        entities: &[Entity],
+    ) -> anyhow::Result<Self> {
+        let scores = system.score(mentions)?;
+        let ranks: Vec<Option<GoldRank>> = mentions
+            .iter()
+            .zip(scores)
+            .map(|(mention, scores)| {
+                let gold = mention.gold(entities)?;
+                Some(GoldRank::of(&scores.values, gold))
+            })
+            .collect();
+        let mean = |value: fn(GoldRank) -> f64| {
+            let values = ranks.iter().map(|rank| rank.map_or(0.0, value));
+            values.sum::<f64>() / ranks.len() as f64
+        };
+        Ok(Self {
+            p_at_1: mean(|rank| rank.recall_at(1)),
+            mrr: mean(GoldRank::reciprocal_rank),
+        })
     }
 }
 
-fn mean(places: &[Place], value: impl Fn(Place) -> f64) -> f64 {
-    places.iter().map(|&place| value(place)).sum::<f64>() / places.len() as f64
+/// A system that gives each entity the same score for every mention.
+struct ByEntity {
+    name: &'static str,
+    scores: Vec<f32>,
 }
 
-/// The mention's characters; a dataset that was opened has no bad spans.
+impl System for ByEntity {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn needs(&self) -> FeatureLevel {
+        FeatureLevel::None
+    }
+
+    fn score(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Scores>> {
+        let of_mention = |mention: &EncodedMention| {
+            let candidates = mention.candidates.iter();
+            let scores: Vec<f32> = candidates
+                .map(|&candidate| self.scores[candidate])
+                .collect();
+            scores.into()
+        };
+        Ok(mentions.iter().map(of_mention).collect())
+    }
+}
+
+/// The characters of a mention. Spans were checked when the dataset was opened.
 fn surface(post: &Post) -> &str {
     let surface = post.mention.map(|mention| mention.surface(&post.text));
     surface.and_then(Result::ok).unwrap_or_default()
@@ -284,7 +310,7 @@ impl Report {
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
         out!("{} mentions with an entity", self.mentions);
         out!(
-            "{} rows have their answer as their id",
+            "{} rows have the id of their entity",
             self.ids_equal_to_label
         );
         for (what, counts) in [
@@ -301,7 +327,7 @@ impl Report {
             self.pictured
         );
         out!(
-            "{} of the texts hold their entity's name",
+            "{} of the texts contain their entity's name",
             percent(self.gold_name_in_text)
         );
         out!(
@@ -309,7 +335,7 @@ impl Report {
             percent(self.mention_is_name)
         );
         out!(
-            "{} of the mentions stand for several entities",
+            "{} of the mentions are ambiguous: their characters have several entities",
             percent(self.ambiguous)
         );
         out!(
@@ -323,12 +349,8 @@ impl Report {
                 baselines.n,
                 baselines.recall
             );
-            for (name, Scores { p_at_1, mrr }) in [
-                ("chance", &baselines.chance),
-                ("name only", &baselines.name_only),
-                ("popularity", &baselines.popularity),
-                ("timeline length", &baselines.timeline_length),
-            ] {
+            for (name, Figures { p_at_1, mrr }) in &baselines.systems {
+                let name = name.replace('_', " ");
                 out!("  {name:<16} P@1 {p_at_1:.3}  MRR {mrr:.3}");
             }
         }

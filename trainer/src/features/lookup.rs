@@ -1,0 +1,390 @@
+//! Vectors of posts: from the cache, if `imn features` has stored them there, else from the encoders.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use half::f16;
+use shared_model::data::MAX_IMAGES;
+use shared_model::encoders::Encoders;
+use shared_model::joint::JointPost;
+use shared_model::tokenizer::Encoded;
+use shared_model::vectors::PooledVectors;
+use shared_model::vectors::{ImageVectors, PostVectors, TokenVectors};
+
+use super::keys::{joint_content, joint_key, joint_text, picture_key, text_key};
+use super::shards::{CachedRow, Shards};
+use super::{BATCH, CHUNK, batches_by_length, folder, joint_folder};
+use crate::dataset::{Dataset, picture_of};
+use crate::files::{self, progress};
+use crate::weights::Fingerprint;
+
+/// The vectors of a dataset's posts. They are rounded to f16 whether they come from the cache or not, so that figures do not depend on it.
+pub(crate) struct Features<'a> {
+    dataset: &'a Dataset,
+    pub(super) encoders: &'a Encoders,
+    texts: Shards,
+    pictures: Shards,
+    joint: Shards,
+    /// Pictures with their tokens, shared by the posts that show them.
+    shown: RefCell<HashMap<PathBuf, Arc<CachedRow>>>,
+}
+
+/// A post to look up or encode.
+pub(crate) struct Source<'a> {
+    /// `None` for an empty text.
+    pub(crate) text: Option<Encoded>,
+    /// Characters of the mention.
+    pub(crate) mention: Option<&'a str>,
+    /// Paths relative to the dataset; those beyond [`MAX_IMAGES`] are left out.
+    pub(crate) images: &'a [String],
+}
+
+impl<'a> Features<'a> {
+    /// Opens a dataset's cache, which may be empty.
+    ///
+    /// # Errors
+    ///
+    /// If a shard is damaged; the error names it.
+    pub(crate) fn open(
+        dataset: &'a Dataset,
+        encoders: &'a Encoders,
+        fingerprint: &Fingerprint,
+    ) -> anyhow::Result<Self> {
+        let folder = folder(dataset, &fingerprint.encoders);
+        let joint = match joint_folder(dataset, fingerprint) {
+            Some(folder) => Shards::open(&folder, "joint-")?,
+            None => Shards::default(),
+        };
+        Ok(Self {
+            dataset,
+            encoders,
+            texts: Shards::open(&folder, "text-")?,
+            pictures: Shards::open(&folder, "image-")?,
+            joint,
+            shown: RefCell::default(),
+        })
+    }
+
+    /// Calls `keep` with the pooled vectors of each of `n` posts, in their order; only a bounded number of them is held at once.
+    ///
+    /// # Errors
+    ///
+    /// If a picture cannot be read; the error names it. Errors of the posts and of `keep` are passed on.
+    pub(crate) fn pooled<'s, T>(
+        &self,
+        n: usize,
+        posts: impl Iterator<Item = anyhow::Result<(T, Source<'s>)>>,
+        mut keep: impl FnMut(T, PooledVectors) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let bar = progress(n, "posts");
+        let mut posts = posts.peekable();
+        while posts.peek().is_some() {
+            let chunk = posts.by_ref().take(CHUNK);
+            let (tags, chunk): (Vec<T>, Vec<Source>) = chunk
+                .collect::<anyhow::Result<Vec<_>>>()?
+                .into_iter()
+                .unzip();
+            for (tag, post) in tags
+                .into_iter()
+                .zip(self.some(&chunk, FeatureLevel::Pooled)?)
+            {
+                keep(tag, post.without_tokens().pooled())?;
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// The vectors of posts, in their order.
+    ///
+    /// # Errors
+    ///
+    /// If a picture cannot be read; the error names it.
+    pub(crate) fn posts(
+        &self,
+        posts: &[Source],
+        level: FeatureLevel,
+    ) -> anyhow::Result<Vec<PostFeatures>> {
+        let bar = progress(posts.len(), "posts");
+        let mut features = Vec::with_capacity(posts.len());
+        for chunk in posts.chunks(CHUNK) {
+            features.extend(self.some(chunk, level)?);
+            bar.inc(chunk.len() as u64);
+        }
+        bar.finish_and_clear();
+        Ok(features)
+    }
+
+    fn some(&self, posts: &[Source], level: FeatureLevel) -> anyhow::Result<Vec<PostFeatures>> {
+        let texts = match level {
+            FeatureLevel::None => return Ok(vec![PostFeatures::default(); posts.len()]),
+            FeatureLevel::Pooled => self.texts(posts)?,
+            FeatureLevel::Tokens => posts
+                .iter()
+                .map(|post| {
+                    post.text
+                        .as_ref()
+                        .map(|text| self.text_with_tokens(text))
+                        .transpose()
+                })
+                .collect::<anyhow::Result<_>>()?,
+        };
+        let joints = self.joints(posts, level)?;
+        let mut features = Vec::with_capacity(posts.len());
+        for ((post, text), joint) in posts.iter().zip(texts).zip(joints) {
+            let images = post.images.iter().take(MAX_IMAGES);
+            let images = images.map(|path| {
+                if level == FeatureLevel::Tokens {
+                    self.picture_with_tokens(path)
+                } else {
+                    Ok(Arc::new(self.picture(path)?))
+                }
+            });
+            features.push(PostFeatures {
+                text,
+                images: images.collect::<anyhow::Result<_>>()?,
+                joint,
+            });
+        }
+        Ok(features)
+    }
+
+    fn text_with_tokens(&self, encoded: &Encoded) -> anyhow::Result<CachedRow> {
+        if let Some(row) = self.texts.row_with_tokens(&text_key(encoded, true))? {
+            return Ok(row);
+        }
+        let text = pollster::block_on(self.encoders.text(encoded))?;
+        Ok(CachedRow {
+            pooled: rounded(text.pooled),
+            classes: Vec::new(),
+            tokens: halved(&text.tokens),
+        })
+    }
+
+    fn picture_with_tokens(&self, path: &str) -> anyhow::Result<Arc<CachedRow>> {
+        let file = self.dataset.folder.join(path);
+        if let Some(row) = self.shown.borrow().get(&file) {
+            return Ok(Arc::clone(row));
+        }
+        let bytes = files::read(&file)?;
+        let row = match self.pictures.row_with_tokens(&picture_key(&bytes, true))? {
+            Some(row) => row,
+            None => self.encode(&bytes, &file)?,
+        };
+        let row = Arc::new(row);
+        self.shown.borrow_mut().insert(file, Arc::clone(&row));
+        Ok(row)
+    }
+
+    fn texts(&self, posts: &[Source]) -> anyhow::Result<Vec<Option<CachedRow>>> {
+        let mut vectors: Vec<Option<CachedRow>> = vec![None; posts.len()];
+        let mut missing = Vec::new();
+        for (i, post) in posts.iter().enumerate() {
+            let Some(encoded) = &post.text else { continue };
+            match self
+                .texts
+                .row(|with_tokens| text_key(encoded, with_tokens))?
+            {
+                Some(row) => vectors[i] = Some(row),
+                None => missing.push((i, encoded)),
+            }
+        }
+        let batches =
+            batches_by_length(missing.iter().map(|(_, encoded)| encoded.ids.len()), BATCH);
+        for batch in batches {
+            let encoded: Vec<Encoded> = batch.iter().map(|&row| missing[row].1.clone()).collect();
+            let pooled = pollster::block_on(self.encoders.texts(&encoded))?;
+            for (&row, vector) in batch.iter().zip(pooled) {
+                vectors[missing[row].0] = Some(CachedRow {
+                    pooled: rounded(vector),
+                    ..CachedRow::default()
+                });
+            }
+        }
+        Ok(vectors)
+    }
+
+    /// Rows of the joint encoder; all `None` without one.
+    fn joints(
+        &self,
+        posts: &[Source],
+        level: FeatureLevel,
+    ) -> anyhow::Result<Vec<Option<CachedRow>>> {
+        let mut rows: Vec<Option<CachedRow>> = vec![None; posts.len()];
+        if self.encoders.joint.is_none() {
+            return Ok(rows);
+        }
+        let with_tokens = level == FeatureLevel::Tokens;
+        let mut missing = Vec::new();
+        for (i, post) in posts.iter().enumerate() {
+            let content = joint_content(self.dataset, self.encoders, post)?;
+            rows[i] = if with_tokens {
+                self.joint.row_with_tokens(&joint_key(&content, true))?
+            } else {
+                self.joint.row(|stored| joint_key(&content, stored))?
+            };
+            if rows[i].is_none() {
+                missing.push(i);
+            }
+        }
+        for batch in missing.chunks(BATCH) {
+            let sources: Vec<&Source> = batch.iter().map(|&i| &posts[i]).collect();
+            let vectors = self.joint_vectors(&sources)?;
+            for (&i, TokenVectors { pooled, tokens }) in batch.iter().zip(vectors) {
+                rows[i] = Some(CachedRow {
+                    pooled: rounded(pooled),
+                    classes: Vec::new(),
+                    tokens: if with_tokens {
+                        halved(&tokens)
+                    } else {
+                        Vec::new()
+                    },
+                });
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Encodes posts with the joint encoder.
+    ///
+    /// # Errors
+    ///
+    /// If there is no joint encoder, or if a picture cannot be read.
+    pub(super) fn joint_vectors(&self, sources: &[&Source]) -> anyhow::Result<Vec<TokenVectors>> {
+        let posts = sources
+            .iter()
+            .map(|source| self.joint_post(source))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let vectors = pollster::block_on(self.encoders.joint(&posts))?;
+        vectors.context("there is no joint encoder")
+    }
+
+    fn joint_post(&self, source: &Source) -> anyhow::Result<JointPost> {
+        let pictures = source.images.iter().take(MAX_IMAGES);
+        let pictures = pictures.map(|path| self.picture_tokens(path));
+        Ok(self.encoders.joint_post(
+            &joint_text(source, self.encoders)?,
+            source.mention,
+            pictures.collect::<anyhow::Result<_>>()?,
+        ))
+    }
+
+    fn picture_tokens(&self, path: &str) -> anyhow::Result<Vec<f32>> {
+        Ok(widened(&self.picture_with_tokens(path)?.tokens))
+    }
+
+    /// Frees the memory of the pictures' tokens; pictures that are shown again are read again.
+    pub(super) fn forget_pictures(&self) {
+        self.shown.borrow_mut().clear();
+    }
+
+    fn picture(&self, path: &str) -> anyhow::Result<CachedRow> {
+        let file = self.dataset.folder.join(path);
+        let bytes = files::read(&file)?;
+        match self
+            .pictures
+            .row(|with_tokens| picture_key(&bytes, with_tokens))?
+        {
+            Some(row) => Ok(row),
+            None => Ok(CachedRow {
+                tokens: Vec::new(),
+                ..self.encode(&bytes, &file)?
+            }),
+        }
+    }
+
+    fn encode(&self, bytes: &[u8], file: &Path) -> anyhow::Result<CachedRow> {
+        let picture = picture_of(bytes, &file.display().to_string())?;
+        let image = pollster::block_on(self.encoders.image(&picture))?;
+        Ok(CachedRow {
+            pooled: rounded(image.pooled),
+            classes: rounded(image.classes),
+            tokens: halved(&image.tokens),
+        })
+    }
+}
+
+/// Which vectors of a post are needed. Each level contains the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum FeatureLevel {
+    /// No vectors.
+    None,
+    /// One vector per modality.
+    Pooled,
+    /// The tokens too.
+    Tokens,
+}
+
+/// A post's vectors, with the tokens in f16.
+#[derive(Clone, Default)]
+pub(crate) struct PostFeatures {
+    text: Option<CachedRow>,
+    images: Vec<Arc<CachedRow>>,
+    joint: Option<CachedRow>,
+}
+
+impl PostFeatures {
+    /// The vectors in f32, without the tokens.
+    pub(crate) fn without_tokens(&self) -> PostVectors {
+        self.vectors_with(|_| Vec::new())
+    }
+
+    /// The vectors in f32.
+    pub(crate) fn vectors(&self) -> PostVectors {
+        self.vectors_with(widened)
+    }
+
+    fn vectors_with(&self, tokens: impl Fn(&[f16]) -> Vec<f32>) -> PostVectors {
+        let with_tokens = |row: &CachedRow| TokenVectors {
+            pooled: row.pooled.clone(),
+            tokens: tokens(&row.tokens),
+        };
+        PostVectors {
+            text: self.text.as_ref().map(with_tokens).map(Arc::new),
+            joint: self.joint.as_ref().map(with_tokens).map(Arc::new),
+            images: self
+                .images
+                .iter()
+                .map(|row| ImageVectors {
+                    pooled: row.pooled.clone(),
+                    classes: row.classes.clone(),
+                    tokens: tokens(&row.tokens),
+                })
+                .map(Arc::new)
+                .collect(),
+        }
+    }
+
+    /// The features of a text of one token.
+    #[cfg(test)]
+    pub(crate) fn of_text(pooled: Vec<f32>) -> Self {
+        Self {
+            text: Some(CachedRow {
+                tokens: halved(&pooled),
+                pooled,
+                classes: Vec::new(),
+            }),
+            images: Vec::new(),
+            joint: None,
+        }
+    }
+}
+
+fn rounded(values: Vec<f32>) -> Vec<f32> {
+    values
+        .into_iter()
+        .map(|value| f16::from_f32(value).to_f32())
+        .collect()
+}
+
+fn halved(values: &[f32]) -> Vec<f16> {
+    values.iter().map(|&value| f16::from_f32(value)).collect()
+}
+
+fn widened(values: &[f16]) -> Vec<f32> {
+    values.iter().map(|value| value.to_f32()).collect()
+}

@@ -1,0 +1,123 @@
+//! Systems that rank a mention's candidates, behind one trait: evaluation, audit and experiments know them by their names only.
+//!
+//! Another learned system is a module here, an arm of [`LearnedSystem`], and a training stage.
+
+mod imn;
+mod name_only;
+mod popularity;
+mod prototype;
+
+use std::collections::HashMap;
+
+use shared_model::data::{Post, Ranking};
+use shared_model::linker::Linker;
+
+use crate::dataset::Dataset;
+use crate::features::FeatureLevel;
+use crate::mentions::EncodedMention;
+use crate::run::LearnedSystem;
+
+/// A system that ranks the candidates of mentions.
+pub(crate) trait System {
+    /// The name of the system's row in tables.
+    fn name(&self) -> &'static str;
+
+    /// Which features of the mentions the system reads.
+    fn needs(&self) -> FeatureLevel;
+
+    /// Scores the candidates of each mention.
+    ///
+    /// # Errors
+    ///
+    /// If a mention cannot be ranked, or if a score is not finite.
+    fn score(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Scores>>;
+}
+
+/// How a system scores the candidates of one mention.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Scores {
+    /// One score per candidate, in the order of the mention's list; higher is better.
+    pub(crate) values: Vec<f32>,
+    /// `None` for a system that does not estimate probabilities.
+    pub(crate) probabilities: Option<Probabilities>,
+}
+
+/// The probabilities that an evaluation compares with the outcome.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Probabilities {
+    /// Probability of the best candidate; 0 without candidates.
+    pub(crate) best: f32,
+    /// Probability that the mention means none of the candidates; `None` if NIL is not calibrated.
+    pub(crate) nil: Option<f32>,
+}
+
+impl From<Vec<f32>> for Scores {
+    fn from(values: Vec<f32>) -> Self {
+        Self {
+            values,
+            probabilities: None,
+        }
+    }
+}
+
+impl Probabilities {
+    /// Whether NIL is likelier than every candidate; `None` if NIL is not calibrated.
+    pub(crate) fn is_nil(self) -> Option<bool> {
+        self.nil.map(|nil| nil > self.best)
+    }
+}
+
+impl Scores {
+    /// Brings a ranking back into the order of the mention's candidates.
+    fn of_ranking(ranking: &Ranking, mention: &EncodedMention, linker: &Linker) -> Self {
+        let by_id: HashMap<&str, f32> = ranking
+            .candidates
+            .iter()
+            .map(|candidate| (candidate.entity.as_str(), candidate.score))
+            .collect();
+        let entities = &linker.kb.text.entities;
+        let candidates = mention.candidates.iter();
+        Self {
+            values: candidates
+                .map(|&candidate| by_id[entities[candidate].id.as_str()])
+                .collect(),
+            probabilities: Some(Probabilities {
+                best: ranking
+                    .candidates
+                    .first()
+                    .map_or(0.0, |best| best.probability),
+                nil: ranking.nil_probability,
+            }),
+        }
+    }
+}
+
+/// The systems that rank by a dataset alone, without encoders.
+pub(crate) fn without_encoders(dataset: &Dataset, train: &[Post]) -> Vec<Box<dyn System>> {
+    vec![
+        Box::new(popularity::Popularity::new(dataset, train)),
+        Box::new(name_only::NameOnly::new(dataset)),
+    ]
+}
+
+/// All systems of a run: the trained ones, the training-free scorer, and those without encoders. The first is the run's own.
+pub(crate) fn of_run<'a>(
+    learned: &[LearnedSystem],
+    linker: &'a Linker,
+    dataset: &Dataset,
+    train: &[Post],
+) -> Vec<Box<dyn System + 'a>> {
+    let mut systems: Vec<Box<dyn System + 'a>> = Vec::new();
+    for system in learned {
+        systems.push(match system {
+            LearnedSystem::Imn(_) => Box::new(imn::Imn::new(linker)),
+        });
+    }
+    if learned.is_empty() || !linker.scorer.is_zero() {
+        systems.push(Box::new(prototype::Prototype::new(linker)));
+    }
+    for system in without_encoders(dataset, train) {
+        systems.push(system);
+    }
+    systems
+}
