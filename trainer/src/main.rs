@@ -16,6 +16,7 @@ mod export;
 mod features;
 mod files;
 mod halves;
+mod holdout;
 mod learn;
 mod link;
 mod mentions;

@@ -1,7 +1,7 @@
 //! The joint encoder under its three tasks, as a stage of the training loop.
 
-use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::module::Module as _;
+use burn::optim::{AdamWConfig, Optimizer};
 use burn::prelude::*;
 
 use super::batch::Material;
@@ -10,7 +10,7 @@ use super::negatives::{Negatives, Question, Source, is_pair};
 use super::posts::Corpus;
 use super::tasks::{Figures, Pretrained};
 use super::{STAGE, Settings};
-use crate::learn::{Metrics, Restorable, Stage, pack, rng, rows, unpack, warmed};
+use crate::learn::{LOSS, Metrics, Optimised, Stage, rng, rows, warmed};
 
 /// Held-out posts encoded at once.
 const EVALUATED: usize = 32;
@@ -18,11 +18,8 @@ const EVALUATED: usize = 32;
 /// Held-out losses whose sum, negated, is the score.
 const SCORED: [&str; 3] = ["words_loss", "patch_loss", "alignment_loss"];
 
-/// See [`Stage`].
+/// Data and criterion of the pre-training.
 pub(crate) struct Pretraining<'a> {
-    /// With gradients.
-    pub(crate) model: Pretrained,
-    optimizer: ModuleOptimizer,
     settings: &'a Settings,
     corpus: &'a Corpus,
     train: Negatives<'a>,
@@ -30,25 +27,28 @@ pub(crate) struct Pretraining<'a> {
     pieces: Pieces,
     /// The text encoder's word embeddings, frozen.
     words: Tensor<2>,
-    device: Device,
+}
+
+/// The optimiser of the pre-training.
+pub(crate) fn optimiser(settings: &Settings) -> impl Optimizer {
+    let adamw = AdamWConfig::new().with_epsilon(1e-8);
+    adamw.with_weight_decay(settings.weight_decay as f32).build()
 }
 
 impl<'a> Pretraining<'a> {
-    /// Everything but the model is read off `corpus`.
+    /// The stage on a corpus.
+    ///
+    /// # Arguments
+    ///
+    /// - words: the text encoder's word embeddings.
+    /// - mask: id of `[MASK]`.
     pub(crate) fn new(
-        model: Pretrained,
         words: Tensor<2>,
         mask: u32,
         corpus: &'a Corpus,
         settings: &'a Settings,
     ) -> Self {
-        let optimizer = AdamWConfig::new()
-            .with_epsilon(1e-8)
-            .with_weight_decay(settings.weight_decay as f32)
-            .build();
         Self {
-            model,
-            optimizer: ModuleOptimizer::from(Restorable(optimizer)),
             settings,
             train: Negatives::new(&corpus.train, &corpus.rivals),
             held_out: Negatives::new(&corpus.held_out, &corpus.rivals),
@@ -57,7 +57,6 @@ impl<'a> Pretraining<'a> {
                 mask,
                 n: words.dims()[0] as u32,
             },
-            device: words.device(),
             words,
         }
     }
@@ -93,24 +92,14 @@ impl<'a> Pretraining<'a> {
     }
 
     fn rate(&self, step: usize) -> f64 {
-        self.settings.rate * warmed(step, self.settings.steps, self.settings.warm_up)
+        self.settings.learning_rate * warmed(step, self.settings.steps, self.settings.warm_up)
     }
 }
 
-impl Stage for Pretraining<'_> {
-    fn loss(&self) -> &'static str {
-        "loss"
-    }
+impl Stage<Pretrained> for Pretraining<'_> {
+    const WATCHED: &'static str = "score";
 
-    fn watched(&self) -> &'static str {
-        "score"
-    }
-
-    fn device(&self) -> &Device {
-        &self.device
-    }
-
-    fn step(&mut self, step: usize) -> anyhow::Result<Metrics> {
+    fn step(&mut self, model: &mut Optimised<Pretrained>, step: usize) -> anyhow::Result<Metrics> {
         let rows = self.rows(step);
         let mut rng = rng(self.settings.seed, STAGE, step);
         let questions = self.train.draw(&rows, !self.settings.plain, &mut rng);
@@ -121,25 +110,20 @@ impl Stage for Pretraining<'_> {
             &questions,
             shares,
             &mut rng,
-            &self.device,
+            &model.device,
         );
-        let answers = self.model.answer(&batch, &self.words);
+        let answers = model.model.answer(&batch, &self.words);
         let mut figures = Figures::default();
         figures.add(&answers, &batch)?;
 
         let rate = self.rate(step);
         let Some((loss, weights)) = answers.loss() else {
-            // Nothing was asked for: no step, and a loss of 0.
-            return Ok(vec![("loss", 0.0), ("rate", rate)]);
+            // Nothing is masked and no pair is drawn: no step, and a loss of 0.
+            return Ok(vec![(LOSS, 0.0), ("rate", rate)]);
         };
-        let value: f32 = loss.clone().into_scalar();
-        let mut metrics = vec![("loss", f64::from(value)), ("rate", rate)];
+        let mut metrics = vec![(LOSS, model.descend(rate, loss)), ("rate", rate)];
         metrics.extend(figures.of_step());
         metrics.extend(weights);
-        if value.is_finite() {
-            let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
-            self.model = self.optimizer.step(rate, self.model.clone(), gradients);
-        }
         Ok(metrics)
     }
 
@@ -153,8 +137,8 @@ impl Stage for Pretraining<'_> {
     }
 
     /// The same questions at every step, to guided and plain runs alike: tokens are masked as the paper does, and every pair is asked for, whole, with its own picture, with a random one, and with a rival's if there is one.
-    fn evaluate(&mut self, _step: usize) -> anyhow::Result<Metrics> {
-        let model = self.model.valid();
+    fn evaluate(&mut self, model: &mut Optimised<Pretrained>, _: usize) -> anyhow::Result<Metrics> {
+        let model = model.model.valid();
         let words = self.words.clone().inner();
         let all: Vec<usize> = (0..self.corpus.held_out.len()).collect();
         let mut figures = Figures::default();
@@ -189,14 +173,5 @@ impl Stage for Pretraining<'_> {
             .sum();
         metrics.insert(0, ("score", -losses));
         Ok(metrics)
-    }
-
-    fn state(&self) -> anyhow::Result<Vec<u8>> {
-        pack(&self.model, &self.optimizer)
-    }
-
-    fn restore(&mut self, state: &[u8]) -> anyhow::Result<()> {
-        (self.model, self.optimizer) = unpack(self.model.clone(), self.optimizer.clone(), state)?;
-        Ok(())
     }
 }
