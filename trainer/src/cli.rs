@@ -354,8 +354,8 @@ pub(crate) struct TrainArgs {
     /// How often a value inside the network is left out in training.
     #[arg(long, default_value_t = 0.2, value_parser = parse_dropout)]
     pub(crate) dropout: f64,
-    /// Steps of the read-out's own training before it, at most.
-    #[arg(long, default_value_t = 300)]
+    /// Steps of the contrastive stage, which trains the pooled projection before the encoder, at most.
+    #[arg(long, visible_alias = "contrastive-steps", default_value_t = 300)]
     pub(crate) metric_steps: usize,
     /// Steps of knowledge learning, at most.
     #[arg(long, default_value_t = 200)]

@@ -144,7 +144,9 @@ impl HoldOut {
         let all = all.map(|((dataset, rows), lists)| Mentions {
             folder: &dataset.folder,
             entities: &dataset.entities,
-            rows: mentions(rows).zip(lists.iter().map(Vec::as_slice)).collect(),
+            rows: mentions(rows)
+                .zip(lists.iter().map(Vec::as_slice))
+                .collect(),
         });
         let hold_out = Self::new(&all.collect::<Vec<_>>())?;
         Ok((hold_out, lists))
@@ -203,7 +205,9 @@ impl Contents {
     fn contain(&self, (text, pictures): &(Option<String>, Vec<Picture>)) -> bool {
         let text = text.as_ref();
         text.is_some_and(|text| self.texts.contains(text))
-            || pictures.iter().any(|picture| self.pictures.contains(picture))
+            || pictures
+                .iter()
+                .any(|picture| self.pictures.contains(picture))
     }
 }
 
@@ -328,8 +332,11 @@ fn is_held_text(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rand::RngExt as _;
+
     use super::*;
     use crate::dataset::Split;
+    use crate::learn::rng;
 
     fn entities(n: usize) -> Vec<Entity> {
         let entity = |i: usize| Entity {
@@ -470,7 +477,12 @@ mod tests {
         let pairs: Vec<Vec<usize>> = (0..500).map(|i| vec![2 * i, 2 * i + 1]).collect();
         let chains = (0..250).flat_map(|i| {
             let first = 4 * i;
-            [[first, first + 2], [first + 3, first + 1], [first + 2, first + 1]].map(Vec::from)
+            [
+                [first, first + 2],
+                [first + 3, first + 1],
+                [first + 2, first + 1],
+            ]
+            .map(Vec::from)
         });
         let twenties = (0..50).map(|i| (20 * i..20 * (i + 1)).collect());
         for (lists, size) in [
@@ -493,7 +505,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (a, b) = (entities(60), entities(120).split_off(40));
         let posts: Vec<Post> = (0..120)
-            .map(|i| post(&format!("m{i}"), &format!("text {}", i % 90), &[], Some(i % 60)))
+            .map(|i| {
+                post(
+                    &format!("m{i}"),
+                    &format!("text {}", i % 90),
+                    &[],
+                    Some(i % 60),
+                )
+            })
             .collect();
         let list = |i: usize| vec![i % 60, (i * 7 + 1) % 60];
         let lists: Vec<Vec<usize>> = (0..120).map(list).collect();
@@ -530,6 +549,107 @@ mod tests {
         assert_eq!(by_id(true, true), straight);
     }
 
+    /// A dataset folder of 300 train rows: some pictures and texts occur several times, under one entity or several.
+    fn dataset(folder: &Path, seed: u64) -> Dataset {
+        let mut rng = rng(seed, "dataset", 0);
+        let info =
+            r#"{"format":1,"name":"n","licence":"l","source":"s","candidate_policy":"given"}"#;
+        files::write(&folder.join("dataset.json"), info.as_bytes()).unwrap();
+        let lines = |values: Vec<serde_json::Value>| {
+            let lines: Vec<String> = values.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        };
+        let entity = |i| serde_json::json!({"id": format!("Q{i}"), "name": format!("Name {i}")});
+        let entities = lines((0..60).map(entity).collect());
+        files::write(&folder.join("entities.jsonl"), entities.as_bytes()).unwrap();
+        let mut rows = Vec::new();
+        for i in 0..300 {
+            let gold = rng.random_range(0..60);
+            let other = (gold + rng.random_range(1..60)) % 60;
+            // Two names in three are a copy of another picture.
+            let picture = format!("{i}.jpg");
+            let content = format!("picture {}", rng.random_range(0..200));
+            files::write(&folder.join(&picture), content.as_bytes()).unwrap();
+            let images: Vec<String> = (0..rng.random_range(0..2))
+                .map(|_| picture.clone())
+                .collect();
+            rows.push(serde_json::json!({
+                "id": format!("m{i}"),
+                "text": format!("Name {gold} said {}", rng.random_range(0..8)),
+                "mention": {"start": 0, "end": 4},
+                "images": images,
+                "candidates": [format!("Q{gold}"), format!("Q{other}")],
+                "entity": if rng.random_bool(0.9) { Some(format!("Q{gold}")) } else { None },
+            }));
+        }
+        files::write(&folder.join("train.jsonl"), lines(rows).as_bytes()).unwrap();
+        Dataset::open(folder).unwrap()
+    }
+
+    #[test]
+    fn an_encoder_and_the_network_on_it_are_measured_on_what_neither_saw() {
+        for seed in 1..=3 {
+            let folder = tempfile::tempdir().unwrap();
+            let datasets = [dataset(folder.path(), seed)];
+            let rows = [datasets[0].posts_if_any(Split::Train).unwrap()];
+            let (of_encoder, lists) = HoldOut::of_rows(&datasets, &rows).unwrap();
+            // The network has its candidates from the encoded mentions.
+            let of_network = HoldOut::new(&[Mentions {
+                folder: folder.path(),
+                entities: &datasets[0].entities,
+                rows: rows[0]
+                    .iter()
+                    .zip(lists[0].iter().map(Vec::as_slice))
+                    .collect(),
+            }])
+            .unwrap();
+            assert_eq!(of_encoder.parts(0), of_network.parts(0));
+
+            let content = |post: &Post| {
+                let images = post.images.iter();
+                let pictures = images.map(|image| files::read(&folder.path().join(image)).unwrap());
+                (text_key(&post.text), pictures.collect::<Vec<_>>())
+            };
+            let (mut fit, mut held) = (Vec::new(), Vec::new());
+            let mut held_entities = HashSet::new();
+            for (post, part) in rows[0].iter().zip(of_network.parts(0)) {
+                let repeats = of_encoder.repeats(folder.path(), &post.text, &post.images);
+                match part {
+                    Part::Fit if !repeats.unwrap() => fit.push(post),
+                    Part::Fit => {}
+                    Part::HeldMention => held.push(post),
+                    Part::HeldEntity => {
+                        held_entities.insert(post.entity.clone());
+                        held.push(post);
+                    }
+                }
+            }
+            assert!(
+                fit.len() > 100 && held.len() > 20,
+                "{} {}",
+                fit.len(),
+                held.len()
+            );
+            assert!(!held_entities.is_empty());
+            for post in fit {
+                let (text, pictures) = content(post);
+                assert!(!held_entities.contains(&post.entity));
+                for other in &held {
+                    let (other_text, other_pictures) = content(other);
+                    assert!(
+                        post.id != other.id && text != other_text,
+                        "{post:?} {other:?}"
+                    );
+                    assert!(
+                        pictures
+                            .iter()
+                            .all(|picture| !other_pictures.contains(picture))
+                    );
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_post_that_repeats_a_mention_goes_with_it() {
         let folder = tempfile::tempdir().unwrap();
@@ -541,7 +661,14 @@ mod tests {
         }
         let entities = entities(50);
         let posts: Vec<Post> = (0..100)
-            .map(|n| post(&format!("m{n}"), &format!("Text {n}"), &[&format!("{n}.jpg")], Some(n % 50)))
+            .map(|n| {
+                post(
+                    &format!("m{n}"),
+                    &format!("Text {n}"),
+                    &[&format!("{n}.jpg")],
+                    Some(n % 50),
+                )
+            })
             .collect();
         let hold_out = HoldOut::new(&[Mentions {
             folder: folder.path(),
@@ -559,8 +686,14 @@ mod tests {
                 (String::new(), vec![format!("again-{n}.jpg")]),
             ];
             for (text, images) in copies {
-                assert_eq!(hold_out.repeats(folder.path(), &text, &images).unwrap(), is_held);
-                assert_eq!(hold_out.holds(folder.path(), &text, &images).unwrap(), is_held);
+                assert_eq!(
+                    hold_out.repeats(folder.path(), &text, &images).unwrap(),
+                    is_held
+                );
+                assert_eq!(
+                    hold_out.holds(folder.path(), &text, &images).unwrap(),
+                    is_held
+                );
             }
         }
         // Others go by their words.

@@ -1,19 +1,10 @@
 //! Hyper-parameters of the network.
 
-use burn::module::Param;
-use burn::nn::LinearConfig;
-use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::hierarchy::{HierarchicalEncoder, LevelNorms};
-use super::{CoAttention, Imn, Input, LEVELS};
-use crate::error::{Error, Result};
-use crate::pack::Pack;
+use super::Input;
 
-/// A network wider than this is refused before it is allocated.
-const MAX_WIDTH: usize = 4096;
-
-/// Hyper-parameters of [`Imn`].
+/// Hyper-parameters of [`super::Imn`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Stated")]
 pub struct ImnConfig {
@@ -58,11 +49,17 @@ struct Stated {
 impl TryFrom<Stated> for ImnConfig {
     type Error = String;
 
-    fn try_from(stated: Stated) -> std::result::Result<Self, String> {
+    fn try_from(stated: Stated) -> Result<Self, String> {
         let refuse = |name: &str, found: &dyn std::fmt::Display, read: &str| {
-            Err(format!("a network with {name} {found} is not supported, only {read}"))
+            Err(format!(
+                "a network with {name} {found} is not supported, only {read}"
+            ))
         };
-        match (stated.norm.as_deref(), stated.share_sides, stated.share_directions) {
+        match (
+            stated.norm.as_deref(),
+            stated.share_sides,
+            stated.share_directions,
+        ) {
             (Some(norm), _, _) if norm != "batch" => return refuse("norm", &norm, "batch"),
             (_, Some(false), _) => return refuse("share_sides", &false, "true"),
             (_, _, Some(true)) => return refuse("share_directions", &true, "false"),
@@ -103,66 +100,6 @@ impl ImnConfig {
             ..Self::ours(inputs)
         }
     }
-
-    /// The network with the weights of `pack`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::File`] for sizes that no network has or that this program refuses, and as [`Pack::load`].
-    pub fn load(&self, pack: &Pack, device: &Device) -> Result<Imn> {
-        let sizes = self.inputs.iter().map(|input| input.width);
-        let sizes = sizes.chain([self.hidden, self.aux]);
-        let whole = !self.inputs.is_empty()
-            && !self.kernels.is_empty()
-            && self.heads > 0
-            && self.hidden.is_multiple_of(self.heads)
-            && self.hidden.is_multiple_of(self.kernels.len());
-        let lengths = self.kernels.iter().chain(&self.dilations);
-        let bounded = self.inputs.len() <= 3
-            && lengths.clone().count() <= 16
-            && lengths
-                .chain([&self.heads])
-                .all(|&length| (1..=64).contains(&length))
-            && sizes.clone().all(|size| (1..=MAX_WIDTH).contains(&size));
-        if !(whole && bounded && (0.0..1.0).contains(&self.dropout)) {
-            return Err(Error::file(
-                pack.file(),
-                format!("a network cannot be {self:?}"),
-            ));
-        }
-        pack.load(self.init(device))
-    }
-
-    /// The network with random weights; the gates are 0.
-    ///
-    /// # Panics
-    ///
-    /// If there is no input, or heads or kernels do not divide `hidden`.
-    pub fn init(&self, device: &Device) -> Imn {
-        assert!(
-            !self.inputs.is_empty()
-                && self.hidden.is_multiple_of(self.heads)
-                && self.hidden.is_multiple_of(self.kernels.len()),
-            "{self:?}"
-        );
-        let projection = |input: &Input| {
-            LinearConfig::new(input.width, self.aux)
-                .with_bias(false)
-                .init(device)
-        };
-        Imn {
-            mention: HierarchicalEncoder::new(self, device),
-            mention_norms: LevelNorms::new(self, device),
-            entity_norms: LevelNorms::new(self, device),
-            readout: self
-                .pooled_projection
-                .then(|| self.inputs.iter().map(projection).collect()),
-            gates: self
-                .pooled_projection
-                .then(|| Param::from_tensor(Tensor::zeros([LEVELS], device))),
-            co_attention: CoAttention::new(self.aux, device),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -170,7 +107,7 @@ mod tests {
     use super::*;
 
     /// As the first bundles state it.
-    fn stated(more: &str) -> std::result::Result<ImnConfig, serde_json::Error> {
+    fn stated(more: &str) -> Result<ImnConfig, serde_json::Error> {
         serde_json::from_str(&format!(
             r#"{{"inputs":[{{"modality":"text","width":384}}],"hidden":112,"aux":112,"heads":4,
                 "dilations":[1,2,4],"kernels":[2,3,4,5],"dropout":0.2,"readout":true{more}}}"#
@@ -186,7 +123,10 @@ mod tests {
         for (choice, said) in [
             (r#","norm":"layer""#, "norm layer"),
             (r#","share_sides":false"#, "share_sides false"),
-            (r#","norm":"batch","share_directions":true"#, "share_directions true"),
+            (
+                r#","norm":"batch","share_directions":true"#,
+                "share_directions true",
+            ),
         ] {
             let error = stated(choice).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");

@@ -8,9 +8,12 @@ mod scorer;
 mod side;
 
 use burn::module::Param;
-use burn::nn::Linear;
+use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::pack::Pack;
 
 use co_attention::CoAttention;
 pub use co_attention::Prepared;
@@ -19,6 +22,9 @@ use hierarchy::{HierarchicalEncoder, LevelNorms};
 pub use index::{EntityIndex, MentionVectors};
 pub use scorer::{ImnScorer, NetworkTerm, TrainedImn};
 pub use side::{CentredEntity, PlainSequence, entity_sequences, mention_sequences, side};
+
+/// A network wider than this is refused before it is allocated.
+const MAX_WIDTH: usize = 4096;
 
 /// Number of auxiliary spaces.
 pub const LEVELS: usize = 3;
@@ -42,6 +48,68 @@ pub struct Input {
     pub modality: Modality,
     /// Width of its vectors.
     pub width: usize,
+}
+
+impl ImnConfig {
+    /// The network with the weights of `pack`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] for sizes that no network has or that this program refuses, and as [`Pack::load`].
+    pub fn load(&self, pack: &Pack, device: &Device) -> Result<Imn> {
+        let sizes = self.inputs.iter().map(|input| input.width);
+        let sizes = sizes.chain([self.hidden, self.aux]);
+        let whole = !self.inputs.is_empty()
+            && !self.kernels.is_empty()
+            && self.heads > 0
+            && self.hidden.is_multiple_of(self.heads)
+            && self.hidden.is_multiple_of(self.kernels.len());
+        let lengths = self.kernels.iter().chain(&self.dilations);
+        let bounded = self.inputs.len() <= 3
+            && lengths.clone().count() <= 16
+            && lengths
+                .chain([&self.heads])
+                .all(|&length| (1..=64).contains(&length))
+            && sizes.clone().all(|size| (1..=MAX_WIDTH).contains(&size));
+        if !(whole && bounded && (0.0..1.0).contains(&self.dropout)) {
+            return Err(Error::file(
+                pack.file(),
+                format!("a network cannot be {self:?}"),
+            ));
+        }
+        pack.load(self.init(device))
+    }
+
+    /// The network with random weights; the gates are 0.
+    ///
+    /// # Panics
+    ///
+    /// If there is no input, or heads or kernels do not divide `hidden`.
+    pub fn init(&self, device: &Device) -> Imn {
+        assert!(
+            !self.inputs.is_empty()
+                && self.hidden.is_multiple_of(self.heads)
+                && self.hidden.is_multiple_of(self.kernels.len()),
+            "{self:?}"
+        );
+        let projection = |input: &Input| {
+            LinearConfig::new(input.width, self.aux)
+                .with_bias(false)
+                .init(device)
+        };
+        Imn {
+            mention: HierarchicalEncoder::new(self, device),
+            mention_norms: LevelNorms::new(self, device),
+            entity_norms: LevelNorms::new(self, device),
+            readout: self
+                .pooled_projection
+                .then(|| self.inputs.iter().map(projection).collect()),
+            gates: self
+                .pooled_projection
+                .then(|| Param::from_tensor(Tensor::zeros([LEVELS], device))),
+            co_attention: CoAttention::new(self.aux, device),
+        }
+    }
 }
 
 /// Encodes posts and entities into the auxiliary spaces and compares them there.

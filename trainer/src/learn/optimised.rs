@@ -38,11 +38,7 @@ impl<M: Module> Optimised<M> {
     }
 
     /// Goes one step down the gradient of `loss`, unless the loss is not finite; returns the loss.
-    pub(crate) fn descend(
-        &mut self,
-        rate: impl Into<ModuleLearningRate>,
-        loss: Tensor<1>,
-    ) -> f64 {
+    pub(crate) fn descend(&mut self, rate: impl Into<ModuleLearningRate>, loss: Tensor<1>) -> f64 {
         let value: f32 = loss.clone().into_scalar();
         if value.is_finite() {
             let gradients = GradientsParams::from_grads(loss.backward(), &self.model);

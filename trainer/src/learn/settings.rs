@@ -70,7 +70,13 @@ mod tests {
 
     #[test]
     fn a_resumed_run_has_the_settings_that_it_was_begun_with() {
-        check(&Settings { seed: 4, ..SETTINGS }, "seed is 3 there and 4 now");
+        check(
+            &Settings {
+                seed: 4,
+                ..SETTINGS
+            },
+            "seed is 3 there and 4 now",
+        );
         check(
             &Settings {
                 plain: true,

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use burn::prelude::Tensor;
 use serde::Serialize;
-use shared_model::joint::{JointConfig, MAX_TEXT};
 use shared_model::encoders::{Encoders, Models};
+use shared_model::joint::{JointConfig, MAX_TEXT};
 use shared_model::pack::{Entry, Precision, write};
 use shared_model::words::WordTable;
 
@@ -160,7 +160,13 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
     let model = start(&settings.joint, &encoders.text, &corpus.channels, &device)?;
     let mut stage = Pretraining::new(words, mask, &corpus, &settings);
     let mut model = Optimised::new(model, optimiser(&settings), &device);
-    let outcome = learn(&mut stage, &mut model, &settings.plan(), &args.run, args.resume)?;
+    let outcome = learn(
+        &mut stage,
+        &mut model,
+        &settings.plan(),
+        &args.run,
+        args.resume,
+    )?;
     save(&model.model, &settings.joint, &datasets, &args.run)?;
     report(&corpus, outcome).print(as_json)
 }

@@ -4,7 +4,7 @@ use burn::module::Module as _;
 use burn::optim::{AdamWConfig, Optimizer};
 use burn::prelude::*;
 
-use super::batch::Material;
+use super::batch::Collator;
 use super::masking::{Pieces, Shares};
 use super::negatives::{Negatives, Question, Source, is_pair};
 use super::posts::Corpus;
@@ -32,7 +32,9 @@ pub(crate) struct Pretraining<'a> {
 /// The optimiser of the pre-training.
 pub(crate) fn optimiser(settings: &Settings) -> impl Optimizer {
     let adamw = AdamWConfig::new().with_epsilon(1e-8);
-    adamw.with_weight_decay(settings.weight_decay as f32).build()
+    adamw
+        .with_weight_decay(settings.weight_decay as f32)
+        .build()
 }
 
 impl<'a> Pretraining<'a> {
@@ -61,8 +63,8 @@ impl<'a> Pretraining<'a> {
         }
     }
 
-    fn material(&self) -> Material<'_> {
-        Material {
+    fn collator(&self) -> Collator<'_> {
+        Collator {
             patches: &self.corpus.patches,
             channels: &self.corpus.channels,
             sizes: &self.settings.joint,
@@ -70,7 +72,7 @@ impl<'a> Pretraining<'a> {
         }
     }
 
-    /// Held-out pairs with wrong pictures.
+    /// Held-out pairs with negative pictures.
     fn wrong(&self, rows: &[usize], source: Source, number: usize) -> Vec<(usize, Question)> {
         let mut rng = rng(self.settings.seed, "held-out pictures", number);
         let wrong = |&post: &usize| {
@@ -104,7 +106,7 @@ impl Stage<Pretrained> for Pretraining<'_> {
         let mut rng = rng(self.settings.seed, STAGE, step);
         let questions = self.train.draw(&rows, !self.settings.plain, &mut rng);
         let shares = self.settings.shares();
-        let batch = self.material().batch(
+        let batch = self.collator().batch(
             &self.corpus.train,
             &rows,
             &questions,
@@ -136,7 +138,7 @@ impl Stage<Pretrained> for Pretraining<'_> {
         format!("the posts {}", labels.join(", "))
     }
 
-    /// The same questions at every step, to guided and plain runs alike: tokens are masked as the paper does, and every pair is asked for, whole, with its own picture, with a random one, and with a rival's if there is one.
+    /// The same tasks at every step, for guided and plain runs alike: tokens are masked as in the paper, and every pair is aligned unmasked, with its own picture, with a random one, and with a guided negative if there is one.
     fn evaluate(&mut self, model: &mut Optimised<Pretrained>, _: usize) -> anyhow::Result<Metrics> {
         let model = model.model.valid();
         let words = self.words.clone().inner();
@@ -154,7 +156,7 @@ impl Stage<Pretrained> for Pretraining<'_> {
             ];
             for pass in passes.into_iter().filter(|pass| !pass.is_empty()) {
                 let (rows, questions): (Vec<_>, Vec<_>) = pass.into_iter().unzip();
-                let batch = self.material().batch(
+                let batch = self.collator().batch(
                     &self.corpus.held_out,
                     &rows,
                     &questions,

@@ -101,7 +101,10 @@ pub(super) fn dropped(
                     .is_some_and(|gold| set.timeline(gold, example.without).is_empty());
             let shortest = candidates
                 .iter()
-                .map(|&i| set.timeline(example.candidates[i], example.without(i)).len())
+                .map(|&i| {
+                    set.timeline(example.candidates[i], example.without(i))
+                        .len()
+                })
                 .filter(|&n| n > 0)
                 .min();
             Draw {

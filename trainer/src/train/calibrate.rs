@@ -2,36 +2,12 @@
 
 use serde::Serialize;
 
+use super::data::ListKind;
 use super::fit::{Adam, STEPS, softmax};
 use crate::place::Place;
 
 /// Bins of the calibration error.
 const BINS: usize = 10;
-
-/// Candidates of a list, by whether the network was trained on them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ListKind {
-    /// It was trained on all.
-    Known,
-    /// It was trained on some.
-    Mixed,
-    /// It was trained on none.
-    New,
-}
-
-impl ListKind {
-    /// All kinds.
-    const ALL: [Self; 3] = [Self::Known, Self::Mixed, Self::New];
-
-    /// The kind of a list, given whether each candidate is known.
-    pub(crate) fn of(known: &[bool]) -> Self {
-        match known.iter().filter(|known| **known).count() {
-            n if n == known.len() => Self::Known,
-            0 => Self::New,
-            _ => Self::Mixed,
-        }
-    }
-}
 
 /// Scores of a held-out mention.
 #[derive(Debug, Clone)]
@@ -192,13 +168,6 @@ mod tests {
             gold,
             kind,
         }
-    }
-
-    #[test]
-    fn a_list_is_known_mixed_or_new() {
-        assert_eq!(ListKind::of(&[true, true]), ListKind::Known);
-        assert_eq!(ListKind::of(&[false, true]), ListKind::Mixed);
-        assert_eq!(ListKind::of(&[false, false]), ListKind::New);
     }
 
     #[test]

@@ -135,11 +135,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
 }
 
 /// The held-out mentions under the training-free scorer.
-fn training_free(
-    sets: &[TrainingSet],
-    scorer: &ScorerConfig,
-    limit: Option<usize>,
-) -> Vec<Scored> {
+fn training_free(sets: &[TrainingSet], scorer: &ScorerConfig, limit: Option<usize>) -> Vec<Scored> {
     let golds = held_out(sets, limit).into_iter();
     let nil = sets.iter().enumerate().flat_map(|(position, set)| {
         let held = set.nil.iter().filter(|example| example.part != Part::Fit);

@@ -22,7 +22,10 @@ use crate::learn::{Outcome, learn};
 use crate::run::Network;
 
 /// Adds what only a network needs, and returns the ids of the entities that it is trained on.
-pub(super) fn prepare(sets: &mut [TrainingSet], settings: &Settings) -> anyhow::Result<Vec<String>> {
+pub(super) fn prepare(
+    sets: &mut [TrainingSet],
+    settings: &Settings,
+) -> anyhow::Result<Vec<String>> {
     for set in &mut *sets {
         set.add_posts(settings.seed, &settings.modalities)?;
         set.freeze(&settings.imn.inputs);
@@ -138,7 +141,11 @@ fn announce(stage: &str, outcome: &Outcome) {
 
 impl Trained {
     /// The network as a run keeps it.
-    pub(super) fn network(self, settings: &Settings, training: Training) -> anyhow::Result<Network> {
+    pub(super) fn network(
+        self,
+        settings: &Settings,
+        training: Training,
+    ) -> anyhow::Result<Network> {
         let entries = Entry::of_module(&self.network.valid());
         let bytes = write(entries, &[], Precision::F32)?;
         Ok(Network {

@@ -117,7 +117,9 @@ impl Settings {
 
 /// Refuses shares that do not fit the datasets.
 pub(super) fn check_shares(shares: &[f64], n_datasets: usize) -> anyhow::Result<()> {
-    let are_weights = shares.iter().all(|share| *share >= 0.0 && share.is_finite());
+    let are_weights = shares
+        .iter()
+        .all(|share| *share >= 0.0 && share.is_finite());
     ensure!(
         shares.is_empty()
             || (shares.len() == n_datasets && are_weights && shares.iter().sum::<f64>() > 0.0),
@@ -148,8 +150,7 @@ pub(super) fn check_data(
         stage == StageArg::Prototype || !settings.imn.inputs.is_empty(),
         "no dataset has what --modalities names"
     );
-    let teaches =
-        |(set, share): (&TrainingSet, &f64)| *share > 0.0 && set.fit().next().is_some();
+    let teaches = |(set, share): (&TrainingSet, &f64)| *share > 0.0 && set.fit().next().is_some();
     ensure!(
         sets.iter().zip(&settings.shares).any(teaches),
         "no dataset with a share above 0 has train mentions"

@@ -23,7 +23,7 @@ pub(super) struct Report {
     scorer: ScorerConfig,
     /// Temperature and NIL logit.
     pub(super) calibration: Calibration,
-    /// Of the same lists that the calibration was fitted on; `None` without a network.
+    /// Expected calibration errors on the lists that the calibration was fitted on; `None` without a network.
     calibration_error: Option<CalibrationErrors>,
     imn: Option<TrainedImn>,
 }

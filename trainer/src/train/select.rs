@@ -6,8 +6,8 @@ use shared_model::imn::NetworkTerm;
 use shared_model::manifest::Gain;
 use shared_model::scorer::ScorerConfig;
 
-use super::calibrate::{ListKind, Scored};
-use super::data::{Placed, TrainingSet};
+use super::calibrate::Scored;
+use super::data::{ListKind, Placed, TrainingSet};
 use crate::learn::Metrics;
 use crate::place::Place;
 
@@ -103,9 +103,8 @@ impl Selection {
     ///
     /// - unit: the weight that the network was trained with.
     pub(super) fn choose(held: &[Held], unit: f64) -> Self {
-        let (known, others): (Vec<&Held>, Vec<&Held>) = held
-            .iter()
-            .partition(|held| held.kind() == ListKind::Known);
+        let (known, others): (Vec<&Held>, Vec<&Held>) =
+            held.iter().partition(|held| held.kind() == ListKind::Known);
         let [seen, new] = [true, false].map(|known| background(held, known));
         let term = |weight, background| NetworkTerm { weight, background };
         let seen_best = best(&known, unit, Terms::default(), |weight| Terms {
@@ -226,9 +225,9 @@ fn best(held: &[&Held], unit: f64, base: Terms, with: impl Fn(f32) -> Terms) -> 
 
 /// Gains of some terms over others.
 struct Gains {
-    /// Of the mean reciprocal rank, averaged over the training sets.
+    /// Gain of the mean reciprocal rank, averaged over the training sets.
     mrr: f64,
-    /// Of P@1, averaged over the training sets.
+    /// Gain of P@1, averaged over the training sets.
     p_at_1: f64,
     /// Whether the gain of the mean reciprocal rank is proven.
     proven: bool,
@@ -324,8 +323,7 @@ mod tests {
             new: term(0.25, 0.1),
         };
         let scores = |known: [bool; 2]| held(0, known, [0.6, 0.3]).scored(terms).scores;
-        let [known, mixed, turned, new] =
-            [KNOWN, [true, false], [false, true], NEW].map(scores);
+        let [known, mixed, turned, new] = [KNOWN, [true, false], [false, true], NEW].map(scores);
         assert_eq!((known[0], known[1]), (mixed[0], turned[1]));
         assert_eq!((new[0], new[1]), (turned[0], mixed[1]));
         assert!((known[0] - (0.4 + 0.5 * 0.4)).abs() < 1e-6, "{known:?}");

@@ -16,8 +16,7 @@ use shared_model::scorer::ScorerConfig;
 use shared_model::vectors::PooledVectors;
 
 use super::batch::dropped;
-use super::calibrate::ListKind;
-use super::data::{Example, Placed, Query, TrainingSet, held_out, mark_known};
+use super::data::{Example, ListKind, Placed, Query, TrainingSet, held_out, mark_known};
 use super::plan::Settings;
 use super::sampler::Sampler;
 use super::select::Held;

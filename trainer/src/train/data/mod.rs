@@ -1,14 +1,15 @@
 //! Datasets as training sees them: a knowledge base each, and the mentions from which something can be learned.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod kind;
+mod knowledge;
+mod mixed;
+
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use rand::RngExt as _;
-use rand::seq::SliceRandom as _;
-use shared_model::aliases::AliasIndex;
 use shared_model::cues::{AllCues, CueIndex, CueQuery};
 use shared_model::data::Post;
 use shared_model::encoders::Encoders;
@@ -16,21 +17,16 @@ use shared_model::imn::{CentredEntity, Input, Modality, PlainSequence, mention_s
 use shared_model::kb::KnowledgeBase;
 use shared_model::vectors::{ImageVectors, PooledVectors, PostVectors, TokenVectors};
 
-use super::calibrate::ListKind;
+pub(crate) use kind::ListKind;
+
 use crate::cli::{StageArg, TrainArgs};
 use crate::dataset::{Dataset, Split};
 use crate::features::{Features, PostFeatures, Wanted};
 use crate::files::progress;
 use crate::holdout::{HoldOut, Mentions, Part};
-use crate::learn::rng;
 use crate::mentions::{self, EncodedMention};
 use crate::prototypes::{build, timeline};
 use crate::run::Fingerprint;
-
-/// Candidates of a post in knowledge learning.
-const CANDIDATES: usize = 17;
-/// Posts that knowledge learning takes from one dataset, at most.
-const MAX_POSTS: usize = 4000;
 
 /// A dataset with its examples.
 pub(crate) struct TrainingSet {
@@ -157,7 +153,10 @@ pub(crate) fn open(
         let mut set = TrainingSet::new(kb, &dataset.folder, &hold_out);
         set.add_mentions(dataset, mentions, hold_out.parts(position));
         for example in set.examples.iter_mut().chain(&mut set.nil) {
-            example.cues.iter_mut().for_each(|cues| mask(cues, &modalities));
+            example
+                .cues
+                .iter_mut()
+                .for_each(|cues| mask(cues, &modalities));
         }
         ensure!(
             rows[position].is_empty() || set.fit().next().is_some(),
@@ -183,7 +182,7 @@ fn mask(cues: &mut AllCues, modalities: &[Modality]) {
 
 impl TrainingSet {
     /// A knowledge base without mentions.
-    pub(super) fn new(kb: KnowledgeBase, folder: &Path, hold_out: &Rc<HoldOut>) -> Self {
+    pub(in crate::train) fn new(kb: KnowledgeBase, folder: &Path, hold_out: &Rc<HoldOut>) -> Self {
         let all = 0..kb.text.entities.len();
         Self {
             examples: Vec::new(),
@@ -238,7 +237,9 @@ impl TrainingSet {
                 text: &mention.post.text,
                 mention: mention.surface,
             };
-            let cues = self.cues.cues(&self.kb, &query, &mention.candidates, without);
+            let cues = self
+                .cues
+                .cues(&self.kb, &query, &mention.candidates, without);
             let examples = match gold {
                 Some(_) => &mut self.examples,
                 None => &mut self.nil,
@@ -308,7 +309,11 @@ impl TrainingSet {
     }
 
     /// An example as the network reads it, with its tokens.
-    pub(crate) fn mention_sequences(&self, inputs: &[Input], example: &Example) -> Vec<PlainSequence> {
+    pub(crate) fn mention_sequences(
+        &self,
+        inputs: &[Input],
+        example: &Example,
+    ) -> Vec<PlainSequence> {
         self.centre(inputs, &self.vectors(example))
     }
 
@@ -326,136 +331,6 @@ impl TrainingSet {
             Query::Mention { features, .. } => features.vectors(),
             Query::Timeline(post) => without_tokens(&self.kb.pooled[*post]),
         }
-    }
-
-    /// Adds timeline posts of the entities that are trained on, for knowledge learning. Those that repeat a held-out mention are no examples.
-    ///
-    /// # Errors
-    ///
-    /// An unreadable picture, by its path.
-    pub(crate) fn add_posts(&mut self, seed: u64, modalities: &[Modality]) -> anyhow::Result<()> {
-        let trained: HashSet<usize> = self.trained.iter().copied().collect();
-        let aliases = AliasIndex::new(&self.kb.text.entities);
-        let mut rng = rng(seed, "posts", 0);
-        let mut n_posts = vec![0usize; self.kb.text.entities.len()];
-        for post in &self.kb.text.posts {
-            n_posts[post.entity] += 1;
-        }
-        // An owner that would be left with nothing is skipped.
-        let mut posts: Vec<usize> = (0..self.kb.text.posts.len())
-            .filter(|&post| {
-                let entity = self.kb.text.posts[post].entity;
-                trained.contains(&entity)
-                    && n_posts[entity] > 1
-                    && !self.timeline(entity, Some(post)).is_empty()
-            })
-            .collect();
-        posts.shuffle(&mut rng);
-        let mut chosen = Vec::new();
-        for post in posts {
-            let found = &self.kb.text.posts[post];
-            if chosen.len() < MAX_POSTS
-                && !self.hold_out.repeats(&self.folder, &found.text, &found.images)?
-            {
-                chosen.push(post);
-            }
-        }
-        let bar = progress(chosen.len(), "posts");
-        for post in chosen {
-            bar.inc(1);
-            let owner = self.kb.text.posts[post].entity;
-            let names = self.kb.text.entities[owner].names();
-            let mut others: Vec<usize> = names
-                .flat_map(|name| aliases.candidates(name))
-                .filter(|other| *other != owner && trained.contains(other))
-                .collect();
-            others.sort_unstable();
-            others.dedup();
-            others.shuffle(&mut rng);
-            others.truncate(CANDIDATES - 1);
-            for _ in 0..4 * CANDIDATES {
-                let other = self.trained[rng.random_range(0..self.trained.len())];
-                if others.len() + 1 < CANDIDATES && other != owner && !others.contains(&other) {
-                    others.push(other);
-                }
-            }
-            if others.is_empty() {
-                continue;
-            }
-            let candidates: Vec<usize> = std::iter::once(owner).chain(others).collect();
-            let query = CueQuery {
-                post: &self.kb.pooled[post],
-                text: &self.kb.text.posts[post].text,
-                mention: "",
-            };
-            let mut cues = self.cues.cues(&self.kb, &query, &candidates, Some(post));
-            cues.iter_mut().for_each(|cues| mask(cues, modalities));
-            self.posts.push(Example {
-                query: Query::Timeline(post),
-                pooled: Vec::new(),
-                candidates,
-                gold: Some(0),
-                without: Some(post),
-                cues,
-                part: Part::Fit,
-            });
-        }
-        bar.finish_and_clear();
-        Ok(())
-    }
-
-    /// Makes held-out lists of known and new candidates where the dataset has none: half of the other candidates of each held-out
-    /// mention are replaced by candidates of the other kind, drawn from the held-out lists.
-    pub(crate) fn mix_lists(&mut self, seed: u64, modalities: &[Modality]) {
-        let all = self.examples.iter().chain(&self.nil);
-        let held: Vec<&Example> = all.filter(|example| example.part != Part::Fit).collect();
-        let kinds = held.iter().map(|example| self.kind(example));
-        if kinds.into_iter().any(|kind| kind == ListKind::Mixed) {
-            return;
-        }
-        let candidates = held.iter().flat_map(|example| &example.candidates);
-        let candidates: BTreeSet<usize> = candidates.copied().collect();
-        let (known, new): (Vec<usize>, Vec<usize>) =
-            candidates.into_iter().partition(|&candidate| self.known[candidate]);
-        let mut mixed = Vec::new();
-        for (row, example) in held.into_iter().enumerate() {
-            let mut rng = rng(seed, "mixed lists", row);
-            let mut drawn = match self.kind(example) {
-                ListKind::Known => new.clone(),
-                _ => known.clone(),
-            };
-            drawn.shuffle(&mut rng);
-            let mut replaced: Vec<usize> = (0..example.candidates.len())
-                .filter(|&i| Some(i) != example.gold)
-                .collect();
-            replaced.shuffle(&mut rng);
-            replaced.truncate(replaced.len().div_ceil(2));
-            let mut made = example.clone();
-            for (i, other) in replaced.into_iter().zip(drawn) {
-                made.candidates[i] = other;
-            }
-            if self.kind(&made) != ListKind::Mixed {
-                continue;
-            }
-            let Query::Mention {
-                features,
-                text,
-                surface,
-            } = &example.query
-            else {
-                continue;
-            };
-            let pooled = features.without_tokens().pooled();
-            let query = CueQuery {
-                post: &pooled,
-                text,
-                mention: surface,
-            };
-            made.cues = self.cues.cues(&self.kb, &query, &made.candidates, made.without);
-            made.cues.iter_mut().for_each(|cues| mask(cues, modalities));
-            mixed.push(made);
-        }
-        self.mixed = mixed;
     }
 }
 

@@ -3,6 +3,8 @@
 //! The run folder is a weight folder: a training that builds on it takes it as `--weights`. The hold-out is the same there, so that
 //! it is measured on mentions that neither has seen.
 
+mod pairs;
+
 use std::fs;
 use std::path::Path;
 
@@ -12,27 +14,25 @@ use burn::optim::AdamWConfig;
 use burn::prelude::*;
 use rand::RngExt as _;
 use serde::Serialize;
-use shared_model::data::Post;
-use shared_model::encoders::Encoders;
 use shared_model::loss::{Targets, info_nce};
 use shared_model::pack::{Entry, Pack, Precision, write};
 use shared_model::tensors::{pad, read};
 use shared_model::text::Bert;
 use shared_model::tokenizer::Encoded;
 
+use self::pairs::{Pair, Pairs, thin};
 use crate::cli::TrainArgs;
-use crate::dataset::{Dataset, Split};
+use crate::dataset::Dataset;
 use crate::device::DeviceArg;
 use crate::files;
-use crate::holdout::{HoldOut, Part, mentions};
-use crate::learn::{LOSS, Metrics, Optimised, Plan, Stage, learn, rng, rows, save_or_verify, warmed};
+use crate::learn::{
+    LOSS, Metrics, Optimised, Plan, Stage, learn, rng, rows, save_or_verify, warmed,
+};
 use crate::place::Place;
 use crate::run::{EncoderOrigin, Model};
 use crate::train::plan::clear_checkpoints;
 
 const STAGE: &str = "text";
-/// Tokens of a text in training; longer texts are cut around the mention.
-const MAX_TOKENS: usize = 64;
 /// Divides the cosines.
 const TEMPERATURE: f64 = 0.05;
 /// Default learning rate.
@@ -60,30 +60,12 @@ struct Settings {
     validation: usize,
 }
 
-/// A mention with its entity, as positions among all datasets' profiles.
-struct Pair {
-    id: String,
-    query: Encoded,
-    gold: usize,
-    /// The other candidates, the likeliest first.
-    negatives: Vec<usize>,
-}
-
-/// The mentions of all datasets.
-#[derive(Default)]
-struct Pairs {
-    /// Texts of all entities.
-    profiles: Vec<Encoded>,
-    /// Mentions to train on.
-    fit: Vec<Pair>,
-    /// Held-out mentions of entities that may be trained on.
-    seen: Vec<Pair>,
-    /// Mentions that are held out with their entities.
-    new: Vec<Pair>,
-}
-
 /// Trains, and writes a weight folder.
-pub(in crate::train) fn train(args: &TrainArgs, device: DeviceArg, as_json: bool) -> anyhow::Result<()> {
+pub(in crate::train) fn train(
+    args: &TrainArgs,
+    device: DeviceArg,
+    as_json: bool,
+) -> anyhow::Result<()> {
     ensure!(
         !args.paper && !args.keep_scorer && args.shares.is_empty() && args.accumulate == 1,
         "--stage text takes no --paper, --keep-scorer, --shares or --accumulate: they are of the stages after it"
@@ -166,75 +148,6 @@ pub(in crate::train) fn train(args: &TrainArgs, device: DeviceArg, as_json: bool
     Ok(())
 }
 
-impl Pairs {
-    fn read(datasets: &[Dataset], encoders: &Encoders) -> anyhow::Result<Self> {
-        let rows = datasets
-            .iter()
-            .map(|dataset| dataset.posts_if_any(Split::Train))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let (hold_out, lists) = HoldOut::of_rows(datasets, &rows)?;
-        let mut pairs = Self::default();
-        let datasets = datasets.iter().zip(rows.iter().zip(lists)).enumerate();
-        for (position, (dataset, (rows, lists))) in datasets {
-            let rows = mentions(rows).zip(lists).zip(hold_out.parts(position));
-            let rows = rows.map(|((post, list), part)| (post, list, *part));
-            let added = pairs.add(dataset, rows, &hold_out, encoders);
-            added.with_context(|| dataset.folder.display().to_string())?;
-        }
-        Ok(pairs)
-    }
-
-    fn add<'a>(
-        &mut self,
-        dataset: &Dataset,
-        mentions: impl Iterator<Item = (&'a Post, Vec<usize>, Part)>,
-        hold_out: &HoldOut,
-        encoders: &Encoders,
-    ) -> anyhow::Result<()> {
-        let first = self.profiles.len();
-        let encode = |text: &str, mention| -> anyhow::Result<Encoded> {
-            Ok(encoders.tokenizer.encode(text, mention)?.within(MAX_TOKENS))
-        };
-        for entity in &dataset.entities {
-            self.profiles.push(encode(&entity.profile(), None)?);
-        }
-        let positions = dataset.positions();
-        for (post, list, part) in mentions {
-            let gold = post.entity.as_deref().and_then(|id| positions.get(id));
-            let Some(&gold) = gold else { continue };
-            let negatives = list.iter().filter(|&&other| other != gold);
-            let negatives: Vec<usize> = negatives.map(|negative| first + negative).collect();
-            if negatives.is_empty() {
-                continue;
-            }
-            let part = match part {
-                Part::HeldEntity => &mut self.new,
-                Part::HeldMention => &mut self.seen,
-                // Whatever is trained on this encoder may take a text or picture of its hold-out for unseen.
-                Part::Fit if hold_out.repeats(&dataset.folder, &post.text, &post.images)? => continue,
-                Part::Fit => &mut self.fit,
-            };
-            part.push(Pair {
-                id: post.id.clone(),
-                query: encode(&post.text, post.mention)?,
-                gold: first + gold,
-                negatives,
-            });
-        }
-        Ok(())
-    }
-}
-
-/// Leaves at most `n`, spread evenly.
-fn thin(pairs: &mut Vec<Pair>, n: usize) {
-    let step = pairs.len().div_ceil(n).max(1);
-    let mut i = 0;
-    pairs.retain(|_| {
-        i += 1;
-        (i - 1) % step == 0
-    });
-}
-
 /// Data and criterion of the stage.
 struct TextStage<'a> {
     pairs: &'a Pairs,
@@ -268,11 +181,7 @@ impl<'a> TextStage<'a> {
     }
 
     /// Mean reciprocal rank and P@1 of the golds among their likeliest candidates.
-    fn figures(
-        &self,
-        model: &Optimised<Bert>,
-        pairs: &[Pair],
-    ) -> anyhow::Result<Option<[f64; 2]>> {
+    fn figures(&self, model: &Optimised<Bert>, pairs: &[Pair]) -> anyhow::Result<Option<[f64; 2]>> {
         if pairs.is_empty() {
             return Ok(None);
         }
@@ -372,7 +281,11 @@ impl Stage<Bert> for TextStage<'_> {
 
     fn evaluate(&mut self, model: &mut Optimised<Bert>, _: usize) -> anyhow::Result<Metrics> {
         let parts = [
-            ("seen_mrr", "seen_p@1", self.figures(model, &self.pairs.seen)?),
+            (
+                "seen_mrr",
+                "seen_p@1",
+                self.figures(model, &self.pairs.seen)?,
+            ),
             ("new_mrr", "new_p@1", self.figures(model, &self.pairs.new)?),
         ];
         let mut metrics = Metrics::new();
