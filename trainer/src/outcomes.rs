@@ -160,7 +160,11 @@ impl<'a> Sorting<'a> {
             id: mention.post.id.clone(),
             entity: gold.to_owned(),
             seen: self.trained.contains(gold),
-            ambiguous: self.names.candidates(mention.surface, NameMatch::Equal).len() > 1,
+            ambiguous: self
+                .names
+                .candidates(mention.surface, NameMatch::Equal)
+                .len()
+                > 1,
             renamed: name.is_none_or(|entity| fold(&entity.name) != surface),
             repeated: !self
                 .sentences

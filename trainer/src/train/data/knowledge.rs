@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
-use shared_model::aliases::AliasIndex;
+use shared_model::aliases::{AliasIndex, NameMatch};
 use shared_model::cues::CueQuery;
 use shared_model::imn::Modality;
 
@@ -59,7 +59,7 @@ impl TrainingSet {
             let owner = self.kb.text.posts[post].entity;
             let names = self.kb.text.entities[owner].names();
             let mut others: Vec<usize> = names
-                .flat_map(|name| aliases.candidates(name))
+                .flat_map(|name| aliases.candidates(name, NameMatch::Equal))
                 .filter(|other| *other != owner && trained.contains(other))
                 .collect();
             others.sort_unstable();
