@@ -8,8 +8,8 @@ use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::Gradients;
 use serde::Deserialize;
-use shared_model::imn::{ImnConfig, Input, LEVELS, Modality, Norm, Sequence, Side};
-use shared_model::joint::{JointConfig, JointHeads, JointInput, cross_entropy};
+use shared_model::imn::{ImnConfig, Input, LEVELS, Modality, Sequence, Side};
+use shared_model::joint::{JointConfig, JointHeads, JointInput};
 use shared_model::loss::{FusionLoss, Targets, adaptive, info_nce, triplet};
 use tests::{close, fixture, fnv1a32, hash32};
 
@@ -241,10 +241,7 @@ struct ReferenceConfig {
     heads: usize,
     dilations: Vec<usize>,
     kernels: Vec<usize>,
-    share_sides: bool,
-    share_directions: bool,
     readout: bool,
-    norm: Norm,
 }
 
 #[derive(Deserialize)]
@@ -269,10 +266,7 @@ impl ReferenceConfig {
             dilations: self.dilations.clone(),
             kernels: self.kernels.clone(),
             dropout: 0.0,
-            norm: self.norm,
-            share_sides: self.share_sides,
-            share_directions: self.share_directions,
-            readout: self.readout,
+            pooled_projection: self.readout,
         }
     }
 
@@ -280,13 +274,7 @@ impl ReferenceConfig {
     fn name(&self, path: &str) -> String {
         let parts: Vec<&str> = path.split('.').collect();
         match parts[..] {
-            [side, "batch" | "layer", level, part] => {
-                let side = match side {
-                    "entity_norms" if !self.share_sides => "entity",
-                    _ => "mention",
-                };
-                format!("{side}.levels.{level}.norm.{part}")
-            }
+            [_, "batch", level, part] => format!("mention.levels.{level}.norm.{part}"),
             [side, "levels", level, part] => format!("{side}.levels.{level}.fc.{part}"),
             [side, "picture", part] => {
                 let image = self.modalities.iter().position(|m| *m == Modality::Image);
@@ -368,8 +356,8 @@ fn imn_and_its_losses_are_the_references() {
             check(&format!("f_{}", level + 1), values(f.clone()));
         }
         let first = |x: &Tensor<3>| values(x.clone().narrow(0, 0, 1));
-        check("first_entity_other", first(&entities.answering));
-        check("first_entity_own", first(&entities.asking));
+        check("first_entity_other", first(&entities.key));
+        check("first_entity_own", first(&entities.query));
         let triplets = similarities
             .levels
             .iter()
@@ -456,6 +444,15 @@ struct JointExpected {
     losses: BTreeMap<String, Option<f32>>,
     weights: BTreeMap<String, Option<f32>>,
     total: f32,
+}
+
+/// Mean cross-entropy: InfoNCE without padding.
+fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    let targets = Targets {
+        mask: logits.zeros_like().bool(),
+        gold: labels,
+    };
+    info_nce(logits, &targets)
 }
 
 /// Where a flattened table is true.

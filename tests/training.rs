@@ -108,6 +108,31 @@ fn an_untrained_network_ranks_as_the_training_free_scorer() {
 }
 
 #[test]
+fn the_report_says_how_well_lists_of_each_kind_are_calibrated() {
+    let report = train("report", &format!("{SHORT} --json")).ok();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let n = |kind: &str| report["calibration_error"][kind]["n"].as_u64().unwrap();
+    let [known, mixed, new] = ["known", "mixed", "new"].map(n);
+    // The lists of the demo are known or new as a whole, so mixed ones were made of them.
+    assert!(
+        known + new >= report["validated_on"].as_u64().unwrap(),
+        "{report}"
+    );
+    assert!(mixed > 0 && mixed <= known + new, "{report}");
+    for kind in ["known", "mixed", "new"] {
+        let ece = report["calibration_error"][kind]["ece"].as_f64();
+        assert!(ece.is_none_or(|ece| (0.0..=1.0).contains(&ece)), "{report}");
+    }
+    for term in ["seen", "new"] {
+        let background = report["imn"][term]["background"].as_f64().unwrap();
+        assert!(background.abs() <= 1.0, "{report}");
+    }
+    let run: Value =
+        serde_json::from_slice(&fs::read(shared().join("report/run.json")).unwrap()).unwrap();
+    assert_eq!(run["calibration"], report["calibration"]);
+}
+
+#[test]
 fn a_fine_tuned_text_encoder_lies_in_a_weight_folder() {
     train("text", "--stage text --steps 2").ok();
     let source = pack(&shared().join("text/text.bpk"));

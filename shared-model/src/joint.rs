@@ -18,13 +18,13 @@ use crate::error::{Error, Result};
 use crate::pack::Pack;
 use crate::tensors::heads_fit;
 
-/// Longest text, [CLS] and [SEP] included.
+/// Tokens of a text, at most, [CLS] and [SEP] included.
 pub const MAX_TEXT: usize = 64;
 
 /// Hyper-parameters of [`JointEncoder`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JointConfig {
-    /// Width inside: the text encoder's, whose word embeddings are shared.
+    /// Width inside: that of the text encoder, whose word embeddings are shared.
     pub width: usize,
     /// Transformer layers.
     pub layers: usize,
@@ -32,17 +32,17 @@ pub struct JointConfig {
     pub heads: usize,
     /// Width of the feed-forward layer.
     pub feed_forward: usize,
-    /// Longest text.
+    /// Tokens of a text, at most.
     pub max_text: usize,
     /// Width of a word vector.
     pub word_width: usize,
     /// Width of an image token.
     pub image_width: usize,
-    /// Tokens of one picture.
+    /// Number of tokens per picture.
     pub patches: usize,
     /// Epsilon of every layer norm.
     pub layer_norm_eps: f64,
-    /// In training.
+    /// Dropout in training.
     pub dropout: f64,
 }
 
@@ -59,7 +59,7 @@ pub struct JointEncoder {
     patch_positions: Embedding,
     picture_index: Embedding,
     image_norm: LayerNorm,
-    /// Text, image, mention: `[3, width]`.
+    /// Type embeddings of text, image and mention, `[3, width]`.
     types: Param<Tensor<2>>,
     encoder: TransformerEncoder,
     dropout: Dropout,
@@ -68,11 +68,11 @@ pub struct JointEncoder {
 /// A post as the encoder reads it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JointPost {
-    /// [CLS] and [SEP] included.
+    /// Word pieces, [CLS] and [SEP] included.
     pub ids: Vec<u32>,
-    /// The mention's word vector; `None` without a mention or a known word.
+    /// Word vector of the mention; `None` without a mention or a known word.
     pub word: Option<Vec<f32>>,
-    /// Tokens of each picture: `[patches, image_width]`, row-major.
+    /// Tokens of each picture, `[patches, image_width]`, row-major.
     pub pictures: Vec<Vec<f32>>,
 }
 
@@ -91,16 +91,16 @@ pub struct JointInput {
     pub image: Tensor<3>,
     /// `[batch, patches]`, true = padding.
     pub image_mask: Tensor<2, Bool>,
-    /// `[batch, patches]`: the place in its picture.
+    /// Position of a token in its picture, `[batch, patches]`.
     pub patch: Tensor<2, Int>,
-    /// `[batch, patches]`: the picture, from 0.
+    /// Index of a token's picture, from 0, `[batch, patches]`.
     pub picture: Tensor<2, Int>,
 }
 
 /// Hidden states of a batch.
 #[derive(Debug, Clone)]
 pub struct JointOutput {
-    /// Text, mention, image: `[batch, tokens + 1 + patches, width]`.
+    /// States of text, mention and image, `[batch, tokens + 1 + patches, width]`.
     pub hidden: Tensor<3>,
     /// `[batch, tokens + 1 + patches]`, true = padding.
     pub mask: Tensor<2, Bool>,
@@ -108,7 +108,7 @@ pub struct JointOutput {
 }
 
 impl JointInput {
-    /// Pads posts to the longest.
+    /// Pads posts to the longest of them.
     pub fn of(posts: &[JointPost], config: &JointConfig, device: &Device) -> Self {
         let (n, word_width, width) = (posts.len(), config.word_width, config.image_width);
         let n_tokens = posts.iter().map(|post| post.ids.len()).max().unwrap_or(1);
@@ -232,7 +232,13 @@ impl JointEncoder {
     ///
     /// # Arguments
     ///
-    /// - words: the text encoder's word embeddings, `[vocabulary, width]`.
+    /// - words: the text encoder's word embeddings.
+    ///
+    /// # Shapes
+    ///
+    /// - input: ids `[batch, tokens]`, word `[batch, word_width]`, image `[batch, patches, image_width]`
+    /// - words: `[vocabulary, width]`
+    /// - output: `[batch, tokens + 1 + patches, width]`
     pub fn forward(&self, input: &JointInput, words: &Tensor<2>) -> JointOutput {
         let [_, n_tokens] = input.ids.dims();
         let device = input.ids.device();
@@ -242,25 +248,25 @@ impl JointEncoder {
             burn::tensor::module::embedding(words.clone(), input.ids.clone())
                 + self.position_embeddings.forward(positions)
                 + kind(0),
-        );
+        ); // [batch, tokens, width]
         let mention = self.mention_norm.forward(
             self.mention_project
                 .forward(input.word.clone())
                 .unsqueeze_dim(1)
                 + kind(2),
-        );
+        ); // [batch, 1, width]
         let image = self.image_norm.forward(
             self.image_project.forward(input.image.clone())
                 + self.patch_positions.forward(input.patch.clone())
                 + self.picture_index.forward(input.picture.clone())
                 + kind(1),
-        );
+        ); // [batch, patches, width]
         let masks = vec![
             input.ids_mask.clone(),
             input.word_mask.clone(),
             input.image_mask.clone(),
         ];
-        let mask = Tensor::cat(masks, 1);
+        let mask = Tensor::cat(masks, 1); // [batch, tokens + 1 + patches]
         let embedded = self
             .dropout
             .forward(Tensor::cat(vec![text, mention, image], 1));
@@ -283,7 +289,11 @@ impl JointOutput {
         mean(self.hidden.clone(), self.mask.clone())
     }
 
-    /// The means over the text's and the pictures' tokens: `[batch, width]`; 0 where there are none.
+    /// The means over the tokens of the text and of the pictures; 0 where there are none.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[batch, width]` each
     fn sides(&self) -> [Tensor<2>; 2] {
         let n_positions = self.hidden.dims()[1];
         [0..self.n_tokens, self.n_tokens + 1..n_positions].map(|range| {
@@ -295,7 +305,11 @@ impl JointOutput {
         })
     }
 
-    /// Text positions, flattened over the batch: `[batch * tokens, width]`.
+    /// States of the text, flattened over the batch.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[batch * tokens, width]`
     fn text(&self) -> Tensor<2> {
         self.hidden
             .clone()
@@ -303,7 +317,11 @@ impl JointOutput {
             .flatten(0, 1)
     }
 
-    /// Image positions, flattened over the batch: `[batch * patches, width]`.
+    /// States of the pictures, flattened over the batch.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[batch * patches, width]`
     fn image(&self) -> Tensor<2> {
         let start = self.n_tokens + 1;
         let patches = self.hidden.dims()[1] - start;
@@ -311,11 +329,17 @@ impl JointOutput {
     }
 }
 
-/// Over the positions that are not padding; 0 where all are.
+/// The mean over the positions that are not padding; 0 where all are.
+///
+/// # Shapes
+///
+/// - hidden: `[batch, positions, width]`
+/// - mask: `[batch, positions]`
+/// - output: `[batch, width]`
 fn mean(hidden: Tensor<3>, mask: Tensor<2, Bool>) -> Tensor<2> {
-    let keep = mask.bool_not().float().unsqueeze_dim::<3>(2);
-    let n = keep.clone().sum_dim(1).clamp_min(1.0);
-    ((hidden * keep).sum_dim(1) / n).squeeze_dim(1)
+    let keep = mask.bool_not().float().unsqueeze_dim::<3>(2); // [batch, positions, 1]
+    let n = keep.clone().sum_dim(1).clamp_min(1.0); // [batch, 1, 1]
+    ((hidden * keep).sum_dim(1) / n).squeeze_dim(1) // [batch, width]
 }
 
 /// The heads of the three pre-training tasks.
@@ -331,7 +355,7 @@ pub struct JointHeads {
 }
 
 impl JointHeads {
-    /// Heads with random weights for a vocabulary of `n_words`.
+    /// Heads with random weights for a vocabulary of `n_words` word pieces.
     pub fn new(config: &JointConfig, n_words: usize, device: &Device) -> Self {
         let width = config.width;
         Self {
@@ -386,7 +410,7 @@ impl JointHeads {
         (target * (log_target - predicted)).sum_dim(1).mean()
     }
 
-    /// Whether text and pictures belong together: logits of no and yes, from the product of the two sides' means (after [ViLBERT](https://arxiv.org/abs/1908.02265)).
+    /// Whether text and pictures are of one post: logits of no and yes, from the product of the two sides' means (after [ViLBERT](https://arxiv.org/abs/1908.02265)).
     ///
     /// # Shapes
     ///
@@ -396,17 +420,4 @@ impl JointHeads {
         self.alignment
             .forward(self.align_text.forward(text) * self.align_image.forward(image))
     }
-}
-
-/// Mean cross-entropy.
-///
-/// # Shapes
-///
-/// - logits: `[n, classes]`
-/// - labels: `[n]`
-pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
-    log_softmax(logits, 1)
-        .gather(1, labels.unsqueeze_dim(1))
-        .mean()
-        .neg()
 }

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::imn::{LEVELS, Similarities};
 
-/// Candidates of a batch: which are real, and which is right.
+/// Candidates of a batch: which are padding, and which is the gold.
 #[derive(Debug, Clone)]
 pub struct Targets {
     /// `[batch, n_candidates]`, true = padding.
     pub mask: Tensor<2, Bool>,
-    /// `[batch]`: the gold's column.
+    /// Column of the gold, `[batch]`.
     pub gold: Tensor<1, Int>,
 }
 
@@ -38,6 +38,11 @@ impl Default for FusionLoss {
 
 impl FusionLoss {
     /// Eq. 14.
+    ///
+    /// # Shapes
+    ///
+    /// - similarities: `[batch, n_candidates]` each
+    /// - output: `[1]`
     pub fn forward(&self, similarities: &Similarities, targets: &Targets) -> Tensor<1> {
         let fusion = triplet(similarities.fusion.clone(), targets, self.margin) * self.fusion;
         similarities
@@ -56,6 +61,7 @@ impl FusionLoss {
 /// # Shapes
 ///
 /// - scores: `[batch, n_candidates]`
+/// - output: `[1]`
 pub fn triplet(scores: Tensor<2>, targets: &Targets, margin: f64) -> Tensor<1> {
     let others = targets.others();
     let gold = scores
@@ -70,6 +76,7 @@ pub fn triplet(scores: Tensor<2>, targets: &Targets, margin: f64) -> Tensor<1> {
 /// # Shapes
 ///
 /// - logits: `[batch, n_candidates]`
+/// - output: `[1]`
 pub fn info_nce(logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
     let logits = logits.mask_fill(targets.mask.clone(), -1e4);
     log_softmax(logits, 1)
@@ -79,7 +86,11 @@ pub fn info_nce(logits: Tensor<2>, targets: &Targets) -> Tensor<1> {
 }
 
 impl Targets {
-    /// 1 for every real candidate but the gold.
+    /// 1 for every negative, 0 for the gold and padding.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[batch, n_candidates]`
     fn others(&self) -> Tensor<2> {
         let [_, n_candidates] = self.mask.dims();
         let columns = Tensor::<1, Int>::arange(0..n_candidates as i64, &self.mask.device());
@@ -92,11 +103,12 @@ impl Targets {
 
 /// The adaptive sum of FashionBERT as released: the larger loss gets the slightly larger weight, and gradients flow through the weights.
 ///
-/// With `g = softmax(losses)` and `n = g²`, the weight of i is the product over the others of `K - n`, normalised to 1; K is the number of losses. Losses without a valid item are left out by the caller.
+/// With `g = softmax(losses)` and `n = g²`, the weight of i is the product over the others of `K - n`, normalised to 1; K is the number of losses. The caller leaves out losses without a valid item.
 ///
-/// # Returns
+/// # Shapes
 ///
-/// The sum, and the weights `[n]`.
+/// - losses: `[1]` each
+/// - output: the sum, `[1]`, and the weights, `[n]`
 pub fn adaptive(losses: Vec<Tensor<1>>) -> (Tensor<1>, Tensor<1>) {
     let n = losses.len();
     let losses = Tensor::cat(losses, 0);

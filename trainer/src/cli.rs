@@ -362,8 +362,8 @@ pub(crate) struct TrainArgs {
     /// Dropout probability inside the network.
     #[arg(long, default_value_t = 0.2, value_parser = parse_dropout)]
     pub(crate) dropout: f64,
-    /// Maximum number of steps of the contrastive training of the projection of pooled vectors, before knowledge learning.
-    #[arg(long, default_value_t = 300)]
+    /// Maximum number of steps of the contrastive training of the pooled projection, before knowledge learning.
+    #[arg(long, visible_alias = "contrastive-steps", default_value_t = 300)]
     pub(crate) metric_steps: usize,
     /// Maximum number of steps of knowledge learning.
     #[arg(long, default_value_t = 200)]

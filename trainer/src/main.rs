@@ -18,6 +18,7 @@ mod features;
 mod files;
 mod gold_rank;
 mod halves;
+mod holdout;
 mod learn;
 mod link;
 mod mentions;

@@ -6,77 +6,72 @@ use burn::tensor::activation::{relu, softmax};
 
 use super::LEVELS;
 
-/// Hyper-parameters of [`CoAttention`].
-pub(super) struct CoAttentionConfig {
-    /// Width of the auxiliary spaces.
-    pub(super) width: usize,
-    /// One set of weights for both directions.
-    pub(super) share_directions: bool,
-}
-
 /// Mixes the entity's vectors for a post, and the post's for an entity.
 #[derive(Module, Debug)]
 pub(super) struct CoAttention {
     to_mention: Direction,
-    to_entity: Option<Direction>,
+    to_entity: Direction,
 }
 
-/// Eq. 9: who asks goes through `own`, who answers through `other`.
+/// The projections of eq. 9 in one direction: `own` makes queries, `other` makes keys.
 #[derive(Module, Debug)]
 struct Direction {
     own: Linear,
     other: Linear,
 }
 
-/// A side's vectors with their products, all `[n, 3, aux]`.
+/// The auxiliary spaces of one side with their projections, all `[n, 3, aux]`.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     /// The auxiliary spaces.
     pub aux: Tensor<3>,
-    /// As the one who asks.
-    pub asking: Tensor<3>,
-    /// As the one who answers.
-    pub answering: Tensor<3>,
-}
-
-impl CoAttentionConfig {
-    pub(super) fn init(&self, device: &Device) -> CoAttention {
-        let direction = || Direction {
-            own: LinearConfig::new(self.width, self.width)
-                .with_bias(false)
-                .init(device),
-            other: LinearConfig::new(self.width, self.width).init(device),
-        };
-        CoAttention {
-            to_mention: direction(),
-            to_entity: (!self.share_directions).then(direction),
-        }
-    }
+    /// Query projections, `W1 aux`.
+    pub query: Tensor<3>,
+    /// Key projections for the other direction, `W2 aux + b`.
+    pub key: Tensor<3>,
 }
 
 impl CoAttention {
-    pub(super) fn prepare_mentions(&self, aux: Tensor<3>) -> Prepared {
-        Prepared {
-            asking: self.to_mention.own.forward(aux.clone()),
-            answering: self.to_entity().other.forward(aux.clone()),
-            aux,
+    /// A co-attention over auxiliary spaces of `width`, with random weights.
+    pub(super) fn new(width: usize, device: &Device) -> Self {
+        let direction = || Direction {
+            own: LinearConfig::new(width, width)
+                .with_bias(false)
+                .init(device),
+            other: LinearConfig::new(width, width).init(device),
+        };
+        Self {
+            to_mention: direction(),
+            to_entity: direction(),
         }
-    }
-
-    pub(super) fn prepare_entities(&self, aux: Tensor<3>) -> Prepared {
-        Prepared {
-            asking: self.to_entity().own.forward(aux.clone()),
-            answering: self.to_mention.other.forward(aux.clone()),
-            aux,
-        }
-    }
-
-    fn to_entity(&self) -> &Direction {
-        self.to_entity.as_ref().unwrap_or(&self.to_mention)
     }
 
     /// # Shapes
     ///
+    /// - aux: `[n, 3, aux]`
+    pub(super) fn prepare_mentions(&self, aux: Tensor<3>) -> Prepared {
+        Prepared {
+            query: self.to_mention.own.forward(aux.clone()),
+            key: self.to_entity.other.forward(aux.clone()),
+            aux,
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - aux: `[n, 3, aux]`
+    pub(super) fn prepare_entities(&self, aux: Tensor<3>) -> Prepared {
+        Prepared {
+            query: self.to_entity.own.forward(aux.clone()),
+            key: self.to_mention.other.forward(aux.clone()),
+            aux,
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - mentions: `[batch, 3, aux]`
+    /// - entities: `[n_entities, 3, aux]`
     /// - candidates: `[batch, n_candidates]`
     /// - output: u_m and u_e, `[batch, n_candidates, aux]`
     pub(super) fn forward(
@@ -90,50 +85,45 @@ impl CoAttention {
         let rows = candidates.reshape([batch * n_candidates]);
         let entity = |x: &Tensor<3>| {
             x.clone()
-                .select(0, rows.clone())
+                .select(0, rows.clone()) // [batch * n_candidates, 3, aux]
                 .reshape([batch, n_candidates, LEVELS, width])
         };
         let mention = |x: &Tensor<3>| {
             x.clone()
-                .unsqueeze_dim::<4>(1)
+                .unsqueeze_dim::<4>(1) // [batch, 1, 3, aux]
                 .expand([batch, n_candidates, LEVELS, width])
         };
         let (mention_aux, entity_aux) = (mention(&mentions.aux), entity(&entities.aux));
         [
             attend(
                 mention_aux.clone(),
-                mention(&mentions.asking),
-                entity(&entities.answering),
+                mention(&mentions.query),
+                entity(&entities.key),
                 entity_aux.clone(),
             ),
             attend(
                 entity_aux,
-                entity(&entities.asking),
-                mention(&mentions.answering),
+                entity(&entities.query),
+                mention(&mentions.key),
                 mention_aux,
             ),
         ]
     }
 }
 
-/// Eq. 9-12: `b_ij = query_i · ReLU(asking_i + answering_j) / sqrt(width)`, softmax over j, mean over i.
+/// Eq. 9-12: `b_ij = aux_i · ReLU(query_i + key_j) / sqrt(width)`, softmax over j, mean over i.
 ///
 /// # Shapes
 ///
 /// - all inputs: `[batch, n_candidates, 3, width]`
 /// - output: `[batch, n_candidates, width]`
-fn attend(
-    query: Tensor<4>,
-    asking: Tensor<4>,
-    answering: Tensor<4>,
-    values: Tensor<4>,
-) -> Tensor<3> {
-    let scale = (query.dims()[3] as f64).sqrt();
-    let hidden = relu(asking.unsqueeze_dim::<5>(3) + answering.unsqueeze_dim::<5>(2)); // [batch, n_candidates, i, j, width]
-    let logits = (query.unsqueeze_dim::<5>(3) * hidden)
-        .sum_dim(4)
+fn attend(aux: Tensor<4>, query: Tensor<4>, key: Tensor<4>, values: Tensor<4>) -> Tensor<3> {
+    let scale = (aux.dims()[3] as f64).sqrt();
+    let hidden = relu(query.unsqueeze_dim::<5>(3) + key.unsqueeze_dim::<5>(2)); // [batch, n_candidates, i, j, width]
+    let logits = (aux.unsqueeze_dim::<5>(3) * hidden)
+        .sum_dim(4) // [batch, n_candidates, i, j, 1]
         .squeeze_dim::<4>(4)
         / scale;
     let shares = softmax(logits, 3).mean_dim(2); // [batch, n_candidates, 1, j]
-    shares.matmul(values).squeeze_dim(2)
+    shares.matmul(values).squeeze_dim(2) // [batch, n_candidates, width]
 }

@@ -12,24 +12,23 @@ use burn::nn::{
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use burn::tensor::activation::{relu, softmax};
-use serde::{Deserialize, Serialize};
 
 use super::{ImnConfig, LEVELS, Sequence, Side};
 use crate::data::MAX_IMAGES;
 
-/// Added to the attention's logits of masked positions.
+/// Added to the attention logits of masked positions.
 const MASKED: f32 = -1e4;
 
-/// Sequences of all modalities to one vector a level, before the normalisation.
+/// Encodes the sequences of all modalities into one vector per level, before the normalisation.
 #[derive(Module, Debug)]
 pub(super) struct HierarchicalEncoder {
     modalities: Vec<ModalityEncoder>,
-    /// A row a picture; row 0 is never read.
+    /// One row per picture of a post; row 0 is never read.
     picture: Embedding,
-    /// `[modalities, hidden]`
+    /// Modality embeddings, `[modalities, hidden]`.
     types: Param<Tensor<2>>,
     transformer: TransformerEncoder,
-    /// `[3, modalities, hidden]`: what stands for a missing modality.
+    /// Learned vectors in place of a missing modality, `[3, modalities, hidden]`.
     absent: Param<Tensor<3>>,
     levels: Vec<Linear>,
     dropout: Dropout,
@@ -64,7 +63,8 @@ impl HierarchicalEncoder {
 
     /// # Shapes
     ///
-    /// - output: a level each, `[n, aux]`
+    /// - side: sequences of `[n, length, width]`
+    /// - output: `[n, aux]` per level
     pub(super) fn forward(&self, side: &Side) -> [Tensor<2>; LEVELS] {
         let mut level = 0;
         self.pool(side).map(|pooled| {
@@ -73,14 +73,17 @@ impl HierarchicalEncoder {
         })
     }
 
-    /// The pooled levels, modalities side by side: `[n, modalities * hidden]` each.
+    /// The pooled levels, modalities side by side.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[n, modalities * hidden]` per level
     fn pool(&self, side: &Side) -> [Tensor<2>; LEVELS] {
-        let present: Vec<Tensor<2>> = side.sequences.iter().map(Sequence::present).collect();
-        // [n, length, 1], 0 on padding
+        let present: Vec<Tensor<2>> = side.sequences.iter().map(Sequence::present).collect(); // [n, 1]
         let keep: Vec<Tensor<3>> = side
             .sequences
             .iter()
-            .map(|sequence| sequence.mask.clone().bool_not().float().unsqueeze_dim(2))
+            .map(|sequence| sequence.mask.clone().bool_not().float().unsqueeze_dim(2)) // [n, length, 1], 0 on padding
             .collect();
         let join = |level: usize, pooled: Vec<Tensor<2>>| {
             let filled = pooled
@@ -90,25 +93,25 @@ impl HierarchicalEncoder {
                     let absent = self
                         .absent
                         .val()
-                        .slice([level..level + 1, modality..modality + 1])
-                        .reshape([1, -1]);
+                        .slice([level..level + 1, modality..modality + 1]) // [1, 1, hidden]
+                        .reshape([1, -1]); // [1, hidden]
                     let present = present[modality].clone();
-                    pooled * present.clone() + absent * (1.0 - present)
+                    pooled * present.clone() + absent * (1.0 - present) // [n, hidden]
                 })
                 .collect();
-            Tensor::cat(filled, 1)
+            Tensor::cat(filled, 1) // [n, modalities * hidden]
         };
 
         let mut first = Vec::new();
         let mut local = Vec::new();
         for ((encoder, sequence), keep) in self.modalities.iter().zip(&side.sequences).zip(&keep) {
-            let mut x = encoder.project(sequence.vectors.clone());
+            let mut x = encoder.project(sequence.vectors.clone()); // [n, length, hidden]
             if let Some(picture) = &sequence.picture {
-                let known = picture.clone().greater_elem(0).float().unsqueeze_dim(2);
+                let known = picture.clone().greater_elem(0).float().unsqueeze_dim(2); // [n, length, 1]
                 x = x + self.picture.forward(picture.clone()) * known;
             }
-            let g = encoder.dilate(self.dropout.forward(x), keep);
-            first.push(encoder.attend(g.clone(), keep));
+            let g = encoder.dilate(self.dropout.forward(x), keep); // [n, length, hidden]
+            first.push(encoder.attend(g.clone(), keep)); // [n, hidden]
             local.push(g);
         }
 
@@ -126,7 +129,7 @@ impl HierarchicalEncoder {
             .collect();
         let joined = self.transformer.forward(
             TransformerEncoderInput::new(Tensor::cat(typed, 1)).mask_pad(Tensor::cat(masks, 1)),
-        );
+        ); // [n, sum of lengths, hidden]
 
         let (mut second, mut third) = (Vec::new(), Vec::new());
         for (t, (encoder, keep)) in joined
@@ -135,15 +138,15 @@ impl HierarchicalEncoder {
             .zip(self.modalities.iter().zip(&keep))
         {
             let t = t * keep.clone();
-            let n_kept = keep.clone().sum_dim(1).clamp_min(1.0);
-            second.push((t.clone().sum_dim(1) / n_kept).squeeze_dim(1));
-            third.push(encoder.detect(t, keep));
+            let n_kept = keep.clone().sum_dim(1).clamp_min(1.0); // [n, 1, 1]
+            second.push((t.clone().sum_dim(1) / n_kept).squeeze_dim(1)); // [n, hidden]
+            third.push(encoder.detect(t, keep)); // [n, hidden]
         }
         [join(0, first), join(1, second), join(2, third)]
     }
 }
 
-/// What each modality has of its own.
+/// Layers of one modality.
 #[derive(Module, Debug)]
 struct ModalityEncoder {
     project: Linear,
@@ -176,84 +179,84 @@ impl ModalityEncoder {
         }
     }
 
+    /// # Shapes
+    ///
+    /// - vectors: `[n, length, width]`
+    /// - output: `[n, length, hidden]`
     fn project(&self, vectors: Tensor<3>) -> Tensor<3> {
         self.norm.forward(self.project.forward(vectors))
     }
 
     /// Eq. 1, with a residual around each convolution.
+    ///
+    /// # Shapes
+    ///
+    /// - x, output: `[n, length, hidden]`
+    /// - keep: `[n, length, 1]`
     fn dilate(&self, x: Tensor<3>, keep: &Tensor<3>) -> Tensor<3> {
         self.dilated.iter().fold(x * keep.clone(), |x, conv| {
-            let local = conv.forward(x.clone().swap_dims(1, 2)).swap_dims(1, 2);
+            let local = conv.forward(x.clone().swap_dims(1, 2)).swap_dims(1, 2); // [n, length, hidden]
             (x + relu(local)) * keep.clone()
         })
     }
 
     /// Eq. 2.
+    ///
+    /// # Shapes
+    ///
+    /// - g: `[n, length, hidden]`
+    /// - keep: `[n, length, 1]`
+    /// - output: `[n, hidden]`
     fn attend(&self, g: Tensor<3>, keep: &Tensor<3>) -> Tensor<2> {
-        let logits = self.attention.forward(g.clone()) + (1.0 - keep.clone()) * MASKED;
-        (softmax(logits, 1) * g).sum_dim(1).squeeze_dim(1)
+        let logits = self.attention.forward(g.clone()) + (1.0 - keep.clone()) * MASKED; // [n, length, 1]
+        (softmax(logits, 1) * g).sum_dim(1).squeeze_dim(1) // [n, hidden]
     }
 
-    /// Eq. 6 and 7; the maximum runs over values of at least 0, so that a padded 0 never wins.
+    /// Eq. 6 and 7; the maximum is taken over values of at least 0, so that a padded 0 never wins.
+    ///
+    /// # Shapes
+    ///
+    /// - t: `[n, length, hidden]`
+    /// - keep: `[n, length, 1]`
+    /// - output: `[n, hidden]`
     fn detect(&self, t: Tensor<3>, keep: &Tensor<3>) -> Tensor<2> {
-        let keep = keep.clone().swap_dims(1, 2);
-        let t = t.swap_dims(1, 2);
+        let keep = keep.clone().swap_dims(1, 2); // [n, 1, length]
+        let t = t.swap_dims(1, 2); // [n, hidden, length]
         let found = self
             .convs
             .iter()
             .map(|conv| {
                 (relu(conv.forward(t.clone())) * keep.clone())
-                    .max_dim(2)
+                    .max_dim(2) // [n, hidden / kernels, 1]
                     .squeeze_dim(2)
             })
             .collect();
-        Tensor::cat(found, 1)
+        Tensor::cat(found, 1) // [n, hidden]
     }
 }
 
-/// Normalisation of an auxiliary space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Norm {
-    /// The paper's.
-    Batch,
-    /// Depends on no other row.
-    Layer,
-}
-
-/// The normalisations of one side: posts and entities are distributed differently, so that even a shared encoder has two.
+/// Batch normalisation of the auxiliary spaces of one side: posts and entities are distributed differently, so that each side has its own.
 #[derive(Module, Debug)]
 pub(super) struct LevelNorms {
     batch: Vec<BatchNorm>,
-    layer: Vec<LayerNorm>,
 }
 
 impl LevelNorms {
     pub(super) fn new(config: &ImnConfig, device: &Device) -> Self {
-        let levels = |norm| if config.norm == norm { LEVELS } else { 0 };
+        let norm = |_| BatchNormConfig::new(config.aux).init(device);
         Self {
-            batch: (0..levels(Norm::Batch))
-                .map(|_| BatchNormConfig::new(config.aux).init(device))
-                .collect(),
-            layer: (0..levels(Norm::Layer))
-                .map(|_| LayerNormConfig::new(config.aux).init(device))
-                .collect(),
+            batch: (0..LEVELS).map(norm).collect(),
         }
     }
 
     /// # Shapes
     ///
+    /// - levels: `[n, aux]` each
     /// - output: `[n, 3, aux]`
     pub(super) fn forward(&self, levels: [Tensor<2>; LEVELS]) -> Tensor<3> {
-        let normalised = levels
-            .into_iter()
-            .enumerate()
-            .map(|(level, x)| match self.batch.get(level) {
-                Some(norm) => norm.forward(x),
-                None => self.layer[level].forward(x),
-            })
-            .collect();
-        Tensor::stack(normalised, 1)
+        let levels = levels.into_iter().zip(&self.batch);
+        let normalised = levels.map(|(x, norm)| norm.forward(x)).collect();
+        Tensor::stack(normalised, 1) // [n, 3, aux]
     }
 
     pub(super) fn set_momentum(&mut self, momentum: f64) {

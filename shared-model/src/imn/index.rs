@@ -1,4 +1,4 @@
-//! Entities as nine int8 vectors each, and the pair's score in plain code: one fused loop, on any device's host.
+//! Entities as nine int8 vectors each, and the score of a pair in plain code: one fused loop on the host, whatever the device.
 
 use burn::prelude::*;
 
@@ -6,13 +6,13 @@ use super::{LEVELS, Prepared};
 use crate::error::Result;
 use crate::tensors::read;
 
-/// Vectors of a side: three auxiliary spaces, and their two products for the attention.
+/// Vectors per side: three auxiliary spaces, their query projections and their key projections.
 const VECTORS: usize = 3 * LEVELS;
 const LANES: usize = 8;
-/// Numbers that are computed side by side, so that the compiler keeps them in vector registers; zeros fill up the last of a vector.
+/// Numbers that are computed side by side, so that the compiler keeps them in vector registers; the last lane of a vector is padded with zeros.
 type Lane = [f32; LANES];
 
-/// What the pair's score needs of one post: `[9, aux]`, the spaces, the asking and the answering products.
+/// What the score of a pair needs of one post, `[9, aux]`: auxiliary spaces, query projections, key projections (eq. 9).
 #[derive(Debug, Clone, PartialEq)]
 pub struct MentionVectors(Vec<f32>);
 
@@ -28,7 +28,7 @@ impl MentionVectors {
     }
 }
 
-/// All entities: int8 with one f32 scale a vector.
+/// All entities, in int8 with one f32 scale per vector.
 #[derive(Debug, Clone, Default)]
 pub struct EntityIndex {
     aux: usize,
@@ -69,7 +69,7 @@ impl EntityIndex {
         Ok(())
     }
 
-    /// How many entities there are.
+    /// Number of entities.
     pub fn len(&self) -> usize {
         self.scales.len() / VECTORS
     }
@@ -79,7 +79,7 @@ impl EntityIndex {
         self.scales.is_empty()
     }
 
-    /// Bytes an entity.
+    /// Bytes per entity.
     pub fn bytes_per_entity(&self) -> usize {
         VECTORS * (self.aux + size_of::<f32>())
     }
@@ -123,14 +123,10 @@ impl EntityIndex {
     }
 }
 
-/// The vectors of all rows, and how many numbers a row has.
+/// The vectors of all rows, and the number of values per row.
 async fn rows(prepared: Prepared) -> Result<(Vec<f32>, usize)> {
-    let Prepared {
-        aux,
-        asking,
-        answering,
-    } = prepared;
-    let all: Tensor<3> = Tensor::cat(vec![aux, asking, answering], 1);
+    let Prepared { aux, query, key } = prepared;
+    let all: Tensor<3> = Tensor::cat(vec![aux, query, key], 1); // [n, 9, aux]
     let [_, vectors, width] = all.dims();
     Ok((read(all).await?, vectors * width))
 }
@@ -155,19 +151,19 @@ fn fusion(mention: &[Lane], entity: &[Lane], aux: usize) -> f32 {
     sum(dot) / (sum(square_m) * sum(square_e)).max(1e-16).sqrt()
 }
 
-/// Eq. 9 and 10, averaged over i: how much `own` takes of each of the other side's spaces.
+/// Eq. 9 and 10, averaged over i: the attention of `own` to each auxiliary space of the other side.
 fn shares(own: &[Lane], other: &[Lane], aux: usize) -> [f32; LEVELS] {
-    let (queries, asking) = (levels(own, 0), levels(own, 1));
-    let [a_0, a_1, a_2] = levels(other, 2);
+    let (spaces, queries) = (levels(own, 0), levels(own, 1));
+    let [k_0, k_1, k_2] = levels(other, 2);
     let root = (aux as f32).sqrt();
     let mut mean = [0.0; LEVELS];
-    for (query, asking) in queries.into_iter().zip(asking) {
+    for (space, query) in spaces.into_iter().zip(queries) {
         let mut sums = [Lane::default(); LEVELS];
-        let answering = a_0.iter().zip(a_1).zip(a_2);
-        for ((query, asking), ((a_0, a_1), a_2)) in query.iter().zip(asking).zip(answering) {
-            for (sum, answering) in sums.iter_mut().zip([a_0, a_1, a_2]) {
+        let keys = k_0.iter().zip(k_1).zip(k_2);
+        for ((space, query), ((k_0, k_1), k_2)) in space.iter().zip(query).zip(keys) {
+            for (sum, key) in sums.iter_mut().zip([k_0, k_1, k_2]) {
                 for l in 0..LANES {
-                    sum[l] += query[l] * (asking[l] + answering[l]).max(0.0);
+                    sum[l] += space[l] * (query[l] + key[l]).max(0.0);
                 }
             }
         }
@@ -182,7 +178,7 @@ fn shares(own: &[Lane], other: &[Lane], aux: usize) -> [f32; LEVELS] {
     mean
 }
 
-/// The vectors of one kind: of the auxiliary spaces, asking, answering.
+/// The vectors of one kind: auxiliary spaces, query projections, key projections.
 fn levels(side: &[Lane], kind: usize) -> [&[Lane]; LEVELS] {
     let n_lanes = side.len() / VECTORS;
     std::array::from_fn(|level| &side[(kind * LEVELS + level) * n_lanes..][..n_lanes])

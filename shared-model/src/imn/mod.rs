@@ -1,6 +1,7 @@
-//! The IMN, an interactive multimodal learning network (paper §3.4): posts and entities meet in three auxiliary spaces.
+//! The IMN, an interactive multimodal learning network (paper §3.4): posts and entities are compared in three auxiliary spaces.
 
 mod co_attention;
+mod config;
 mod hierarchy;
 mod index;
 mod scorer;
@@ -14,21 +15,21 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::pack::Pack;
 
+use co_attention::CoAttention;
 pub use co_attention::Prepared;
-use co_attention::{CoAttention, CoAttentionConfig};
-pub use hierarchy::Norm;
+pub use config::ImnConfig;
 use hierarchy::{HierarchicalEncoder, LevelNorms};
 pub use index::{EntityIndex, MentionVectors};
 pub use scorer::{ImnScorer, NetworkTerm, TrainedImn};
-pub use side::{PlainSequence, entity_sequences, mention_sequences, side};
+pub use side::{CentredEntity, PlainSequence, entity_sequences, mention_sequences, side};
 
 /// A network wider than this is refused before it is allocated.
 const MAX_WIDTH: usize = 4096;
 
-/// Auxiliary spaces.
+/// Number of auxiliary spaces.
 pub const LEVELS: usize = 3;
 
-/// What a sequence's vectors stand for.
+/// Source of the vectors of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Modality {
@@ -43,70 +44,18 @@ pub enum Modality {
 /// A modality that the network reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
-    /// Which.
+    /// The modality.
     pub modality: Modality,
     /// Width of its vectors.
     pub width: usize,
 }
 
-/// Hyper-parameters of [`Imn`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ImnConfig {
-    /// The modalities, in the order of every [`Side`].
-    pub inputs: Vec<Input>,
-    /// Width inside the encoder.
-    pub hidden: usize,
-    /// Width of an auxiliary space.
-    pub aux: usize,
-    /// Attention heads of the second level.
-    pub heads: usize,
-    /// Dilations of the first level's convolutions.
-    pub dilations: Vec<usize>,
-    /// Kernels of the third level's convolutions; each has `hidden / kernels` channels.
-    pub kernels: Vec<usize>,
-    /// Of the encoder, in training.
-    pub dropout: f64,
-    /// Normalisation of the auxiliary spaces.
-    pub norm: Norm,
-    /// One encoder for posts and entities.
-    pub share_sides: bool,
-    /// One set of attention weights for both directions.
-    pub share_directions: bool,
-    /// Ours: `aux = R · pool + gate · encoder`, the gates starting at 0. Without it, the paper's form.
-    pub readout: bool,
-}
-
 impl ImnConfig {
-    /// Our form: shared sides, a read-out, gates at 0.
-    pub fn ours(inputs: Vec<Input>) -> Self {
-        Self {
-            inputs,
-            hidden: 112,
-            aux: 112,
-            heads: 4,
-            dilations: vec![1, 2, 4],
-            kernels: vec![2, 3, 4, 5],
-            dropout: 0.2,
-            norm: Norm::Batch,
-            share_sides: true,
-            share_directions: false,
-            readout: true,
-        }
-    }
-
-    /// The paper's literal form.
-    pub fn paper(inputs: Vec<Input>) -> Self {
-        Self {
-            readout: false,
-            ..Self::ours(inputs)
-        }
-    }
-
     /// The network with the weights of `pack`.
     ///
     /// # Errors
     ///
-    /// [`Error::File`] for a shape that no network has or that this program refuses, and as [`Pack::load`].
+    /// [`Error::File`] for sizes that no network has or that this program refuses, and as [`Pack::load`].
     pub fn load(&self, pack: &Pack, device: &Device) -> Result<Imn> {
         let sizes = self.inputs.iter().map(|input| input.width);
         let sizes = sizes.chain([self.hidden, self.aux]);
@@ -143,27 +92,22 @@ impl ImnConfig {
                 && self.hidden.is_multiple_of(self.kernels.len()),
             "{self:?}"
         );
-        let readout = |input: &Input| {
+        let projection = |input: &Input| {
             LinearConfig::new(input.width, self.aux)
                 .with_bias(false)
                 .init(device)
         };
         Imn {
             mention: HierarchicalEncoder::new(self, device),
-            entity: (!self.share_sides).then(|| HierarchicalEncoder::new(self, device)),
             mention_norms: LevelNorms::new(self, device),
             entity_norms: LevelNorms::new(self, device),
             readout: self
-                .readout
-                .then(|| self.inputs.iter().map(readout).collect()),
+                .pooled_projection
+                .then(|| self.inputs.iter().map(projection).collect()),
             gates: self
-                .readout
+                .pooled_projection
                 .then(|| Param::from_tensor(Tensor::zeros([LEVELS], device))),
-            co_attention: CoAttentionConfig {
-                width: self.aux,
-                share_directions: self.share_directions,
-            }
-            .init(device),
+            co_attention: CoAttention::new(self.aux, device),
         }
     }
 }
@@ -173,10 +117,11 @@ impl ImnConfig {
 /// Should be created with [`ImnConfig`].
 #[derive(Module, Debug)]
 pub struct Imn {
+    /// Encoder of both sides.
     mention: HierarchicalEncoder,
-    entity: Option<HierarchicalEncoder>,
     mention_norms: LevelNorms,
     entity_norms: LevelNorms,
+    /// The pooled projection; its tensors keep this name in files.
     readout: Option<Vec<Linear>>,
     gates: Option<Param<Tensor<1>>>,
     co_attention: CoAttention,
@@ -196,25 +141,29 @@ pub struct Sequence {
     pub vectors: Tensor<3>,
     /// `[n, length]`, true = padding; a row of padding alone lacks the modality.
     pub mask: Tensor<2, Bool>,
-    /// `[n, width]`: what the read-out reads; of rows that lack the modality, anything finite.
+    /// `[n, width]`: input of the pooled projection; any finite values in rows that lack the modality.
     pub pooled: Tensor<2>,
     /// `[n, length]`: the picture that a token belongs to, from 1; 0 for none.
     pub picture: Option<Tensor<2, Int>>,
 }
 
 impl Sequence {
-    /// Which rows have the modality: 1 or 0, `[n, 1]`.
+    /// Which rows have the modality, 1 or 0.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[n, 1]`
     fn present(&self) -> Tensor<2> {
         self.mask.clone().bool_not().float().max_dim(1)
     }
 }
 
-/// Cosines between posts and their candidates, all `[batch, candidates]`.
+/// Cosines between posts and their candidates, all `[batch, n_candidates]`.
 #[derive(Debug, Clone)]
 pub struct Similarities {
-    /// In each auxiliary space.
+    /// Cosines in each auxiliary space.
     pub levels: [Tensor<2>; LEVELS],
-    /// Of u_m and u_e, the paper's score.
+    /// Cosines of u_m and u_e, the paper's score.
     pub fusion: Tensor<2>,
 }
 
@@ -225,7 +174,7 @@ impl Imn {
     ///
     /// - output: `[batch, 3, aux]`
     pub fn encode_mentions(&self, side: &Side) -> Tensor<3> {
-        self.encode(&self.mention, &self.mention_norms, side)
+        self.encode(&self.mention_norms, side)
     }
 
     /// Encodes entities, each once: padding entities would enter the batch statistics.
@@ -234,39 +183,48 @@ impl Imn {
     ///
     /// - output: `[n_entities, 3, aux]`
     pub fn encode_entities(&self, side: &Side) -> Tensor<3> {
-        let encoder = self.entity.as_ref().unwrap_or(&self.mention);
-        self.encode(encoder, &self.entity_norms, side)
+        self.encode(&self.entity_norms, side)
     }
 
-    fn encode(&self, encoder: &HierarchicalEncoder, norms: &LevelNorms, side: &Side) -> Tensor<3> {
-        let encoded = norms.forward(encoder.forward(side)); // [n, 3, aux]
+    fn encode(&self, norms: &LevelNorms, side: &Side) -> Tensor<3> {
+        let encoded = norms.forward(self.mention.forward(side)); // [n, 3, aux]
         let pooled = side.sequences.iter();
-        let pooled = pooled.map(|sequence| sequence.pooled.clone() * sequence.present());
-        let (Some(read), Some(gates)) = (self.read(pooled.collect()), &self.gates) else {
+        let pooled = pooled.map(|sequence| sequence.pooled.clone() * sequence.present()); // [n, width]
+        let (Some(projected), Some(gates)) = (self.project_pooled(pooled.collect()), &self.gates)
+        else {
             return encoded;
         };
-        read.unsqueeze_dim(1) + gates.val().reshape([1, LEVELS, 1]) * encoded
+        projected.unsqueeze_dim(1) + gates.val().reshape([1, LEVELS, 1]) * encoded // [n, 3, aux]
     }
 
-    /// The read-out of pooled vectors, an input each, zero where a row lacks it; `None` in the paper's form.
+    /// The pooled projection of one vector per input, zero where a row lacks it; `None` in the paper's form.
     ///
     /// # Shapes
     ///
-    /// - pooled: `[n, width]`
+    /// - pooled: `[n, width]` per input
     /// - output: `[n, aux]`
-    pub fn read(&self, pooled: Vec<Tensor<2>>) -> Option<Tensor<2>> {
-        let readout = self.readout.as_ref()?;
-        let read = pooled.into_iter().zip(readout);
-        read.map(|(pooled, linear)| linear.forward(pooled))
-            .reduce(|sum, read| sum + read)
+    pub fn project_pooled(&self, pooled: Vec<Tensor<2>>) -> Option<Tensor<2>> {
+        let projection = self.readout.as_ref()?;
+        let projected = pooled.into_iter().zip(projection);
+        projected
+            .map(|(pooled, linear)| linear.forward(pooled))
+            .reduce(|sum, projected| sum + projected)
     }
 
-    /// What the attention needs of posts, computed once a post.
+    /// What the attention needs of posts, computed once per post.
+    ///
+    /// # Shapes
+    ///
+    /// - aux: `[batch, 3, aux]`
     pub fn prepare_mentions(&self, aux: Tensor<3>) -> Prepared {
         self.co_attention.prepare_mentions(aux)
     }
 
-    /// What the attention needs of entities, computed once an entity: nine vectors of width `aux`.
+    /// What the attention needs of entities, computed once per entity: nine vectors of width `aux`.
+    ///
+    /// # Shapes
+    ///
+    /// - aux: `[n_entities, 3, aux]`
     pub fn prepare_entities(&self, aux: Tensor<3>) -> Prepared {
         self.co_attention.prepare_entities(aux)
     }
@@ -276,7 +234,7 @@ impl Imn {
     /// # Shapes
     ///
     /// - mentions: `[batch, 3, aux]`
-    /// - entities: of `[n_entities, 3, aux]`
+    /// - entities: `[n_entities, 3, aux]`
     /// - candidates: `[batch, n_candidates]`, rows of `entities`
     /// - output: twice `[batch, n_candidates, aux]`
     pub fn fuse(
@@ -288,7 +246,14 @@ impl Imn {
         self.co_attention.forward(mentions, entities, candidates)
     }
 
-    /// The cosines of every pair; shapes as in [`Self::fuse`].
+    /// The cosines of every pair.
+    ///
+    /// # Shapes
+    ///
+    /// - mentions: `[batch, 3, aux]`
+    /// - entities: `[n_entities, 3, aux]`
+    /// - candidates: `[batch, n_candidates]`, rows of `entities`
+    /// - output: `[batch, n_candidates]` each
     pub fn compare(
         &self,
         mentions: &Prepared,
@@ -298,13 +263,11 @@ impl Imn {
         let [batch, n_candidates] = candidates.dims();
         let flat = candidates.clone().reshape([batch * n_candidates]);
         let level = |level: usize| {
-            let of = |aux: &Tensor<3>| aux.clone().narrow(1, level, 1).squeeze_dim::<2>(1);
-            let entity = of(&entities.aux).select(0, flat.clone()).reshape([
-                batch as i32,
-                n_candidates as i32,
-                -1,
-            ]);
-            cosine(of(&mentions.aux).unsqueeze_dim(1), entity)
+            let of = |aux: &Tensor<3>| aux.clone().narrow(1, level, 1).squeeze_dim::<2>(1); // [n, aux]
+            let entity = of(&entities.aux)
+                .select(0, flat.clone()) // [batch * n_candidates, aux]
+                .reshape([batch as i32, n_candidates as i32, -1]);
+            cosine(of(&mentions.aux).unsqueeze_dim(1), entity) // [batch, n_candidates]
         };
         let levels = [level(0), level(1), level(2)];
         let [u_m, u_e] = self.fuse(mentions, entities, candidates);
@@ -314,17 +277,21 @@ impl Imn {
         }
     }
 
-    /// Replaces the read-out, one matrix an input, `[width, aux]`; a network without one stays as it is.
-    pub fn with_readout(mut self, matrices: Vec<Tensor<2>>) -> Self {
-        if let Some(readout) = &mut self.readout {
-            for (linear, matrix) in readout.iter_mut().zip(matrices) {
+    /// Replaces the pooled projection by one matrix per input; a network without one stays as it is.
+    ///
+    /// # Shapes
+    ///
+    /// - matrices: `[width, aux]` per input
+    pub fn with_pooled_projection(mut self, matrices: Vec<Tensor<2>>) -> Self {
+        if let Some(projection) = &mut self.readout {
+            for (linear, matrix) in projection.iter_mut().zip(matrices) {
                 linear.weight = Param::from_tensor(matrix);
             }
         }
         self
     }
 
-    /// Sets the share of the newest batch in the normalisation's running statistics.
+    /// Sets the share of the newest batch in the running statistics of the normalisation.
     pub fn set_momentum(&mut self, momentum: f64) {
         self.mention_norms.set_momentum(momentum);
         self.entity_norms.set_momentum(momentum);
@@ -368,7 +335,6 @@ mod tests {
             hidden: 8,
             aux: 4,
             heads: 2,
-            norm: Norm::Layer,
             ..ImnConfig::paper(inputs)
         }
     }
@@ -461,9 +427,9 @@ mod tests {
     }
 
     #[test]
-    fn with_closed_gates_only_the_read_out_counts() {
+    fn with_closed_gates_only_the_pooled_projection_counts() {
         let config = ImnConfig {
-            readout: true,
+            pooled_projection: true,
             ..config()
         };
         let model = config.init(&Device::flex());

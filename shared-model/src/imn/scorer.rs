@@ -79,7 +79,7 @@ impl ImnScorer {
         for batch in positions.chunks(BATCH) {
             let rows: Vec<_> = batch
                 .iter()
-                .map(|&entity| entity_sequences(inputs, kb, entity, |_| true))
+                .map(|&entity| entity_sequences(inputs, kb, entity))
                 .collect();
             let aux = network.encode_entities(&side(inputs, &rows, device));
             index.extend(network.prepare_entities(aux)).await?;

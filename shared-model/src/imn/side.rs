@@ -17,7 +17,7 @@ pub struct PlainSequence {
     pub vectors: Vec<f32>,
     /// `[length]`: the picture that a vector belongs to, from 1; 0 for none.
     pub pictures: Vec<i32>,
-    /// `[width]`: what the read-out reads.
+    /// `[width]`: input of the pooled projection.
     pub pooled: Vec<f32>,
 }
 
@@ -27,7 +27,7 @@ impl PlainSequence {
         self.pictures.push(picture);
     }
 
-    /// Takes the normalised mean of all vectors for the pooled one.
+    /// Sets the pooled vector to the normalised mean of all vectors.
     fn pool(mut self, width: usize) -> Self {
         let mut sum = vec![0.0; width];
         for vector in self.vectors.chunks(width) {
@@ -56,16 +56,11 @@ pub fn mention_sequences(
         .map(|input| {
             let centre = |vector: &[f32]| normalised(&centred(statistics, input.modality, vector));
             let mut sequence = PlainSequence::default();
-            let whole = match input.modality {
-                Modality::Text => pooled.text.as_deref(),
-                Modality::Image => pooled.image.as_deref(),
-                Modality::Joint => pooled.joint.as_deref(),
-            };
-            let Some(whole) = whole else {
+            let Some(whole) = modality_of(input.modality, pooled) else {
                 return sequence;
             };
             sequence.pooled = centre(whole);
-            // A knowledge base without pictures knows no mean to centre one by, and nothing to compare it with.
+            // A knowledge base without pictures has no mean to centre one by, and nothing to compare it with.
             if sequence.pooled.len() != input.width {
                 return PlainSequence::default();
             }
@@ -96,53 +91,76 @@ pub fn mention_sequences(
         .collect()
 }
 
-/// An entity: its prototypes, then its profile among the texts and the joint vectors, a modality of `inputs` each.
-///
-/// # Arguments
-///
-/// - keep: which posts of the knowledge base count; a post to be linked is no prototype of its own.
-pub fn entity_sequences(
-    inputs: &[Input],
-    kb: &KnowledgeBase,
-    entity: usize,
-    keep: impl Fn(usize) -> bool,
-) -> Vec<PlainSequence> {
-    let chosen = &kb.text.prototypes[entity];
-    inputs
-        .iter()
-        .map(|input| {
+/// An entity: its prototypes, then its profile among the texts and the joint vectors, one sequence per modality of `inputs`.
+pub fn entity_sequences(inputs: &[Input], kb: &KnowledgeBase, entity: usize) -> Vec<PlainSequence> {
+    CentredEntity::new(inputs, kb, entity).sequences(|_| true)
+}
+
+/// The centred and normalised vectors of an entity, from which sequences with some of its posts are made.
+#[derive(Debug, Clone)]
+pub struct CentredEntity(Vec<CentredModality>);
+
+#[derive(Debug, Clone)]
+struct CentredModality {
+    width: usize,
+    /// Prototypes with their posts, then the profile without one.
+    vectors: Vec<(Option<usize>, Vec<f32>)>,
+}
+
+impl CentredEntity {
+    /// Centres the vectors of one entity of a knowledge base.
+    pub fn new(inputs: &[Input], kb: &KnowledgeBase, entity: usize) -> Self {
+        let (chosen, profile) = (&kb.text.prototypes[entity], &kb.profiles[entity]);
+        let modality = |input: &Input| {
+            let (posts, profile) = match input.modality {
+                Modality::Text => (&chosen.text, profile.text.as_ref()),
+                // A profile has no picture.
+                Modality::Image => (&chosen.image, None),
+                Modality::Joint => (&chosen.joint, profile.joint.as_ref()),
+            };
+            let of_post = |pooled| modality_of(input.modality, pooled);
+            let posts = posts.iter().filter_map(|chosen| {
+                let vector = of_post(&kb.pooled[chosen.post])?;
+                Some((Some(chosen.post), vector))
+            });
+            let vectors = posts.chain(profile.map(|vector| (None, vector)));
+            let centre = |(post, vector): (_, &Vec<f32>)| {
+                let centred = centred(&kb.statistics, input.modality, vector);
+                (post, normalised(&centred))
+            };
+            CentredModality {
+                width: input.width,
+                vectors: vectors.map(centre).collect(),
+            }
+        };
+        Self(inputs.iter().map(modality).collect())
+    }
+
+    /// The entity with some of its posts.
+    ///
+    /// # Arguments
+    ///
+    /// - keep: which posts of the knowledge base count; a post to be linked is no prototype of its own.
+    pub fn sequences(&self, keep: impl Fn(usize) -> bool) -> Vec<PlainSequence> {
+        let sequence = |modality: &CentredModality| {
             let mut sequence = PlainSequence::default();
-            let mut add = |vector: Option<&Vec<f32>>| {
-                if let Some(vector) = vector {
-                    let centred = centred(&kb.statistics, input.modality, vector);
-                    sequence.push(&normalised(&centred), 0);
+            for (post, vector) in &modality.vectors {
+                if post.is_none_or(&keep) {
+                    sequence.push(vector, 0);
                 }
-            };
-            let posts = match input.modality {
-                Modality::Text => &chosen.text,
-                Modality::Image => &chosen.image,
-                Modality::Joint => &chosen.joint,
-            };
-            for pooled in posts
-                .iter()
-                .filter(|chosen| keep(chosen.post))
-                .map(|chosen| &kb.pooled[chosen.post])
-            {
-                add(match input.modality {
-                    Modality::Text => pooled.text.as_ref(),
-                    Modality::Image => pooled.image.as_ref(),
-                    Modality::Joint => pooled.joint.as_ref(),
-                });
             }
-            let profile = &kb.profiles[entity];
-            match input.modality {
-                Modality::Text => add(profile.text.as_ref()),
-                Modality::Image => {}
-                Modality::Joint => add(profile.joint.as_ref()),
-            }
-            sequence.pool(input.width)
-        })
-        .collect()
+            sequence.pool(modality.width)
+        };
+        self.0.iter().map(sequence).collect()
+    }
+}
+
+fn modality_of(modality: Modality, pooled: &PooledVectors) -> Option<&Vec<f32>> {
+    match modality {
+        Modality::Text => pooled.text.as_ref(),
+        Modality::Image => pooled.image.as_ref(),
+        Modality::Joint => pooled.joint.as_ref(),
+    }
 }
 
 fn centred(statistics: &Statistics, modality: Modality, vector: &[f32]) -> Vec<f32> {
@@ -153,7 +171,11 @@ fn centred(statistics: &Statistics, modality: Modality, vector: &[f32]) -> Vec<f
     }
 }
 
-/// Pads a batch; `rows[row][modality]`, in the order of `inputs`.
+/// Pads a batch.
+///
+/// # Arguments
+///
+/// - rows: by row, then by modality, in the order of `inputs`.
 pub fn side(inputs: &[Input], rows: &[Vec<PlainSequence>], device: &Device) -> Side {
     let n = rows.len();
     let sequence = |(modality, input): (usize, &Input)| {

@@ -11,21 +11,21 @@ use crate::files;
 
 /// A run after an evaluation.
 pub(crate) struct Checkpoint {
-    /// So many are done.
+    /// Steps that are done.
     pub(crate) step: usize,
-    /// At it, the watched figure was highest.
+    /// Step at which the watched figure was highest.
     pub(crate) best_step: usize,
     /// The watched figure there.
     pub(crate) best: f64,
-    /// Evaluations since.
+    /// Evaluations since then.
     pub(crate) without_gain: usize,
-    /// Of the stage, now.
+    /// Model and optimiser after the last step.
     pub(crate) state: Vec<u8>,
-    /// Of the stage, at the best step.
+    /// Model and optimiser after the best step.
     pub(crate) best_state: Vec<u8>,
 }
 
-/// The numbers, as metadata.
+/// The numbers of a checkpoint, kept as metadata.
 #[derive(Serialize, Deserialize)]
 struct Numbers {
     plan: Plan,
@@ -37,7 +37,7 @@ struct Numbers {
 }
 
 impl Checkpoint {
-    /// Before the first evaluation.
+    /// The state before the first evaluation.
     pub(crate) fn start() -> Self {
         Self {
             step: 0,
@@ -63,7 +63,7 @@ impl Checkpoint {
         self.state = state;
     }
 
-    /// Replaces the file by this.
+    /// Writes the file anew.
     pub(crate) fn write(&self, path: &Path, plan: &Plan) -> anyhow::Result<()> {
         let numbers = Numbers {
             plan: plan.clone(),
@@ -81,7 +81,7 @@ impl Checkpoint {
         files::write(path, &bytes)
     }
 
-    /// Reads the file; it must be of the same plan.
+    /// Reads the file, which must be of the same plan.
     pub(crate) fn read(path: &Path, plan: &Plan) -> anyhow::Result<Self> {
         let name = path.display().to_string();
         let pack = Pack::read(&name, files::read(path)?)?;

@@ -1,18 +1,17 @@
 //! `metrics-<stage>.jsonl`: one object a line, without times, so that equal runs leave equal files.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Metrics, Plan};
 use crate::files;
 
-/// What figures were measured on.
+/// Data that figures were measured on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Part {
@@ -22,23 +21,28 @@ pub(crate) enum Part {
     Dev,
 }
 
-impl Part {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Dev => "dev",
-        }
-    }
+/// A line of the file, as it is written.
+#[derive(Serialize)]
+struct Record<'a> {
+    stage: &'a str,
+    step: usize,
+    part: Part,
+    #[serde(flatten, serialize_with = "in_order")]
+    figures: &'a Metrics,
 }
 
-/// A line of the file.
+fn in_order<S: Serializer>(figures: &&Metrics, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(figures.iter().copied())
+}
+
+/// A line of the file, as it is read.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct Line {
-    /// After so many steps.
+    /// Number of steps before the measurement.
     pub(crate) step: usize,
-    /// Measured on it.
+    /// Data that was measured on.
     pub(crate) part: Part,
-    /// Without `stage`.
+    /// Everything else.
     #[serde(flatten)]
     figures: BTreeMap<String, serde_json::Value>,
 }
@@ -55,7 +59,7 @@ pub(crate) struct Log {
     path: PathBuf,
     file: File,
     stage: String,
-    /// All so far.
+    /// All lines so far.
     pub(crate) lines: Vec<Line>,
 }
 
@@ -107,15 +111,13 @@ impl Log {
         figures: &Metrics,
     ) -> anyhow::Result<()> {
         let refuse = || format!("cannot write {}", self.path.display());
-        let stage = serde_json::to_string(&self.stage)?;
-        let mut line = format!(
-            "{{\"stage\":{stage},\"step\":{step},\"part\":\"{}\"",
-            part.name()
-        );
-        for (name, value) in figures {
-            write!(line, ",\"{name}\":{}", serde_json::to_string(value)?)?;
-        }
-        line.push_str("}\n");
+        let mut line = serde_json::to_string(&Record {
+            stage: &self.stage,
+            step,
+            part,
+            figures,
+        })?;
+        line.push('\n');
         self.file.write_all(line.as_bytes()).with_context(refuse)?;
         self.lines.push(serde_json::from_str(&line)?);
         Ok(())

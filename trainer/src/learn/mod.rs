@@ -1,13 +1,14 @@
 //! The one training loop: steps, evaluations, early stopping, checkpoints, metrics and curves.
 //!
-//! A stage is a function of its seed: every step draws from [`rng`], and the device's own generator (dropout) is set anew before it.
+//! A stage is a function of its seed: every step draws from [`rng`], and the device's own generator (dropout) is seeded before it.
 //! So a run that was killed and resumed leaves the same files and weights as one that was not.
 
 mod checkpoint;
 mod curves;
 mod metrics;
+mod optimised;
 mod schedule;
-mod state;
+mod settings;
 mod team;
 #[cfg(test)]
 mod tests;
@@ -17,14 +18,16 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
+use burn::module::Module;
 use burn::prelude::Device;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use optimised::Optimised;
 pub(crate) use schedule::{rows, warmed};
-pub(crate) use state::{Restorable, pack, unpack};
+pub(crate) use settings::save_or_verify;
 pub(crate) use team::{Draw, Team};
 
 use self::checkpoint::Checkpoint;
@@ -34,41 +37,32 @@ use crate::files::progress;
 /// Figures in the order in which they are written; their names are not `stage`, `step` or `part`.
 pub(crate) type Metrics = Vec<(&'static str, f64)>;
 
-/// What is trained: model, optimiser and data.
-pub(crate) trait Stage {
-    /// The training figure that is drawn, and that stops the run if it is not finite.
-    fn loss(&self) -> &'static str;
+/// Name of the training figure that is drawn, and that stops the run if it is not finite.
+pub(crate) const LOSS: &str = "loss";
 
-    /// The figure of [`Self::evaluate`] that early stopping watches; higher is better.
-    fn watched(&self) -> &'static str;
+/// Data and criterion of a training; the model is apart, in [`Optimised`].
+pub(crate) trait Stage<M> {
+    /// Name of the figure of [`Self::evaluate`] that early stopping watches; higher is better.
+    const WATCHED: &'static str;
 
-    /// Where the model is.
-    fn device(&self) -> &Device;
-
-    /// One optimiser step, counted from 1, on the batch that this step stands for.
-    fn step(&mut self, step: usize) -> anyhow::Result<Metrics>;
+    /// One optimiser step, counted from 1, on the batch of that step. One of the figures is [`LOSS`].
+    fn step(&mut self, model: &mut Optimised<M>, step: usize) -> anyhow::Result<Metrics>;
 
     /// What to look at if something went wrong on the batch of `step`.
     fn batch(&self, step: usize) -> String;
 
     /// The figures on held-out data after `step` steps.
-    fn evaluate(&mut self, step: usize) -> anyhow::Result<Metrics>;
-
-    /// Model and optimiser; see [`pack`].
-    fn state(&self) -> anyhow::Result<Vec<u8>>;
-
-    /// The reverse of [`Self::state`].
-    fn restore(&mut self, state: &[u8]) -> anyhow::Result<()>;
+    fn evaluate(&mut self, model: &mut Optimised<M>, step: usize) -> anyhow::Result<Metrics>;
 }
 
 /// How long a stage trains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Plan {
-    /// Of the stage: part of file names and of the seed.
+    /// Name of the stage: part of file names and of the seed.
     pub(crate) name: String,
-    /// Of everything that is drawn.
+    /// Seed of everything random.
     pub(crate) seed: u64,
-    /// At most.
+    /// Optimiser steps, at most.
     pub(crate) steps: usize,
     /// Steps between evaluations; there is one before the first step and one after the last.
     pub(crate) evaluate_every: usize,
@@ -76,12 +70,12 @@ pub(crate) struct Plan {
     pub(crate) patience: usize,
 }
 
-/// What the training came to. The stage is at its best state.
+/// Result of a training. The model is in its best state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Outcome {
-    /// After which it ended.
+    /// Steps after which it ended.
     pub(crate) steps: usize,
-    /// At which the watched figure was highest.
+    /// Step at which the watched figure was highest.
     pub(crate) best_step: usize,
     /// The evaluation before the first step.
     pub(crate) start: BTreeMap<String, f64>,
@@ -89,15 +83,16 @@ pub(crate) struct Outcome {
     pub(crate) best: BTreeMap<String, f64>,
 }
 
-/// Trains `stage`, and leaves in `folder` its metrics, its last checkpoint and its curves.
+/// Trains `model`, and leaves metrics, the last checkpoint and curves in `folder`.
 ///
-/// With `resume` it goes on from the checkpoint, if there is one.
+/// With `resume` the training continues from the checkpoint, if there is one.
 ///
 /// # Errors
 ///
 /// A figure that is not finite, with stage and step; the last good checkpoint stays. A checkpoint of another plan.
-pub(crate) fn learn(
-    stage: &mut impl Stage,
+pub(crate) fn learn<M: Module, S: Stage<M>>(
+    stage: &mut S,
+    model: &mut Optimised<M>,
     plan: &Plan,
     folder: &Path,
     resume: bool,
@@ -106,7 +101,7 @@ pub(crate) fn learn(
     let metrics = folder.join(format!("metrics-{}.jsonl", plan.name));
     let checkpoints = folder.join(format!("checkpoint-{}.bpk", plan.name));
     let curves = folder.join(format!("curves-{}.svg", plan.name));
-    let (loss, watched) = (stage.loss(), stage.watched());
+    let watched = S::WATCHED;
 
     let bar = progress(plan.steps, "steps");
     let announce = |value: f64, at: &Checkpoint| {
@@ -121,16 +116,16 @@ pub(crate) fn learn(
     if resume && checkpoints.exists() {
         at = Checkpoint::read(&checkpoints, plan)?;
         log = Log::resume(&metrics, plan, at.step)?;
-        stage.restore(&at.state)?;
+        model.restore(&at.state)?;
     } else {
-        // An older run's must not be taken for this one's.
+        // A checkpoint of an older run must not be taken for one of this run.
         if checkpoints.exists() {
             fs::remove_file(&checkpoints)
                 .with_context(|| format!("cannot remove {}", checkpoints.display()))?;
         }
         log = Log::create(&metrics, plan)?;
         at = Checkpoint::start();
-        let value = evaluate(stage, plan, &mut log, &mut at, 0)?;
+        let value = evaluate(stage, model, plan, &mut log, &mut at, 0)?;
         announce(value, &at);
         at.write(&checkpoints, plan)?;
     }
@@ -140,28 +135,28 @@ pub(crate) fn learn(
     while at.step < plan.steps && at.without_gain < plan.patience {
         let until = plan.steps.min(at.step + plan.evaluate_every);
         for step in at.step + 1..=until {
-            reseed(stage.device(), plan.seed, &plan.name, step);
+            reseed(&model.device, plan.seed, &plan.name, step);
             let figures = stage
-                .step(step)
+                .step(model, step)
                 .with_context(|| format!("{}, step {step}", plan.name))?;
-            let value = figure(&figures, loss)?;
+            let value = figure(&figures, LOSS)?;
             ensure!(
                 value.is_finite(),
-                "{}, step {step}: the {loss} is {value} on {}",
+                "{}, step {step}: the {LOSS} is {value} on {}",
                 plan.name,
                 stage.batch(step)
             );
             log.write(step, Part::Train, &figures)?;
             bar.inc(1);
         }
-        let value = evaluate(stage, plan, &mut log, &mut at, until)?;
+        let value = evaluate(stage, model, plan, &mut log, &mut at, until)?;
         announce(value, &at);
-        curves::draw(&curves, &plan.name, &log.lines, loss, watched)?;
+        curves::draw(&curves, &plan.name, &log.lines, LOSS, watched)?;
         at.write(&checkpoints, plan)?;
     }
     bar.finish_and_clear();
 
-    stage.restore(&at.best_state)?;
+    model.restore(&at.best_state)?;
     Ok(Outcome {
         steps: at.step,
         best_step: at.best_step,
@@ -170,12 +165,12 @@ pub(crate) fn learn(
     })
 }
 
-/// The generator of a step; the same seed, stage and step draw the same.
+/// The random generator of a step; the same seed, stage and step draw the same.
 pub(crate) fn rng(seed: u64, stage: &str, step: usize) -> StdRng {
     StdRng::from_seed(hash(seed, stage, step))
 }
 
-/// Sets the device's own generator, of dropout and initial weights, as [`rng`] is set.
+/// Seeds the device's own generator (dropout, initial weights) as [`rng`] is seeded.
 pub(crate) fn reseed(device: &Device, seed: u64, stage: &str, step: usize) {
     let [a, b, c, d, e, f, g, h, ..] = hash(seed, stage, step);
     device.seed(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
@@ -190,16 +185,17 @@ fn hash(seed: u64, stage: &str, step: usize) -> [u8; 32] {
 }
 
 /// Evaluates, and moves the checkpoint to `step`; returns the watched figure.
-fn evaluate(
-    stage: &mut impl Stage,
+fn evaluate<M: Module, S: Stage<M>>(
+    stage: &mut S,
+    model: &mut Optimised<M>,
     plan: &Plan,
     log: &mut Log,
     at: &mut Checkpoint,
     step: usize,
 ) -> anyhow::Result<f64> {
-    let watched = stage.watched();
+    let watched = S::WATCHED;
     let figures = stage
-        .evaluate(step)
+        .evaluate(model, step)
         .with_context(|| format!("{}, evaluation at step {step}", plan.name))?;
     let value = figure(&figures, watched)?;
     ensure!(
@@ -207,7 +203,7 @@ fn evaluate(
         "{}, step {step}: the held-out {watched} is {value}",
         plan.name
     );
-    let state = stage
+    let state = model
         .state()
         .with_context(|| format!("{}, step {step}", plan.name))?;
     at.advance(step, value, state);

@@ -13,27 +13,27 @@ use super::reseed;
 
 /// The devices of a training: micro-batch i of a step is computed on device i mod n.
 ///
-/// Weights and gradients go through this process, in one message a device and direction: servers need not reach each other.
+/// Weights and gradients go through this process, in one message per device and direction: servers need not reach each other.
 pub(crate) struct Team<M> {
-    /// With gradients; the model itself is on the first.
+    /// Devices with gradients; the model itself is on the first.
     devices: Vec<Device>,
-    /// On the others, from the first step on.
+    /// Models on the other devices, from the first step on.
     copies: Vec<M>,
 }
 
-/// What the draws of a step depend on.
+/// What a step's random numbers depend on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Draw<'a> {
-    /// Of the run.
+    /// Seed of the run.
     pub(crate) seed: u64,
-    /// Its name.
+    /// Name of the stage.
     pub(crate) stage: &'a str,
-    /// Counted from 1.
+    /// Step, counted from 1.
     pub(crate) step: usize,
 }
 
 impl<M: Module> Team<M> {
-    /// The first of `devices` is the model's.
+    /// A team of `devices`; the model is on the first.
     pub(crate) fn new(devices: Vec<Device>) -> Self {
         Self {
             devices,
@@ -43,7 +43,7 @@ impl<M: Module> Team<M> {
 
     /// The mean loss of a step's `n` micro-batches, and its gradients on the first device.
     ///
-    /// `batch` makes the i-th on a device and is called in their order. Dropout is drawn for each anew, so that it does not matter who computes which.
+    /// `batch` makes the i-th on a device and is called in their order. Dropout is seeded for each of them, so that it does not matter which device computes which.
     pub(crate) fn gradients<B>(
         &mut self,
         model: &M,
@@ -109,7 +109,7 @@ impl<M: Module> Team<M> {
 }
 
 impl Draw<'_> {
-    /// For the first micro-batch, as the loop does.
+    /// Seeds a device for a micro-batch; for the first one as the training loop does.
     fn reseed(&self, device: &Device, micro_batch: usize) {
         match micro_batch {
             0 => reseed(device, self.seed, self.stage, self.step),
@@ -123,9 +123,9 @@ impl Draw<'_> {
 
 /// Loss and gradients of a micro-batch.
 enum Part {
-    /// On the first device.
+    /// Both on the first device.
     Here(Tensor<1>, GradientsParams),
-    /// On another, one after the other, with whose gradients they are.
+    /// Both on another device, flattened, with the parameters that have a gradient.
     Away(Tensor<1>, HashSet<ParamId>),
 }
 
@@ -165,7 +165,7 @@ impl Part {
     }
 }
 
-/// Tensors of a model, one after the other in the order of a visit.
+/// Tensors of a model, flattened, in the order of a visit.
 struct Flat {
     values: Tensor<1>,
     at: usize,
@@ -179,7 +179,7 @@ impl Flat {
         }
     }
 
-    /// The next, as large as `like`.
+    /// The next tensor, of the shape of `like`.
     fn next<const D: usize>(&mut self, like: &Param<Tensor<D>>) -> Tensor<D> {
         let shape = like.val().shape();
         let start = self.at;

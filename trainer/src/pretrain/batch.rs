@@ -1,4 +1,4 @@
-//! Posts to tensors, with what is asked of them.
+//! Posts as tensors, with the targets of the three tasks.
 
 use burn::prelude::*;
 use rand::rngs::StdRng;
@@ -9,61 +9,61 @@ use super::negatives::{Question, Source};
 use super::posts::Post;
 use crate::features::{Channels, Patches};
 
-/// What batches are made of.
-pub(crate) struct Material<'a> {
-    /// All pictures' tokens.
+/// Makes batches of posts.
+pub(crate) struct Collator<'a> {
+    /// Tokens of all pictures.
     pub(crate) patches: &'a Patches,
-    /// What their z-scores are taken by.
+    /// Means and deviations of their channels.
     pub(crate) channels: &'a Channels,
-    /// Of the encoder.
+    /// Sizes of the encoder.
     pub(crate) sizes: &'a JointConfig,
-    /// What hides a token.
+    /// Word pieces that replace a masked one.
     pub(crate) pieces: Pieces,
 }
 
-/// A token that is asked for.
+/// A masked token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asked {
-    /// In the flattened `[batch * tokens]`.
+pub(crate) struct MaskedToken {
+    /// Position in the flattened `[batch * tokens]`.
     pub(crate) position: usize,
-    /// What it was.
+    /// Its true word piece.
     pub(crate) id: u32,
-    /// It belongs to the mention.
+    /// Whether it belongs to the mention.
     pub(crate) in_mention: bool,
 }
 
 /// A pair of text and picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pair {
-    /// Of the batch.
+    /// Row of the batch.
     pub(crate) row: usize,
-    /// Where the picture comes from; `None` for the post's own.
-    pub(crate) wrong: Option<Source>,
+    /// Source of a negative picture; `None` for the post's own.
+    pub(crate) negative: Option<Source>,
 }
 
 impl Pair {
-    /// The picture is the text's own.
+    /// Whether the picture is of the same post as the text.
     pub(crate) fn belongs(self) -> bool {
-        self.wrong.is_none()
+        self.negative.is_none()
     }
 }
 
-/// Some posts and the three tasks on them.
+/// Posts with the targets of the three tasks.
 pub(crate) struct Batch {
-    /// What the encoder reads.
+    /// Input of the encoder.
     pub(crate) input: JointInput,
-    /// The first task.
-    pub(crate) asked: Vec<Asked>,
-    /// The second: positions in the flattened `[batch * patches]`.
+    /// Masked tokens.
+    pub(crate) tokens: Vec<MaskedToken>,
+    /// Masked patches, as positions in the flattened `[batch * patches]`.
     pub(crate) patches: Vec<usize>,
-    /// Their features, z-scored: `[patches, width]`, row-major.
+    /// Their features, z-scored, `[patches, width]`, row-major.
     pub(crate) features: Vec<f32>,
-    /// The third.
+    /// Pairs of text and picture.
     pub(crate) pairs: Vec<Pair>,
 }
 
-impl Material<'_> {
-    /// Asks each of `rows` of `posts` its question.
+impl Collator<'_> {
+    /// A batch of some `rows` of `posts`, each with the task that `questions` names.
     pub(crate) fn batch(
         &self,
         posts: &[Post],
@@ -75,7 +75,7 @@ impl Material<'_> {
     ) -> Batch {
         let Patches { tokens, width, .. } = *self.patches;
         let mut inputs = Vec::with_capacity(rows.len());
-        // Rows and positions in them: how long a row is, is known at the end.
+        // As rows and positions in them: the length of a row is known at the end.
         let mut asked = Vec::new();
         let mut hidden_patches = Vec::new();
         let mut features = Vec::new();
@@ -91,7 +91,7 @@ impl Material<'_> {
             if let Question::Pair(wrong) = question {
                 pairs.push(Pair {
                     row,
-                    wrong: wrong.map(|wrong| wrong.source),
+                    negative: wrong.map(|wrong| wrong.source),
                 });
                 inputs.push(JointPost {
                     ids: post.ids.clone(),
@@ -126,7 +126,7 @@ impl Material<'_> {
         let [_, n_patches] = input.patch.dims();
         let asked = asked
             .into_iter()
-            .map(|(row, position, id, in_mention)| Asked {
+            .map(|(row, position, id, in_mention)| MaskedToken {
                 position: row * n_tokens + position,
                 id,
                 in_mention,
@@ -134,7 +134,7 @@ impl Material<'_> {
         let hidden = hidden_patches.into_iter();
         Batch {
             input,
-            asked: asked.collect(),
+            tokens: asked.collect(),
             patches: hidden
                 .map(|(row, hidden)| row * n_patches + hidden)
                 .collect(),
@@ -196,7 +196,7 @@ mod tests {
     /// A batch of `posts`; the first is asked whether the pictures of the last are its own if it is `wrong`.
     fn batch(posts: &[Post], shares: Shares, wrong: bool) -> Batch {
         let pictures = [vec![1.0; 8], vec![3.0; 8]];
-        let material = Material {
+        let collator = Collator {
             patches: &Patches::given(4, 2, &pictures),
             channels: &Channels {
                 means: vec![0.0, 1.0],
@@ -214,7 +214,7 @@ mod tests {
             }));
         }
         let mut rng = rng(1, "batch", 0);
-        material.batch(posts, &rows, &drawn, shares, &mut rng, &Device::flex())
+        collator.batch(posts, &rows, &drawn, shares, &mut rng, &Device::flex())
     }
 
     fn hides_word(batch: &Batch) -> Vec<bool> {
@@ -266,12 +266,12 @@ mod tests {
         let pairs: Vec<_> = batch
             .pairs
             .iter()
-            .map(|pair| (pair.row, pair.wrong))
+            .map(|pair| (pair.row, pair.negative))
             .collect();
         assert_eq!(pairs, [(0, Some(Source::Random))]);
-        assert_eq!(batch.asked.len(), 1);
-        assert_eq!((batch.asked[0].position, batch.asked[0].id), (5 + 2, 60));
-        assert!(batch.asked[0].in_mention);
+        assert_eq!(batch.tokens.len(), 1);
+        assert_eq!((batch.tokens[0].position, batch.tokens[0].id), (5 + 2, 60));
+        assert!(batch.tokens[0].in_mention);
         assert!(batch.patches.iter().all(|&patch| patch >= 4));
         assert_eq!(hides_word(&batch), [false, true]);
         let ids: Vec<i64> = batch

@@ -1,52 +1,52 @@
-//! Which tokens are hidden, and by what.
+//! Masking of tokens and patches.
 
 use std::ops::Range;
 
 use rand::{Rng, RngExt as _};
 
-/// How often a token is asked for.
+/// Probabilities of masking a token.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Shares {
-    /// A token of the mention.
+    /// Probability for a token of the mention.
     pub(crate) mention: f64,
-    /// Any other.
+    /// Probability for any other token.
     pub(crate) other: f64,
 }
 
 impl Shares {
-    /// The paper's: the context must tell the mention.
+    /// The paper's: the mention is to be predicted from its context.
     pub(crate) const MENTION: Self = Self {
         mention: 0.85,
         other: 0.15,
     };
-    /// BERT's: the ablation.
+    /// BERT's, for the ablation.
     pub(crate) const PLAIN: Self = Self {
         mention: 0.15,
         other: 0.15,
     };
 }
 
-/// What hides a token.
+/// Word pieces that replace a masked one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pieces {
-    /// `[MASK]`
+    /// Id of `[MASK]`.
     pub(crate) mask: u32,
-    /// How many there are.
+    /// Size of the vocabulary.
     pub(crate) n: u32,
 }
 
-/// A text as the model reads it.
+/// A masked text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Masked {
-    /// With some replaced.
+    /// Word pieces, some of them replaced.
     pub(crate) ids: Vec<u32>,
-    /// Positions that are asked for.
+    /// Positions that are to be predicted.
     pub(crate) asked: Vec<usize>,
-    /// A mention token is asked for: the mention's word vector would tell it.
+    /// Whether a mention token is masked: the mention's word vector would give it away.
     pub(crate) hides_mention: bool,
 }
 
-/// Asks for tokens between [CLS] and [SEP]: of ten, eight become [MASK], one another piece, one stays.
+/// Masks tokens between [CLS] and [SEP]: of ten, eight become [MASK], one another piece, one stays.
 pub(crate) fn mask(
     ids: &[u32],
     mention: Option<&Range<usize>>,

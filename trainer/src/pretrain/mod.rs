@@ -11,9 +11,9 @@ mod tasks;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use burn::prelude::Tensor;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use shared_model::encoders::{Encoders, Models};
 use shared_model::joint::{JointConfig, MAX_TEXT};
 use shared_model::pack::{Entry, Precision, write};
@@ -21,29 +21,30 @@ use shared_model::words::WordTable;
 
 use self::masking::Shares;
 use self::posts::{Corpus, Post};
-use self::stage::Pretraining;
+use self::stage::{Pretraining, optimiser};
 use self::start::start;
+use self::tasks::Pretrained;
 use crate::cli::{ModelArgs, PretrainArgs};
 use crate::dataset::{Dataset, Info};
 use crate::device::DeviceArg;
 use crate::features::Patches;
 use crate::files;
-use crate::learn::{Outcome, Plan, learn, reseed};
+use crate::learn::{Optimised, Outcome, Plan, learn, reseed, save_or_verify};
 use crate::run::{EncoderOrigin, Model};
 
-/// In file names and seeds.
+/// Name of the stage in file names and seeds.
 const STAGE: &str = "pretrain";
-/// Of the joint encoder, while it trains.
+/// Dropout of the joint encoder in training.
 const DROPOUT: f64 = 0.1;
-/// FashionBERT's.
+/// Share of the steps over which the learning rate rises: FashionBERT's.
 const WARM_UP: f64 = 0.1;
-/// BERT's.
+/// AdamW's weight decay: BERT's.
 const WEIGHT_DECAY: f64 = 0.01;
 
 /// `pretrain.toml`: everything that the result depends on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Settings {
-    /// As they were named.
+    /// Dataset folders, as they were named.
     datasets: Vec<PathBuf>,
     /// A hash of the posts and pictures.
     posts: String,
@@ -53,21 +54,21 @@ pub(crate) struct Settings {
     plain: bool,
     /// Optimiser steps.
     steps: usize,
-    /// Posts a step.
+    /// Posts per step.
     batch: usize,
     /// Highest learning rate.
-    rate: f64,
-    /// The share of the steps over which it rises.
+    learning_rate: f64,
+    /// Share of the steps over which it rises.
     warm_up: f64,
-    /// AdamW's.
+    /// AdamW's weight decay.
     weight_decay: f64,
-    /// Of everything that is drawn.
+    /// Seed of everything random.
     seed: u64,
     /// Steps between evaluations.
     evaluate_every: usize,
-    /// Evaluations without a gain after which it stops.
+    /// Evaluations in a row without a gain after which it stops.
     patience: usize,
-    /// The encoder's sizes.
+    /// Sizes of the encoder.
     joint: JointConfig,
 }
 
@@ -91,7 +92,7 @@ impl Settings {
     }
 }
 
-/// What came out, on held-out posts.
+/// Result of a pre-training, on held-out posts.
 #[derive(Serialize)]
 struct Report {
     train: Counts,
@@ -103,7 +104,7 @@ struct Report {
     best: BTreeMap<String, f64>,
 }
 
-/// What posts have.
+/// Numbers of posts.
 #[derive(Serialize)]
 struct Counts {
     posts: usize,
@@ -111,11 +112,11 @@ struct Counts {
     with_mention: usize,
     with_word_vector: usize,
     with_owner: usize,
-    /// A rival of the owner has a picture among them.
+    /// Posts whose owner shares a name with the owner of a picture among them.
     with_rival: usize,
 }
 
-/// Trains the joint encoder and writes `joint.bpk` and `joint.json` into the run folder.
+/// Trains the joint encoder and writes `joint.bpk` into the run folder.
 pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> anyhow::Result<()> {
     let datasets = args
         .datasets
@@ -144,7 +145,7 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
         plain: args.plain,
         steps: args.steps as usize,
         batch: args.batch as usize,
-        rate: args.lr,
+        learning_rate: args.lr,
         warm_up: WARM_UP,
         weight_decay: WEIGHT_DECAY,
         seed: args.seed.into(),
@@ -152,7 +153,7 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
         patience: args.patience as usize,
         joint,
     };
-    keep(&settings, &args.run, args.resume)?;
+    save_or_verify(&args.run.join("pretrain.toml"), &settings, args.resume)?;
 
     let device = device.autodiff();
     let words = Tensor::from_data(encoders.text.word_embeddings().into_data(), &device);
@@ -160,9 +161,16 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
     let mask = mask.context("the tokenizer has no [MASK]")?;
     reseed(&device, settings.seed, "initial weights", 0);
     let model = start(&settings.joint, &encoders.text, &corpus.channels, &device)?;
-    let mut stage = Pretraining::new(model, words, mask, &corpus, &settings);
-    let outcome = learn(&mut stage, &settings.plan(), &args.run, args.resume)?;
-    save(&stage, &settings.joint, &datasets, &args.run)?;
+    let mut stage = Pretraining::new(words, mask, &corpus, &settings);
+    let mut model = Optimised::new(model, optimiser(&settings), &device);
+    let outcome = learn(
+        &mut stage,
+        &mut model,
+        &settings.plan(),
+        &args.run,
+        args.resume,
+    )?;
+    save(&model.model, &settings.joint, &datasets, &args.run)?;
     report(&corpus, outcome).print(as_json)
 }
 
@@ -182,32 +190,8 @@ fn sizes_of(sizes: &Models, encoders: &Encoders, layers: usize) -> JointConfig {
     }
 }
 
-/// Writes `pretrain.toml`; a run that is resumed must have the same.
-fn keep(settings: &Settings, run: &Path, resume: bool) -> anyhow::Result<()> {
-    let path = run.join("pretrain.toml");
-    if resume && path.exists() {
-        let text = files::read(&path)?;
-        let text = String::from_utf8(text).with_context(|| path.display().to_string())?;
-        let found: Settings =
-            toml::from_str(&text).with_context(|| format!("{} is malformed", path.display()))?;
-        let (found, now) = (
-            toml::Table::try_from(found)?,
-            toml::Table::try_from(settings)?,
-        );
-        if let Some((name, value)) = now.iter().find(|(name, value)| found[*name] != **value) {
-            bail!(
-                "{}: {name} is {} there and {value} now; resume with the same",
-                path.display(),
-                found[name]
-            );
-        }
-        return Ok(());
-    }
-    files::write(&path, toml::to_string_pretty(settings)?.as_bytes())
-}
-
 fn save(
-    stage: &Pretraining,
+    model: &Pretrained,
     joint: &JointConfig,
     datasets: &[Dataset],
     run: &Path,
@@ -227,10 +211,9 @@ fn save(
         ("licence", &licence),
         ("source", &source),
     ];
-    let entries = Entry::of_module(&stage.model.encoder);
+    let entries = Entry::of_module(&model.encoder);
     let bytes = write(entries, &metadata, Precision::F32)?;
-    files::write(&run.join("joint.bpk"), &bytes)?;
-    files::write_json(&run.join("joint.json"), joint)
+    files::write(&run.join("joint.bpk"), &bytes)
 }
 
 fn report(corpus: &Corpus, outcome: Outcome) -> Report {
@@ -287,7 +270,7 @@ impl Report {
             );
         }
         out!(
-            "dropped, as they stand twice or in dev or test: {}",
+            "dropped, as their text occurs twice or in dev or test: {}",
             self.dropped
         );
         out!(

@@ -1,4 +1,4 @@
-//! What each post of a batch is asked, and wrong pictures for the alignment of text and picture.
+//! The task of each post of a batch, and negative pictures for the alignment of text and picture.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use rand::seq::{IndexedRandom as _, SliceRandom as _};
 
 use super::posts::Post;
 
-/// Draws before it is believed that there is no other picture.
+/// Draws after which there is taken to be no other picture.
 const TRIES: usize = 50;
 
-/// Where a wrong picture comes from.
+/// Source of a negative picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     /// A post of an entity that shares a name with the owner.
@@ -20,25 +20,25 @@ pub(crate) enum Source {
     Random,
 }
 
-/// What a post is asked. One that is to be aligned is whole: with most mentions hidden, the rest of the sentence would have to tell.
+/// Task of a post. One that is to be aligned is not masked: with most mentions masked, the alignment would depend on the rest of the sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Question {
-    /// Which tokens and patches are hidden.
+    /// To predict masked tokens and patches.
     Hidden,
-    /// Whether the pictures are its own; they are not where a wrong one is drawn.
+    /// To tell whether the pictures are its own; they are not where a negative is drawn.
     Pair(Option<Wrong>),
 }
 
 /// A post with the pictures of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wrong {
-    /// Whose pictures.
+    /// Post whose pictures they are.
     pub(crate) post: usize,
-    /// Why those.
+    /// How it was chosen.
     pub(crate) source: Source,
 }
 
-/// The posts with pictures among `posts`.
+/// Draws negative pictures from posts.
 pub(crate) struct Negatives<'a> {
     posts: &'a [Post],
     rivals: &'a [Vec<usize>],
@@ -47,7 +47,7 @@ pub(crate) struct Negatives<'a> {
 }
 
 impl<'a> Negatives<'a> {
-    /// Lists them.
+    /// Lists the posts with pictures.
     pub(crate) fn new(posts: &'a [Post], rivals: &'a [Vec<usize>]) -> Self {
         let all: Vec<usize> = (0..posts.len())
             .filter(|&post| !posts[post].pictures.is_empty())
@@ -66,7 +66,7 @@ impl<'a> Negatives<'a> {
         }
     }
 
-    /// Asks half of the pairs among `batch` whether they belong, half of these with wrong pictures; a post without text or picture is no pair.
+    /// Aligns half of the pairs of `batch`, half of these with negative pictures; a post without text or picture is no pair.
     pub(crate) fn draw(&self, batch: &[usize], guided: bool, rng: &mut StdRng) -> Vec<Question> {
         let mut pairs: Vec<usize> = (0..batch.len())
             .filter(|&row| is_pair(&self.posts[batch[row]]))
@@ -88,14 +88,14 @@ impl<'a> Negatives<'a> {
         drawn
     }
 
-    /// The pictures of an entity that shares a name with the post's owner, if there are any.
+    /// The pictures of an entity that shares a name with the owner of the post, if there are any.
     pub(crate) fn rival(&self, post: usize, rng: &mut StdRng) -> Option<Wrong> {
         let rivals = &self.rivals[self.posts[post].owner?];
         let with_pictures: Vec<&Vec<usize>> = rivals
             .iter()
             .filter_map(|rival| self.by_owner.get(rival))
             .collect();
-        // Every rival is as likely, however much it posts.
+        // Every such entity is equally likely, however many posts it has.
         let wrong = |_| with_pictures.choose(rng)?.choose(rng).copied();
         let found = (0..TRIES)
             .filter_map(wrong)
@@ -126,7 +126,7 @@ impl<'a> Negatives<'a> {
     }
 }
 
-/// Whether text and picture can be compared.
+/// Whether a post has text and picture.
 pub(crate) fn is_pair(post: &Post) -> bool {
     !post.pictures.is_empty() && post.ids.len() > 2
 }

@@ -1,4 +1,7 @@
-//! The posts that are trained on: timelines and train rows, every text once, a tenth held out.
+//! The posts of a pre-training: timelines and train rows, every text once, a part of them held out.
+//!
+//! Train rows and the posts that repeat one are held out as in every training ([`crate::holdout`]), so that a network on this encoder is measured on
+//! mentions that neither has seen; of the other posts a tenth is.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -6,51 +9,60 @@ use std::ops::Range;
 use anyhow::ensure;
 use sha2::{Digest as _, Sha256};
 use shared_model::aliases::{AliasIndex, NameMatch};
-use shared_model::data::{Entity, MAX_IMAGES, Mention};
+use shared_model::data::{self, Entity, MAX_IMAGES, Mention};
 use shared_model::encoders::Encoders;
 use shared_model::joint::MAX_TEXT;
-use shared_model::normalise::fold;
 
 use crate::dataset::{Dataset, Split};
 use crate::features::{Channels, Patches};
-
-/// One in this many posts is held out.
-const HELD_OUT: u64 = 10;
+use crate::holdout::{HoldOut, text_key};
 
 /// A post as the joint encoder reads it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Post {
-    /// Where it stands.
+    /// Row or line of the post, for errors.
     pub(crate) label: String,
-    /// [CLS] and [SEP] included.
+    /// Word pieces, [CLS] and [SEP] included.
     pub(crate) ids: Vec<u32>,
     /// Positions in `ids`.
     pub(crate) mention: Option<Range<usize>>,
-    /// The mention's; `None` without a mention or a known word.
+    /// Word vector of the mention; `None` without a mention or a known word.
     pub(crate) word: Option<Vec<f32>>,
-    /// Places in [`Corpus::patches`].
+    /// Positions in [`Corpus::patches`].
     pub(crate) pictures: Vec<usize>,
-    /// A position in [`Corpus::rivals`].
+    /// Position of the owner in [`Corpus::rivals`].
     pub(crate) owner: Option<usize>,
 }
 
 /// All posts.
 #[derive(Default)]
 pub(crate) struct Corpus {
-    /// To train on.
+    /// Posts to train on.
     pub(crate) train: Vec<Post>,
-    /// To measure on.
+    /// Posts to measure on.
     pub(crate) held_out: Vec<Post>,
-    /// Their pictures.
+    /// Pictures of all posts.
     pub(crate) patches: Patches,
-    /// Of the pictures to train on.
+    /// Channel statistics of the pictures to train on.
     pub(crate) channels: Channels,
-    /// Of every entity, the others that share a name with it.
+    /// For every entity the others that share a name with it.
     pub(crate) rivals: Vec<Vec<usize>>,
-    /// Posts whose text stands twice, or in a dev or test part.
+    /// Number of posts whose text occurs twice, or in a dev or test part.
     pub(crate) dropped: usize,
-    /// A hash of everything.
+    /// Hash of all posts and of which are held out.
     pub(crate) fingerprint: String,
+}
+
+/// A dataset with what its posts are read by.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    dataset: &'a Dataset,
+    /// Train rows.
+    rows: &'a [data::Post],
+    hold_out: &'a HoldOut,
+    encoders: &'a Encoders,
+    /// Hash of the encoders.
+    fingerprint: &'a str,
 }
 
 /// A post before it is encoded.
@@ -81,9 +93,21 @@ impl Corpus {
                 seen.extend(posts.iter().filter_map(|post| text_key(&post.text)));
             }
         }
+        let rows = datasets
+            .iter()
+            .map(|dataset| dataset.posts_if_any(Split::Train))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let (hold_out, _) = HoldOut::of_rows(datasets, &rows)?;
         let mut hash = Sha256::new();
-        for dataset in datasets {
-            corpus.add(dataset, encoders, fingerprint, &mut seen, &mut hash)?;
+        for (dataset, rows) in datasets.iter().zip(&rows) {
+            let source = Source {
+                dataset,
+                rows,
+                hold_out: &hold_out,
+                encoders,
+                fingerprint,
+            };
+            corpus.add(&source, &mut seen, &mut hash)?;
         }
         ensure!(
             !corpus.train.is_empty() && !corpus.held_out.is_empty(),
@@ -99,12 +123,17 @@ impl Corpus {
 
     fn add(
         &mut self,
-        dataset: &Dataset,
-        encoders: &Encoders,
-        fingerprint: &str,
+        source: &Source,
         seen: &mut HashSet<String>,
         hash: &mut Sha256,
     ) -> anyhow::Result<()> {
+        let Source {
+            dataset,
+            rows,
+            hold_out,
+            encoders,
+            fingerprint,
+        } = *source;
         let names = AliasIndex::new(&dataset.entities);
         let first_entity = self.rivals.len();
         self.rivals
@@ -116,7 +145,6 @@ impl Corpus {
         let positions = dataset.positions();
         let owner = |id: &str| Some(first_entity + positions.get(id)?);
         // Train rows first: where a timeline repeats one, its mention is known.
-        let rows = dataset.posts_if_any(Split::Train)?;
         let rows = rows.iter().map(|row| Draft {
             label: row.id.clone(),
             text: &row.text,
@@ -166,7 +194,9 @@ impl Corpus {
                 hash.update(id.to_le_bytes());
             }
             hash.update(format!("{:?}", (&post.mention, &post.pictures, post.owner)));
-            if is_held_out(draft.text, draft.images) {
+            let is_held = hold_out.holds(&dataset.folder, draft.text, draft.images)?;
+            hash.update([u8::from(is_held)]);
+            if is_held {
                 self.held_out.push(post);
             } else {
                 self.train.push(post);
@@ -202,7 +232,7 @@ fn encode(
     })
 }
 
-/// Of every entity, the others that bear one of its names.
+/// For every entity the others that have one of its names.
 fn rivals(entities: &[Entity], names: &AliasIndex) -> Vec<Vec<usize>> {
     let of = |(position, entity): (usize, &Entity)| {
         let mut rivals: Vec<usize> = entity
@@ -217,7 +247,7 @@ fn rivals(entities: &[Entity], names: &AliasIndex) -> Vec<Vec<usize>> {
     entities.iter().enumerate().map(of).collect()
 }
 
-/// The mention in a timeline post: its owner's name, else the first name of anybody.
+/// The mention in a timeline post: a name of its owner, else the first name of any entity.
 fn own_name(text: &str, owner: Option<usize>, names: &AliasIndex) -> Option<Mention> {
     let mentions = names.mentions(text);
     let is_own = |mention: &&Mention| {
@@ -225,20 +255,6 @@ fn own_name(text: &str, owner: Option<usize>, names: &AliasIndex) -> Option<Ment
         owner.is_some_and(|owner| names.candidates(surface, NameMatch::Equal).contains(&owner))
     };
     mentions.iter().find(is_own).or(mentions.first()).copied()
-}
-
-/// `None` for a text without a word.
-fn text_key(text: &str) -> Option<String> {
-    let folded = fold(text);
-    (!folded.is_empty()).then_some(folded)
-}
-
-/// By the text without case and punctuation, so that a post's copies in several datasets fall together.
-fn is_held_out(text: &str, images: &[String]) -> bool {
-    let key = text_key(text).or_else(|| images.first().cloned());
-    let digest: [u8; 32] = Sha256::digest(key.unwrap_or_default()).into();
-    let [a, b, c, d, e, f, g, h, ..] = digest;
-    u64::from_le_bytes([a, b, c, d, e, f, g, h]).is_multiple_of(HELD_OUT)
 }
 
 #[cfg(test)]
@@ -280,20 +296,5 @@ mod tests {
         assert_eq!(found(Some(1)).as_deref(), Some("cat"));
         assert_eq!(found(None).as_deref(), Some("cat"));
         assert_eq!(own_name("Nobody is here.", Some(2), &names), None);
-    }
-
-    #[test]
-    fn a_tenth_is_held_out_by_its_words() {
-        let n = (0..2000)
-            .filter(|n| is_held_out(&format!("Post {n}"), &[]))
-            .count();
-        assert!((150..250).contains(&n), "{n} of 2000");
-        for n in 0..50 {
-            let [plain, loud] = [format!("post {n}"), format!("POST: {n}!")];
-            assert_eq!(
-                is_held_out(&plain, &[]),
-                is_held_out(&loud, &["a.jpg".to_owned()])
-            );
-        }
     }
 }

@@ -1,16 +1,16 @@
 //! The joint encoder under its three tasks, as a stage of the training loop.
 
-use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::module::Module as _;
+use burn::optim::{AdamWConfig, Optimizer};
 use burn::prelude::*;
 
-use super::batch::Material;
+use super::batch::Collator;
 use super::masking::{Pieces, Shares};
 use super::negatives::{Negatives, Question, Source, is_pair};
 use super::posts::Corpus;
 use super::tasks::{Figures, Pretrained};
 use super::{STAGE, Settings};
-use crate::learn::{Metrics, Restorable, Stage, pack, rng, rows, unpack, warmed};
+use crate::learn::{LOSS, Metrics, Optimised, Stage, rng, rows, warmed};
 
 /// Held-out posts encoded at once.
 const EVALUATED: usize = 32;
@@ -18,11 +18,8 @@ const EVALUATED: usize = 32;
 /// Held-out losses whose sum, negated, is the score.
 const SCORED: [&str; 3] = ["words_loss", "patch_loss", "alignment_loss"];
 
-/// See [`Stage`].
+/// Data and criterion of the pre-training.
 pub(crate) struct Pretraining<'a> {
-    /// With gradients.
-    pub(crate) model: Pretrained,
-    optimizer: ModuleOptimizer,
     settings: &'a Settings,
     corpus: &'a Corpus,
     train: Negatives<'a>,
@@ -30,25 +27,30 @@ pub(crate) struct Pretraining<'a> {
     pieces: Pieces,
     /// The text encoder's word embeddings, frozen.
     words: Tensor<2>,
-    device: Device,
+}
+
+/// The optimiser of the pre-training.
+pub(crate) fn optimiser(settings: &Settings) -> impl Optimizer {
+    let adamw = AdamWConfig::new().with_epsilon(1e-8);
+    adamw
+        .with_weight_decay(settings.weight_decay as f32)
+        .build()
 }
 
 impl<'a> Pretraining<'a> {
-    /// Everything but the model is read off `corpus`.
+    /// The stage on a corpus.
+    ///
+    /// # Arguments
+    ///
+    /// - words: the text encoder's word embeddings.
+    /// - mask: id of `[MASK]`.
     pub(crate) fn new(
-        model: Pretrained,
         words: Tensor<2>,
         mask: u32,
         corpus: &'a Corpus,
         settings: &'a Settings,
     ) -> Self {
-        let optimizer = AdamWConfig::new()
-            .with_epsilon(1e-8)
-            .with_weight_decay(settings.weight_decay as f32)
-            .build();
         Self {
-            model,
-            optimizer: ModuleOptimizer::from(Restorable(optimizer)),
             settings,
             train: Negatives::new(&corpus.train, &corpus.rivals),
             held_out: Negatives::new(&corpus.held_out, &corpus.rivals),
@@ -57,13 +59,12 @@ impl<'a> Pretraining<'a> {
                 mask,
                 n: words.dims()[0] as u32,
             },
-            device: words.device(),
             words,
         }
     }
 
-    fn material(&self) -> Material<'_> {
-        Material {
+    fn collator(&self) -> Collator<'_> {
+        Collator {
             patches: &self.corpus.patches,
             channels: &self.corpus.channels,
             sizes: &self.settings.joint,
@@ -71,7 +72,7 @@ impl<'a> Pretraining<'a> {
         }
     }
 
-    /// Held-out pairs with wrong pictures.
+    /// Held-out pairs with negative pictures.
     fn wrong(&self, rows: &[usize], source: Source, number: usize) -> Vec<(usize, Question)> {
         let mut rng = rng(self.settings.seed, "held-out pictures", number);
         let wrong = |&post: &usize| {
@@ -93,53 +94,38 @@ impl<'a> Pretraining<'a> {
     }
 
     fn rate(&self, step: usize) -> f64 {
-        self.settings.rate * warmed(step, self.settings.steps, self.settings.warm_up)
+        self.settings.learning_rate * warmed(step, self.settings.steps, self.settings.warm_up)
     }
 }
 
-impl Stage for Pretraining<'_> {
-    fn loss(&self) -> &'static str {
-        "loss"
-    }
+impl Stage<Pretrained> for Pretraining<'_> {
+    const WATCHED: &'static str = "score";
 
-    fn watched(&self) -> &'static str {
-        "score"
-    }
-
-    fn device(&self) -> &Device {
-        &self.device
-    }
-
-    fn step(&mut self, step: usize) -> anyhow::Result<Metrics> {
+    fn step(&mut self, model: &mut Optimised<Pretrained>, step: usize) -> anyhow::Result<Metrics> {
         let rows = self.rows(step);
         let mut rng = rng(self.settings.seed, STAGE, step);
         let questions = self.train.draw(&rows, !self.settings.plain, &mut rng);
         let shares = self.settings.shares();
-        let batch = self.material().batch(
+        let batch = self.collator().batch(
             &self.corpus.train,
             &rows,
             &questions,
             shares,
             &mut rng,
-            &self.device,
+            &model.device,
         );
-        let answers = self.model.answer(&batch, &self.words);
+        let answers = model.model.answer(&batch, &self.words);
         let mut figures = Figures::default();
         figures.add(&answers, &batch)?;
 
         let rate = self.rate(step);
         let Some((loss, weights)) = answers.loss() else {
-            // Nothing was asked for: no step, and a loss of 0.
-            return Ok(vec![("loss", 0.0), ("rate", rate)]);
+            // Nothing is masked and no pair is drawn: no step, and a loss of 0.
+            return Ok(vec![(LOSS, 0.0), ("rate", rate)]);
         };
-        let value: f32 = loss.clone().into_scalar();
-        let mut metrics = vec![("loss", f64::from(value)), ("rate", rate)];
+        let mut metrics = vec![(LOSS, model.descend(rate, loss)), ("rate", rate)];
         metrics.extend(figures.of_step());
         metrics.extend(weights);
-        if value.is_finite() {
-            let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
-            self.model = self.optimizer.step(rate, self.model.clone(), gradients);
-        }
         Ok(metrics)
     }
 
@@ -152,9 +138,9 @@ impl Stage for Pretraining<'_> {
         format!("the posts {}", labels.join(", "))
     }
 
-    /// The same questions at every step, to guided and plain runs alike: tokens are masked as the paper does, and every pair is asked for, whole, with its own picture, with a random one, and with a rival's if there is one.
-    fn evaluate(&mut self, _step: usize) -> anyhow::Result<Metrics> {
-        let model = self.model.valid();
+    /// The same tasks at every step, for guided and plain runs alike: tokens are masked as in the paper, and every pair is aligned unmasked, with its own picture, with a random one, and with a guided negative if there is one.
+    fn evaluate(&mut self, model: &mut Optimised<Pretrained>, _: usize) -> anyhow::Result<Metrics> {
+        let model = model.model.valid();
         let words = self.words.clone().inner();
         let all: Vec<usize> = (0..self.corpus.held_out.len()).collect();
         let mut figures = Figures::default();
@@ -170,7 +156,7 @@ impl Stage for Pretraining<'_> {
             ];
             for pass in passes.into_iter().filter(|pass| !pass.is_empty()) {
                 let (rows, questions): (Vec<_>, Vec<_>) = pass.into_iter().unzip();
-                let batch = self.material().batch(
+                let batch = self.collator().batch(
                     &self.corpus.held_out,
                     &rows,
                     &questions,
@@ -189,14 +175,5 @@ impl Stage for Pretraining<'_> {
             .sum();
         metrics.insert(0, ("score", -losses));
         Ok(metrics)
-    }
-
-    fn state(&self) -> anyhow::Result<Vec<u8>> {
-        pack(&self.model, &self.optimizer)
-    }
-
-    fn restore(&mut self, state: &[u8]) -> anyhow::Result<()> {
-        (self.model, self.optimizer) = unpack(self.model.clone(), self.optimizer.clone(), state)?;
-        Ok(())
     }
 }

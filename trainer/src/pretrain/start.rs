@@ -1,4 +1,4 @@
-//! The joint encoder before pre-training: the text encoder's first layers, and random weights where it has none.
+//! Initial weights of the joint encoder: the first layers of the text encoder, and random weights for the rest.
 
 use anyhow::ensure;
 use burn::prelude::*;
@@ -9,13 +9,13 @@ use shared_model::text::Bert;
 use super::tasks::Pretrained;
 use crate::features::Channels;
 
-/// A channel that varies less than this share of the mean is not blown up.
+/// A channel whose deviation is below this share of the mean deviation is not amplified.
 const LEAST: f32 = 0.1;
 
-/// Pictures' and mentions' vectors are normalised as words are: that is what the layers expect.
+/// Vectors of pictures and mentions are normalised as words are: that is what the layers expect.
 const NORMS: [&str; 3] = ["text_norm", "mention_norm", "image_norm"];
 
-/// The model on `device`, whose generator draws what is random.
+/// The model on `device`, whose generator draws the random weights.
 ///
 /// The pictures' projection is drawn for z-scores, and takes them itself: raw tokens of all pictures point the same way, and after the norm they would be one.
 pub(crate) fn start(
@@ -54,7 +54,7 @@ pub(crate) fn start(
     Ok(started.load(fresh)?)
 }
 
-/// A projection of raw tokens that does what `weight`, `[in, out]`, and `bias` do to their z-scores.
+/// The projection of raw tokens that equals `weight`, `[in, out]`, and `bias` on their z-scores.
 fn z_scoring(
     mut weight: Vec<f32>,
     mut bias: Vec<f32>,
@@ -114,7 +114,7 @@ mod tests {
             means: vec![3.0, 1.0],
             deviations: vec![2.0, 0.0],
         };
-        // The second channel is constant: a tenth of the mean deviation stands for its own.
+        // The second channel is constant: a tenth of the mean deviation is taken in its place.
         let (weight, bias) = z_scoring(vec![1.0, -4.0, 0.1, 0.2], vec![0.0, 1.0], &channels);
         assert_eq!(weight, [0.5, -2.0, 1.0, 2.0]);
         assert_eq!(bias, [-1.5 - 1.0, 1.0 + 6.0 - 2.0]);

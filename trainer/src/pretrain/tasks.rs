@@ -1,4 +1,4 @@
-//! The three tasks: answers of the model to a batch, and the figures that they come to.
+//! The three tasks: predictions of the model for a batch, and figures over them.
 
 use burn::module::Module;
 use burn::prelude::*;
@@ -13,33 +13,33 @@ use crate::learn::Metrics;
 /// Encoder and heads.
 #[derive(Module, Debug)]
 pub(crate) struct Pretrained {
-    /// What is kept.
+    /// The part that is kept.
     pub(crate) encoder: JointEncoder,
-    /// Of the tasks.
+    /// Heads of the tasks.
     pub(crate) heads: JointHeads,
 }
 
-/// Answers to a batch; `None` where nothing was asked.
+/// Predictions for a batch; `None` for a task without a target.
 pub(crate) struct Answers {
     words: Option<Choices>,
     patch_loss: Option<Tensor<1>>,
     alignment: Option<Choices>,
 }
 
-/// Answers one of several.
+/// Predictions of one of several classes.
 struct Choices {
-    /// Negative log-likelihood of the right ones: `[n]`.
+    /// Negative log-likelihood of the labels, `[n]`.
     losses: Tensor<1>,
-    /// The likeliest: `[n]`.
+    /// The likeliest classes, `[n]`.
     chosen: Tensor<1, Int>,
 }
 
 impl Pretrained {
-    /// Answers what a batch asks.
+    /// Predicts the targets of a batch.
     ///
-    /// # Arguments
+    /// # Shapes
     ///
-    /// - words: the text encoder's word embeddings, `[vocabulary, width]`.
+    /// - words: the text encoder's word embeddings, `[vocabulary, width]`
     pub(crate) fn answer(&self, batch: &Batch, words: &Tensor<2>) -> Answers {
         let device = words.device();
         let indices = |values: Vec<i64>| {
@@ -47,9 +47,9 @@ impl Pretrained {
             Tensor::<1, Int>::from_data(TensorData::new(values, [n]), &device)
         };
         let output = self.encoder.forward(&batch.input, words);
-        let asked = (!batch.asked.is_empty()).then(|| {
-            let positions = batch.asked.iter().map(|asked| asked.position as i64);
-            let right = batch.asked.iter().map(|asked| i64::from(asked.id));
+        let asked = (!batch.tokens.is_empty()).then(|| {
+            let positions = batch.tokens.iter().map(|asked| asked.position as i64);
+            let right = batch.tokens.iter().map(|asked| i64::from(asked.id));
             let logits = self
                 .heads
                 .words(&output, indices(positions.collect()), words);
@@ -107,7 +107,7 @@ impl Choices {
 }
 
 impl Answers {
-    /// The adaptive sum of the tasks in which something was asked, and their weights in it.
+    /// The adaptive sum of the losses of the tasks with targets, and their weights in it.
     pub(crate) fn loss(&self) -> Option<(Tensor<1>, Metrics)> {
         let mean = |choices: &Choices| choices.losses.clone().mean();
         let tasks = [
@@ -129,20 +129,20 @@ impl Answers {
     }
 }
 
-/// Sums over batches.
+/// Figures, summed over batches.
 #[derive(Default)]
 pub(crate) struct Figures {
     mention: Tally,
     other: Tally,
     patches: Tally,
-    /// Entropies of the target instead of losses.
+    /// Entropies of the patch targets, in place of losses.
     entropy: Tally,
     own: Tally,
     rival: Tally,
     random: Tally,
 }
 
-/// Counts, losses and right answers.
+/// Numbers of predictions, their losses and how many are right.
 #[derive(Debug, Default, Clone, Copy)]
 struct Tally {
     n: f64,
@@ -151,10 +151,10 @@ struct Tally {
 }
 
 impl Figures {
-    /// Adds the answers to a batch.
+    /// Adds the predictions for a batch.
     pub(crate) fn add(&mut self, answers: &Answers, batch: &Batch) -> anyhow::Result<()> {
         if let Some(words) = &answers.words {
-            for (asked, (loss, chosen)) in batch.asked.iter().zip(words.read()?) {
+            for (asked, (loss, chosen)) in batch.tokens.iter().zip(words.read()?) {
                 let tally = if asked.in_mention {
                     &mut self.mention
                 } else {
@@ -173,7 +173,7 @@ impl Figures {
         }
         if let Some(alignment) = &answers.alignment {
             for (pair, (loss, chosen)) in batch.pairs.iter().zip(alignment.read()?) {
-                let tally = match pair.wrong {
+                let tally = match pair.negative {
                     None => &mut self.own,
                     Some(Source::Rival) => &mut self.rival,
                     Some(Source::Random) => &mut self.random,
@@ -184,7 +184,7 @@ impl Figures {
         Ok(())
     }
 
-    /// Of a training batch.
+    /// The figures of a training batch.
     pub(crate) fn of_step(&self) -> Metrics {
         let all = self.own.and(self.rival).and(self.random);
         let mut metrics = self.tokens_and_patches();
@@ -198,7 +198,7 @@ impl Figures {
         metrics
     }
 
-    /// Of held-out posts, where every pair was asked for with its own picture and with wrong ones: own and random pictures weigh the same in the alignment.
+    /// The figures of held-out posts, where every pair is aligned with its own picture and with negatives: own and random pictures have the same weight.
     pub(crate) fn of_held_out(&self) -> Metrics {
         let mut metrics = self.tokens_and_patches();
         let half = |own: Option<f64>, wrong: Option<f64>| Some((own? + wrong?) / 2.0);
@@ -268,7 +268,7 @@ impl Tally {
     }
 }
 
-/// Of the softmax of `features`, in nats: near 0 is one-hot, near the logarithm of their number uniform.
+/// Entropy of the softmax of `features`, in nats: near 0 it is one-hot, near the logarithm of their number uniform.
 fn entropy(features: &[f32]) -> f64 {
     let highest = features.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let powers = features.iter().map(|&x| f64::from(x - highest));

@@ -1,4 +1,4 @@
-//! Examples as the tensors of a batch: every distinct entity once, posts and modalities dropped by one draw for all candidates of a mention.
+//! Examples as the tensors of a batch: every distinct entity once; posts and modalities are dropped alike for all candidates of a mention.
 
 use std::collections::HashMap;
 
@@ -6,18 +6,17 @@ use burn::prelude::*;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
-use shared_model::imn::{Input, PlainSequence, Side, entity_sequences, mention_sequences, side};
-use shared_model::kb::KnowledgeBase;
+use shared_model::imn::{Input, PlainSequence, Side, side};
 use shared_model::loss::Targets;
 use shared_model::scorer::ScorerConfig;
 
-use super::world::{Example, World};
+use super::data::{Example, Placed, TrainingSet};
 
-/// How often a modality of a side is left out.
+/// Probability of dropping a modality of a side.
 const DROPPED: f64 = 0.15;
-/// The longest timeline in training.
+/// Length of a timeline in training, at most.
 const MAX_POSTS: usize = 5;
-/// Candidates in training: the gold, half of the others the hardest, half drawn.
+/// Candidates in training, at most: the gold, the hardest of the others for one half, random ones for the other.
 const MAX_CANDIDATES: usize = 17;
 
 /// A batch on the device.
@@ -27,32 +26,36 @@ pub(super) struct Batch {
     /// `[batch, n_candidates]`, rows of `entities`.
     pub(super) candidates: Tensor<2, Int>,
     pub(super) targets: Targets,
-    /// `[batch, n_candidates]`: the training-free score.
+    /// Training-free scores, `[batch, n_candidates]`.
     pub(super) prior: Tensor<2>,
 }
 
-/// An entity as one or more mentions of a batch see it.
+/// Deduplication key of an entity side: equal keys share one row of the batch.
 #[derive(PartialEq, Eq, Hash, Clone, Copy)]
-struct Seen {
-    world: usize,
+struct EntityKey {
+    set: usize,
     entity: usize,
     without: Option<usize>,
     n_posts: usize,
     dropped: Option<usize>,
 }
 
-/// What is left out of one example.
+/// What a step takes of one example.
 struct Draw {
+    /// Places in the list of candidates.
     candidates: Vec<usize>,
+    /// Length of every timeline, at most.
     n_posts: usize,
+    /// Modality that the mention is without.
     mention: Option<usize>,
+    /// Modality that the candidates are without.
     entity: Option<usize>,
 }
 
-/// A batch as it is at inference: everything is there.
+/// A batch as at inference: nothing is dropped.
 pub(super) fn whole(
-    examples: &[(usize, &Example)],
-    worlds: &[World],
+    examples: &[Placed],
+    sets: &[TrainingSet],
     inputs: &[Input],
     scorer: &ScorerConfig,
     device: &Device,
@@ -66,7 +69,7 @@ pub(super) fn whole(
     assemble(
         examples,
         draws.collect(),
-        worlds,
+        sets,
         inputs,
         scorer,
         None,
@@ -74,10 +77,10 @@ pub(super) fn whole(
     )
 }
 
-/// A batch for a training step.
+/// A batch of a training step.
 pub(super) fn dropped(
-    examples: &[(usize, &Example)],
-    worlds: &[World],
+    examples: &[Placed],
+    sets: &[TrainingSet],
     inputs: &[Input],
     scorer: &ScorerConfig,
     rng: &mut StdRng,
@@ -85,20 +88,23 @@ pub(super) fn dropped(
 ) -> Batch {
     let draws = examples
         .iter()
-        .map(|(world, example)| {
+        .map(|(set, example)| {
+            let set = &sets[*set];
             let drop = |rng: &mut StdRng| {
                 let drop = inputs.len() > 1 && rng.random_bool(DROPPED * inputs.len() as f64);
                 drop.then(|| rng.random_range(0..inputs.len()))
             };
             let candidates = candidates(example, scorer, rng);
-            let kb = &worlds[*world].kb;
-            // Without its own post the gold may have none left: then nobody has any.
-            let gold = example.candidates[example.gold];
-            let is_bare =
-                example.without.is_some() && timeline(kb, gold, example.without).is_empty();
+            // Without its own post the gold may have none left: then the other candidates are without posts, too.
+            let is_bare = example.without.is_some()
+                && (example.entity())
+                    .is_some_and(|gold| set.timeline(gold, example.without).is_empty());
             let shortest = candidates
                 .iter()
-                .map(|&i| timeline(kb, example.candidates[i], own(example, i)).len())
+                .map(|&i| {
+                    set.timeline(example.candidates[i], example.without(i))
+                        .len()
+                })
                 .filter(|&n| n > 0)
                 .min();
             Draw {
@@ -112,13 +118,13 @@ pub(super) fn dropped(
             }
         })
         .collect();
-    assemble(examples, draws, worlds, inputs, scorer, Some(rng), device)
+    assemble(examples, draws, sets, inputs, scorer, Some(rng), device)
 }
 
-/// The gold, the hardest of the others and a draw from the rest, as places in the example's list.
+/// The gold, the hardest of the others and random ones of the rest, as places in the list of candidates.
 fn candidates(example: &Example, scorer: &ScorerConfig, rng: &mut StdRng) -> Vec<usize> {
     let n = example.candidates.len();
-    let mut others: Vec<usize> = (0..n).filter(|&i| i != example.gold).collect();
+    let mut others: Vec<usize> = (0..n).filter(|&i| Some(i) != example.gold).collect();
     if n > MAX_CANDIDATES {
         let score = |&i: &usize| scorer.score(&example.cues[i]);
         others.sort_by(|a, b| score(b).total_cmp(&score(a)));
@@ -128,34 +134,16 @@ fn candidates(example: &Example, scorer: &ScorerConfig, rng: &mut StdRng) -> Vec
         others.extend(rest);
     }
     let mut all = others;
-    all.push(example.gold);
-    // The gold's place must tell nothing.
+    all.extend(example.gold);
+    // The place of the gold must tell nothing.
     all.shuffle(rng);
     all
 }
 
-/// The post that the owner is compared without.
-fn own(example: &Example, candidate: usize) -> Option<usize> {
-    example.without.filter(|_| candidate == example.gold)
-}
-
-/// The posts of an entity that are a prototype in some modality.
-pub(super) fn timeline(kb: &KnowledgeBase, entity: usize, without: Option<usize>) -> Vec<usize> {
-    let chosen = &kb.text.prototypes[entity];
-    let mut posts: Vec<usize> = chosen
-        .all()
-        .map(|chosen| chosen.post)
-        .filter(|post| Some(*post) != without)
-        .collect();
-    posts.sort_unstable();
-    posts.dedup();
-    posts
-}
-
 fn assemble(
-    examples: &[(usize, &Example)],
+    examples: &[Placed],
     draws: Vec<Draw>,
-    worlds: &[World],
+    sets: &[TrainingSet],
     inputs: &[Input],
     scorer: &ScorerConfig,
     mut rng: Option<&mut StdRng>,
@@ -166,16 +154,15 @@ fn assemble(
         .map(|draw| draw.candidates.len())
         .max()
         .unwrap_or(1);
-    let mut entities: Vec<Seen> = Vec::new();
-    let mut rows: HashMap<Seen, i32> = HashMap::new();
+    let mut entities: Vec<EntityKey> = Vec::new();
+    let mut rows: HashMap<EntityKey, i32> = HashMap::new();
     let (mut candidates, mut mask, mut prior, mut gold) = (vec![], vec![], vec![], vec![]);
     let mut mentions = Vec::new();
-    for ((world, example), draw) in examples.iter().zip(draws) {
-        let kb = &worlds[*world].kb;
-        let vectors = worlds[*world].vectors(&example.query);
-        let mut sequences = mention_sequences(inputs, &vectors, &vectors.pooled(), &kb.statistics);
-        forget(&mut sequences, draw.mention);
+    for ((set, example), draw) in examples.iter().zip(draws) {
+        let mut sequences = sets[*set].mention_sequences(inputs, example);
+        drop_modality(&mut sequences, draw.mention);
         mentions.push(sequences);
+        let mut column = 0;
         for place in 0..n_candidates {
             let Some(&i) = draw.candidates.get(place) else {
                 candidates.push(0);
@@ -183,37 +170,38 @@ fn assemble(
                 prior.push(0.0);
                 continue;
             };
-            if i == example.gold {
-                gold.push(place as i32);
+            if Some(i) == example.gold {
+                column = place as i32;
             }
-            let seen = Seen {
-                world: *world,
+            let key = EntityKey {
+                set: *set,
                 entity: example.candidates[i],
-                without: own(example, i),
+                without: example.without(i),
                 n_posts: draw.n_posts,
                 dropped: draw.entity,
             };
-            let row = *rows.entry(seen).or_insert_with(|| {
-                entities.push(seen);
+            let row = *rows.entry(key).or_insert_with(|| {
+                entities.push(key);
                 entities.len() as i32 - 1
             });
             candidates.push(row);
             mask.push(false);
             prior.push(scorer.score(&example.cues[i]));
         }
+        // NIL is never a target: it is in no batch of a training step.
+        gold.push(column);
     }
     let entities: Vec<Vec<PlainSequence>> = entities
         .into_iter()
-        .map(|seen| {
-            let kb = &worlds[seen.world].kb;
-            let mut posts = timeline(kb, seen.entity, seen.without);
+        .map(|key| {
+            let set = &sets[key.set];
+            let mut posts = set.timeline(key.entity, key.without);
             if let Some(rng) = &mut rng {
                 posts.shuffle(rng);
             }
-            posts.truncate(seen.n_posts);
-            let mut sequences =
-                entity_sequences(inputs, kb, seen.entity, |post| posts.contains(&post));
-            forget(&mut sequences, seen.dropped);
+            posts.truncate(key.n_posts);
+            let mut sequences = set.entity_sequences(key.entity, &posts);
+            drop_modality(&mut sequences, key.dropped);
             sequences
         })
         .collect();
@@ -230,8 +218,8 @@ fn assemble(
     }
 }
 
-/// Leaves a modality out, unless nothing else is there.
-fn forget(sequences: &mut [PlainSequence], modality: Option<usize>) {
+/// Drops a modality, unless it is the only one.
+fn drop_modality(sequences: &mut [PlainSequence], modality: Option<usize>) {
     let Some(modality) = modality else { return };
     let others = sequences.iter().enumerate().filter(|(i, _)| *i != modality);
     if others

@@ -1,22 +1,45 @@
-//! Fitting the scorer: non-negative weights of the cues by logistic loss, then temperature and NIL logit by likelihood.
+//! Fitting the training-free scorer: non-negative weights of the cues by logistic loss.
 
 use shared_model::cues::AllCues;
+use shared_model::scorer::ScorerConfig;
+
+use super::data::TrainingSet;
+use super::plan::Settings;
 
 const CUES: usize = size_of::<AllCues>() / size_of::<f32>();
-/// Full-batch steps; the loss is convex and settles within half of them.
-const STEPS: usize = 400;
+/// Full-batch steps; the loss is convex and converges within half of them.
+pub(super) const STEPS: usize = 400;
 const LEARNING_RATE: f64 = 0.05;
-/// Keeps the weights of cues that never vary together finite.
+/// Keeps the weights of collinear cues finite.
 const DECAY: f64 = 1e-4;
+
+/// The scorer's weights; none in the paper's form, which has no such scorer beside it.
+pub(super) fn scorer(sets: &[TrainingSet], settings: &Settings) -> ScorerConfig {
+    if settings.paper {
+        return ScorerConfig::of_weights(Default::default());
+    }
+    let mut rows = Vec::new();
+    for (set, share) in sets.iter().zip(&settings.shares) {
+        let share = share / set.fit().count().max(1) as f64;
+        rows.extend(set.fit().filter_map(|example| {
+            Some(Row {
+                cues: example.cues.clone(),
+                gold: example.gold?,
+                share,
+            })
+        }));
+    }
+    ScorerConfig::of_weights(weights(&rows))
+}
 
 /// A mention whose gold is among its candidates.
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// A candidate each.
+    /// Cues of each candidate.
     pub(crate) cues: Vec<AllCues>,
-    /// The gold's position among them.
+    /// Index of the gold among the candidates.
     pub(crate) gold: usize,
-    /// Its share in the loss.
+    /// Weight of the mention in the loss.
     pub(crate) share: f64,
 }
 
@@ -57,48 +80,7 @@ pub(crate) fn weights(rows: &[Row]) -> AllCues {
     fitted
 }
 
-/// A mention's scores, for calibration.
-#[derive(Debug, Clone)]
-pub(crate) struct Scored {
-    /// A candidate each.
-    pub(crate) scores: Vec<f32>,
-    /// `None` is NIL.
-    pub(crate) gold: Option<usize>,
-}
-
-/// Temperature and NIL logit of the least negative log-likelihood; no logit where no row is NIL.
-pub(crate) fn calibration(rows: &[Scored]) -> (f32, Option<f32>) {
-    let with_nil = rows.iter().any(|row| row.gold.is_none());
-    // The logarithm of 1 / T, and the logit.
-    let mut values = [20f64.ln(), 0.0];
-    let mut adam = Adam::default();
-    for _ in 0..STEPS {
-        let mut gradient = [0.0; 2];
-        for row in rows {
-            let sharpness = values[0].exp();
-            let scores = row.scores.iter().map(|&score| f64::from(score));
-            let mut logits: Vec<f64> = scores.clone().map(|score| score * sharpness).collect();
-            logits.extend(with_nil.then_some(values[1]));
-            let gold = row.gold.unwrap_or(row.scores.len());
-            let mut errors = softmax(&logits);
-            errors[gold] -= 1.0;
-            let slope: f64 = errors
-                .iter()
-                .zip(scores)
-                .map(|(error, score)| error * score)
-                .sum();
-            gradient[0] += slope * sharpness / rows.len() as f64;
-            if with_nil {
-                gradient[1] += errors[row.scores.len()] / rows.len() as f64;
-            }
-        }
-        adam.step(&mut values, &gradient);
-    }
-    let temperature = (-values[0]).exp() as f32;
-    (temperature, with_nil.then_some(values[1] as f32))
-}
-
-/// The deviation of each cue from its mean over a mention's candidates, root mean square.
+/// Root mean square deviation of each cue from its mean over the candidates of a mention.
 fn deviations(rows: &[Row]) -> [f64; CUES] {
     let mut squares = [0.0; CUES];
     let mut n = 0.0;
@@ -120,15 +102,15 @@ fn dot(weights: &[f64; CUES], cues: &AllCues, scale: &[f64; CUES]) -> f64 {
         .sum()
 }
 
-fn softmax(logits: &[f64]) -> Vec<f64> {
+pub(super) fn softmax(logits: &[f64]) -> Vec<f64> {
     let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let powers: Vec<f64> = logits.iter().map(|logit| (logit - highest).exp()).collect();
     let total: f64 = powers.iter().sum();
     powers.iter().map(|power| power / total).collect()
 }
 
-/// Adam on a handful of numbers.
-struct Adam<const N: usize> {
+/// Adam for a handful of numbers.
+pub(super) struct Adam<const N: usize> {
     step: i32,
     mean: [f64; N],
     square: [f64; N],
@@ -145,7 +127,7 @@ impl<const N: usize> Default for Adam<N> {
 }
 
 impl<const N: usize> Adam<N> {
-    fn step(&mut self, values: &mut [f64; N], gradient: &[f64; N]) {
+    pub(super) fn step(&mut self, values: &mut [f64; N], gradient: &[f64; N]) {
         self.step += 1;
         for i in 0..N {
             self.mean[i] = 0.9 * self.mean[i] + 0.1 * gradient[i];
@@ -194,30 +176,5 @@ mod tests {
             (0..4).all(|i| score(&row.cues[i]) <= score(&row.cues[row.gold]))
         });
         assert!(right.count() >= 55);
-    }
-
-    #[test]
-    fn probabilities_match_how_often_the_best_is_right() {
-        // The best of two is 0.1 ahead and right three times of four: e^(0.1/T) = 3.
-        let row = |gold| Scored {
-            scores: vec![0.5, 0.4],
-            gold: Some(gold),
-        };
-        let (temperature, nil) = calibration(&[row(0), row(0), row(0), row(1)]);
-        assert!(
-            (temperature - 0.1 / 3f32.ln()).abs() < 1e-3,
-            "{temperature}"
-        );
-        assert_eq!(nil, None);
-    }
-
-    #[test]
-    fn a_share_of_nil_rows_sets_the_nil_logit() {
-        let scored = |gold| Scored {
-            scores: vec![0.0],
-            gold,
-        };
-        let (_, nil) = calibration(&[scored(Some(0)), scored(None), scored(None), scored(None)]);
-        assert!((nil.unwrap() - 3f32.ln()).abs() < 1e-2, "{nil:?}");
     }
 }

@@ -1,49 +1,53 @@
 //! `imn train --stage text`: fine-tunes the text encoder, so that a mention's post lies near the profile of its entity.
 //!
-//! The run folder is a weight folder: what trains on it takes it as `--weights`.
+//! The run folder is a weight folder: a training that builds on it takes it as `--weights`. The hold-out is the same there, so that
+//! it is measured on mentions that neither has seen.
+
+mod pairs;
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use burn::module::{Module as _, ParamGroup};
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::AdamWConfig;
 use burn::prelude::*;
 use rand::RngExt as _;
 use serde::Serialize;
-use shared_model::encoders::Encoders;
 use shared_model::loss::{Targets, info_nce};
 use shared_model::pack::{Entry, Pack, Precision, write};
 use shared_model::tensors::{pad, read};
 use shared_model::text::Bert;
 use shared_model::tokenizer::Encoded;
 
-use super::begin;
-use super::world::is_validation;
+use self::pairs::{Pair, Pairs, thin};
 use crate::cli::TrainArgs;
-use crate::dataset::{Dataset, Split, candidates};
+use crate::dataset::Dataset;
 use crate::device::DeviceArg;
 use crate::features::batches_by_length;
 use crate::files;
 use crate::gold_rank::GoldRank;
-use crate::learn::{Metrics, Plan, Restorable, Stage, learn, pack, rng, rows, unpack, warmed};
+use crate::learn::{
+    LOSS, Metrics, Optimised, Plan, Stage, learn, rng, rows, save_or_verify, warmed,
+};
 use crate::run::{EncoderOrigin, Model};
+use crate::train::plan::clear_checkpoints;
 
 const STAGE: &str = "text";
-/// In training; longer texts are cut around the mention.
-const MAX_TOKENS: usize = 64;
-/// What the cosines are divided by.
+/// Divides the cosines.
 const TEMPERATURE: f64 = 0.05;
+/// Default learning rate.
 const LEARNING_RATE: f64 = 3e-5;
-/// More than this share of an epoch helps the entities that it shows at the others' cost.
+/// Default length in epochs: more helps the entities that are trained on at the cost of the others.
 const EPOCHS: f64 = 0.4;
+/// Share of the steps over which the learning rate rises.
 const WARM_UP: f64 = 0.1;
-/// Candidates of a held-out mention, the gold among them.
+/// Candidates of a held-out mention in an evaluation, the gold among them.
 const CANDIDATES: usize = 17;
 /// Texts encoded at once in an evaluation.
 const BATCH: usize = 64;
 
-/// `train.toml`.
+/// Settings of the run: `train.toml`.
 #[derive(Debug, Serialize)]
 struct Settings {
     datasets: Vec<String>,
@@ -51,33 +55,18 @@ struct Settings {
     seed: u64,
     batch: usize,
     steps: usize,
-    rate: f64,
+    learning_rate: f64,
     evaluate_every: usize,
     patience: usize,
     validation: usize,
 }
 
-/// A mention with its entity, as positions among all datasets' profiles.
-struct Pair {
-    id: String,
-    query: Encoded,
-    gold: usize,
-    /// The other candidates, the likeliest first.
-    rivals: Vec<usize>,
-}
-
-#[derive(Default)]
-struct Pairs {
-    profiles: Vec<Encoded>,
-    fit: Vec<Pair>,
-    /// Held out; the entity is trained on.
-    seen: Vec<Pair>,
-    /// Held out with their entities.
-    new: Vec<Pair>,
-}
-
 /// Trains, and writes a weight folder.
-pub(super) fn train(args: &TrainArgs, device: DeviceArg, as_json: bool) -> anyhow::Result<()> {
+pub(in crate::train) fn train(
+    args: &TrainArgs,
+    device: DeviceArg,
+    as_json: bool,
+) -> anyhow::Result<()> {
     ensure!(
         !args.paper && !args.keep_scorer && args.shares.is_empty() && args.accumulate == 1,
         "--stage text takes no --paper, --keep-scorer, --shares or --accumulate: they are of the stages after it"
@@ -99,12 +88,7 @@ pub(super) fn train(args: &TrainArgs, device: DeviceArg, as_json: bool) -> anyho
         fingerprint,
         ..
     } = origin.load(&device)?;
-    let mut pairs = Pairs::default();
-    for dataset in &datasets {
-        pairs
-            .add(dataset, &encoders)
-            .with_context(|| dataset.folder.display().to_string())?;
-    }
+    let mut pairs = Pairs::read(&datasets, &encoders)?;
     ensure!(
         !pairs.fit.is_empty(),
         "no train mention has its entity and another among its candidates: nothing to fine-tune on"
@@ -123,12 +107,15 @@ pub(super) fn train(args: &TrainArgs, device: DeviceArg, as_json: bool) -> anyho
         seed: args.seed,
         batch,
         steps: args.steps.unwrap_or((epoch * EPOCHS).ceil() as usize),
-        rate: args.learning_rate.unwrap_or(LEARNING_RATE),
+        learning_rate: args.learning_rate.unwrap_or(LEARNING_RATE),
         evaluate_every: args.evaluate_every as usize,
         patience: args.patience,
         validation: n_held,
     };
-    begin(args, &settings)?;
+    save_or_verify(&args.run.join("train.toml"), &settings, args.resume)?;
+    if !args.resume {
+        clear_checkpoints(&args.run)?;
+    }
     eprintln!(
         "{} mentions to train on, {} held out with their entities, {} without",
         pairs.fit.len(),
@@ -144,9 +131,13 @@ pub(super) fn train(args: &TrainArgs, device: DeviceArg, as_json: bool) -> anyho
         patience: settings.patience,
     };
     let device = device.autodiff();
-    let mut stage = TextStage::new(encoders.text, &pairs, &settings, &device);
-    let outcome = learn(&mut stage, &plan, &args.run, args.resume)?;
-    save(&stage.model, folder, &datasets, &args.run)?;
+    let mut model = optimised(encoders.text, &device);
+    let mut stage = TextStage {
+        pairs: &pairs,
+        settings: &settings,
+    };
+    let outcome = learn(&mut stage, &mut model, &plan, &args.run, args.resume)?;
+    save(&model.model, folder, &datasets, &args.run)?;
     if as_json {
         out!("{}", serde_json::to_string_pretty(&outcome)?);
     } else {
@@ -162,104 +153,48 @@ pub(super) fn train(args: &TrainArgs, device: DeviceArg, as_json: bool) -> anyho
     Ok(())
 }
 
-impl Pairs {
-    fn add(&mut self, dataset: &Dataset, encoders: &Encoders) -> anyhow::Result<()> {
-        let first = self.profiles.len();
-        let encode = |text: &str, mention| -> anyhow::Result<Encoded> {
-            Ok(encoders.tokenizer.encode(text, mention)?.within(MAX_TOKENS))
-        };
-        for entity in &dataset.entities {
-            self.profiles.push(encode(&entity.profile(), None)?);
-        }
-        let posts = dataset.posts_if_any(Split::Train)?;
-        let mut mentions: Vec<_> = posts.iter().collect();
-        mentions.retain(|post| post.mention.is_some() && post.entity.is_some());
-        let positions = dataset.positions();
-        let lists = candidates(dataset, &mentions, dataset.info.candidate_policy)?;
-        for (post, list) in mentions.into_iter().zip(lists) {
-            let id = post.entity.as_deref().unwrap_or_default();
-            let Some(&gold) = positions.get(id) else {
-                continue;
-            };
-            let rivals: Vec<usize> = list.into_iter().filter(|&other| other != gold).collect();
-            if rivals.is_empty() {
-                continue;
-            }
-            let part = if is_validation(id) {
-                &mut self.new
-            } else if is_validation(&format!("row {}", post.id)) {
-                &mut self.seen
-            } else {
-                &mut self.fit
-            };
-            part.push(Pair {
-                id: post.id.clone(),
-                query: encode(&post.text, post.mention)?,
-                gold: first + gold,
-                rivals: rivals.into_iter().map(|rival| first + rival).collect(),
-            });
-        }
-        Ok(())
-    }
-}
-
-/// Leaves at most `n`, spread evenly.
-fn thin(pairs: &mut Vec<Pair>, n: usize) {
-    let step = pairs.len().div_ceil(n).max(1);
-    let mut i = 0;
-    pairs.retain(|_| {
-        i += 1;
-        (i - 1) % step == 0
-    });
-}
-
-/// See [`Stage`].
+/// Data and criterion of the stage.
 struct TextStage<'a> {
-    model: Bert,
-    optimizer: ModuleOptimizer,
     pairs: &'a Pairs,
     settings: &'a Settings,
-    device: &'a Device,
+}
+
+/// The encoder with its optimiser. The word embeddings are frozen: a fine-tuning sees too few of the words.
+fn optimised(model: Bert, device: &Device) -> Optimised<Bert> {
+    let adamw = AdamWConfig::new().with_weight_decay(0.01);
+    let words = ParamGroup::from_predicate("word_embeddings");
+    Optimised::new(model.train().freeze_group(words), adamw.build(), device)
 }
 
 impl<'a> TextStage<'a> {
-    /// The word embeddings are frozen: a fine-tuning sees too few of them.
-    fn new(model: Bert, pairs: &'a Pairs, settings: &'a Settings, device: &'a Device) -> Self {
-        let adamw = AdamWConfig::new().with_weight_decay(0.01);
-        let words = ParamGroup::from_predicate("word_embeddings");
-        Self {
-            model: model.train().freeze_group(words),
-            optimizer: ModuleOptimizer::from(Restorable(adamw.build())),
-            pairs,
-            settings,
-            device,
-        }
-    }
-
     fn rows(&self, step: usize) -> Vec<&'a Pair> {
         let Settings { seed, batch, .. } = *self.settings;
         let rows = rows(seed, "order of mentions", self.pairs.fit.len(), batch, step);
         rows.into_iter().map(|row| &self.pairs.fit[row]).collect()
     }
 
-    /// Of length 1, `[n, width]`.
+    /// Pooled vectors of unit length.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[n, width]`
     fn vectors(model: &Bert, texts: &[Encoded], device: &Device) -> Tensor<2> {
         let (ids, mask) = pad(texts, device);
         let pooled = model.pooled(ids, mask);
-        let square = (pooled.clone() * pooled.clone()).sum_dim(1);
+        let square = (pooled.clone() * pooled.clone()).sum_dim(1); // [n, 1]
         pooled / square.clamp_min(1e-12).sqrt()
     }
 
-    /// Where the gold stands among its nearest rivals, mean of the reciprocal ranks and share of the firsts.
-    fn figures(&self, pairs: &[Pair]) -> anyhow::Result<Option<[f64; 2]>> {
+    /// Mean reciprocal rank and P@1 of the golds among their likeliest candidates.
+    fn figures(&self, model: &Optimised<Bert>, pairs: &[Pair]) -> anyhow::Result<Option<[f64; 2]>> {
         if pairs.is_empty() {
             return Ok(None);
         }
-        let model = self.model.valid();
-        let device = self.device.clone().inner();
+        let device = model.device.clone().inner();
+        let model = model.model.valid();
         let list = |pair: &Pair| -> Vec<usize> {
-            let rivals = pair.rivals.iter().take(CANDIDATES - 1);
-            [pair.gold].iter().chain(rivals).copied().collect()
+            let negatives = pair.negatives.iter().take(CANDIDATES - 1);
+            [pair.gold].iter().chain(negatives).copied().collect()
         };
         let mut wanted: Vec<usize> = pairs.iter().flat_map(list).collect();
         wanted.sort_unstable();
@@ -297,35 +232,26 @@ impl<'a> TextStage<'a> {
     }
 }
 
-impl Stage for TextStage<'_> {
-    fn loss(&self) -> &'static str {
-        "loss"
-    }
+impl Stage<Bert> for TextStage<'_> {
+    const WATCHED: &'static str = "mrr";
 
-    fn watched(&self) -> &'static str {
-        "mrr"
-    }
-
-    fn device(&self) -> &Device {
-        self.device
-    }
-
-    /// Every query against all golds of the batch and a rival of each.
-    fn step(&mut self, step: usize) -> anyhow::Result<Metrics> {
+    /// Every query against all golds of the batch and one negative of each.
+    fn step(&mut self, model: &mut Optimised<Bert>, step: usize) -> anyhow::Result<Metrics> {
+        let device = model.device.clone();
         let drawn = self.rows(step);
         let mut rng = rng(self.settings.seed, STAGE, step);
         let golds = drawn.iter().map(|pair| pair.gold);
-        let rivals: Vec<usize> = drawn
+        let negatives: Vec<usize> = drawn
             .iter()
-            .map(|pair| pair.rivals[rng.random_range(0..pair.rivals.len())])
+            .map(|pair| pair.negatives[rng.random_range(0..pair.negatives.len())])
             .collect();
-        let entities: Vec<usize> = golds.chain(rivals).collect();
+        let entities: Vec<usize> = golds.chain(negatives).collect();
         let queries: Vec<Encoded> = drawn.iter().map(|pair| pair.query.clone()).collect();
         let profiles = entities.iter();
         let profiles: Vec<Encoded> = profiles
             .map(|&entity| self.pairs.profiles[entity].clone())
             .collect();
-        // The same entity once more is no mistake.
+        // The same entity once more is no negative.
         let mask: Vec<bool> = drawn
             .iter()
             .enumerate()
@@ -336,19 +262,14 @@ impl Stage for TextStage<'_> {
             .collect();
         let shape = [drawn.len(), entities.len()];
         let targets = Targets {
-            mask: Tensor::from_data(TensorData::new(mask, shape), self.device),
-            gold: Tensor::arange(0..drawn.len() as i64, self.device),
+            mask: Tensor::from_data(TensorData::new(mask, shape), &device),
+            gold: Tensor::arange(0..drawn.len() as i64, &device),
         };
-        let queries = Self::vectors(&self.model, &queries, self.device);
-        let profiles = Self::vectors(&self.model, &profiles, self.device);
+        let queries = Self::vectors(&model.model, &queries, &device);
+        let profiles = Self::vectors(&model.model, &profiles, &device);
         let loss = info_nce(queries.matmul(profiles.transpose()) / TEMPERATURE, &targets);
-        let value: f32 = loss.clone().into_scalar();
-        let rate = self.settings.rate * warmed(step, self.settings.steps, WARM_UP);
-        if value.is_finite() {
-            let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
-            self.model = self.optimizer.step(rate, self.model.clone(), gradients);
-        }
-        Ok(vec![("loss", f64::from(value)), ("rate", rate)])
+        let rate = self.settings.learning_rate * warmed(step, self.settings.steps, WARM_UP);
+        Ok(vec![(LOSS, model.descend(rate, loss)), ("rate", rate)])
     }
 
     fn batch(&self, step: usize) -> String {
@@ -360,10 +281,14 @@ impl Stage for TextStage<'_> {
         format!("the mentions {}", ids.join(", "))
     }
 
-    fn evaluate(&mut self, _: usize) -> anyhow::Result<Metrics> {
+    fn evaluate(&mut self, model: &mut Optimised<Bert>, _: usize) -> anyhow::Result<Metrics> {
         let parts = [
-            ("seen_mrr", "seen_p@1", self.figures(&self.pairs.seen)?),
-            ("new_mrr", "new_p@1", self.figures(&self.pairs.new)?),
+            (
+                "seen_mrr",
+                "seen_p@1",
+                self.figures(model, &self.pairs.seen)?,
+            ),
+            ("new_mrr", "new_p@1", self.figures(model, &self.pairs.new)?),
         ];
         let mut metrics = Metrics::new();
         for (mrr_name, p_name, figures) in parts {
@@ -377,16 +302,6 @@ impl Stage for TextStage<'_> {
         let sum: f64 = mrr.map(|(_, mrr)| mrr).sum();
         metrics.insert(0, ("mrr", sum / n as f64));
         Ok(metrics)
-    }
-
-    fn state(&self) -> anyhow::Result<Vec<u8>> {
-        pack(&self.model, &self.optimizer)
-    }
-
-    fn restore(&mut self, state: &[u8]) -> anyhow::Result<()> {
-        let (model, optimizer) = (self.model.clone(), self.optimizer.clone());
-        (self.model, self.optimizer) = unpack(model, optimizer, state)?;
-        Ok(())
     }
 }
 
@@ -452,7 +367,7 @@ mod tests {
             id: i.to_string(),
             query: text([1, 30 + i as u32, 2]),
             gold: i,
-            rivals: (0..16).filter(|&other| other != i).collect(),
+            negatives: (0..16).filter(|&other| other != i).collect(),
         };
         let pairs = Pairs {
             profiles: (0..16).map(|i| text([1, 10 + i, 2])).collect(),
@@ -466,21 +381,24 @@ mod tests {
             seed: 1,
             batch: 8,
             steps: 400,
-            rate: 5e-3,
+            learning_rate: 5e-3,
             evaluate_every: 400,
             patience: 1,
             validation: 16,
         };
         let bert = bert.init(&device.clone().inner());
         let words = bert.word_embeddings().into_data();
-        let mut stage = TextStage::new(bert, &pairs, &settings, &device);
-        let mrr = |stage: &mut TextStage| stage.evaluate(0).unwrap()[0].1;
-        let before = mrr(&mut stage);
+        let mut model = optimised(bert, &device);
+        let mut stage = TextStage {
+            pairs: &pairs,
+            settings: &settings,
+        };
+        let before = stage.evaluate(&mut model, 0).unwrap()[0].1;
         assert!(before < 0.6, "chance is 0.2, and it is {before}");
         for step in 1..=settings.steps {
-            stage.step(step).unwrap();
+            stage.step(&mut model, step).unwrap();
         }
-        assert_eq!(mrr(&mut stage), 1.0);
-        assert_eq!(stage.model.word_embeddings().into_data(), words);
+        assert_eq!(stage.evaluate(&mut model, 0).unwrap()[0].1, 1.0);
+        assert_eq!(model.model.word_embeddings().into_data(), words);
     }
 }

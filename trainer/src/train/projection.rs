@@ -1,18 +1,18 @@
-//! The read-out before training: a half-whitened PCA of the pooled vectors, a modality each.
+//! Initial values of the network's pooled projection: a half-whitened PCA of the pooled vectors of each modality.
 
 use burn::prelude::*;
 use burn::tensor::Distribution;
-use shared_model::imn::{ImnConfig, Input, Modality, entity_sequences, mention_sequences};
+use shared_model::imn::{ImnConfig, Input, Modality};
 
-use super::world::World;
+use super::data::TrainingSet;
 
-/// Vectors that the components are taken from.
+/// Number of vectors that the components are estimated on.
 const MAX_VECTORS: usize = 6000;
-/// Rounds of the subspace iteration.
+/// Rounds of the subspace iteration. A whole eigendecomposition, of which 112 of 1,280 components are wanted, is more work.
 const ROUNDS: usize = 24;
 
-/// One matrix an input, `[width, aux]`. Text and image share the columns out, so that the start mixes none with another: its cosine is that of the halves side by side. The joint modality beside them starts at 0.
-pub(super) fn readout(config: &ImnConfig, worlds: &[World], device: &Device) -> Vec<Tensor<2>> {
+/// One matrix per input, `[width, aux]`. Text and image have columns of their own, so that the initial cosine is that of their projections side by side. The joint modality beside them starts at 0.
+pub(super) fn initial(config: &ImnConfig, sets: &[TrainingSet], device: &Device) -> Vec<Tensor<2>> {
     let root = |input: &Input| {
         let is_beside = input.modality == Modality::Joint && config.inputs.len() > 1;
         if is_beside {
@@ -28,13 +28,13 @@ pub(super) fn readout(config: &ImnConfig, worlds: &[World], device: &Device) -> 
             let input = config.inputs[modality];
             let share = root(&input) / left.max(f64::MIN_POSITIVE);
             left -= root(&input);
-            // A share of 1 must stay one when it is rounded.
+            // A share of 1 must remain 1 when it is rounded.
             let columns = ((config.aux - first) as f64 * share + 1e-6) as usize;
             let columns = columns.min(input.width);
             if columns == 0 {
                 return Tensor::zeros([input.width, config.aux], device);
             }
-            let vectors = pooled(config, modality, worlds);
+            let vectors = pooled(modality, sets);
             let matrix = if vectors.is_empty() {
                 Tensor::zeros([input.width, columns], device)
             } else {
@@ -49,36 +49,25 @@ pub(super) fn readout(config: &ImnConfig, worlds: &[World], device: &Device) -> 
 }
 
 /// The pooled vectors of posts and entities that are trained on.
-fn pooled(config: &ImnConfig, modality: usize, worlds: &[World]) -> Vec<Vec<f32>> {
-    let inputs = &config.inputs[modality..=modality];
-    let share = MAX_VECTORS / worlds.len().max(1);
+fn pooled(modality: usize, sets: &[TrainingSet]) -> Vec<Vec<f32>> {
+    let share = MAX_VECTORS / sets.len().max(1);
     let mut vectors = Vec::new();
-    for world in worlds {
-        let posts = world.examples.iter();
-        let posts = posts.filter(|example| example.part == super::world::Part::Fit);
-        let step = (posts.clone().count() * 2 / share.max(1)).max(1);
-        for example in posts.step_by(step) {
-            let post = world.vectors(&example.query);
-            vectors.extend(mention_sequences(
-                inputs,
-                &post,
-                &post.pooled(),
-                &world.kb.statistics,
-            ));
-        }
-        let step = (world.trained.len() * 2 / share.max(1)).max(1);
-        for &entity in world.trained.iter().step_by(step) {
-            vectors.extend(entity_sequences(inputs, &world.kb, entity, |_| true));
+    for set in sets {
+        let step = (set.fit().count() * 2 / share.max(1)).max(1);
+        let posts = set.fit().step_by(step);
+        vectors.extend(posts.map(|example| example.pooled[modality].clone()));
+        let step = (set.trained.len() * 2 / share.max(1)).max(1);
+        for &entity in set.trained.iter().step_by(step) {
+            let posts = set.timeline(entity, None);
+            let mut sequences = set.entity_sequences(entity, &posts);
+            vectors.push(std::mem::take(&mut sequences[modality].pooled));
         }
     }
+    vectors.retain(|vector| vector.iter().any(|value| *value != 0.0));
     vectors
-        .into_iter()
-        .filter(|sequence| sequence.pooled.iter().any(|value| *value != 0.0))
-        .map(|sequence| sequence.pooled)
-        .collect()
 }
 
-/// The first components, each divided by the fourth root of its variance; the outputs are as long as those of the normalised encoder beside them, in the mean square.
+/// The first principal components, each divided by the fourth root of its variance, and scaled so that the mean square length of an output is 1, as that of the normalised encoder beside it.
 fn half_whitened(
     vectors: Vec<Vec<f32>>,
     width: usize,
@@ -102,7 +91,7 @@ fn half_whitened(
     basis * scale / f64::from(norm.max(1e-8)).sqrt()
 }
 
-/// Gram-Schmidt on the columns.
+/// Orthonormal columns of the same span, by Gram-Schmidt.
 fn orthonormal(matrix: Tensor<2>) -> Tensor<2> {
     let [rows, columns] = matrix.dims();
     let device = matrix.device();

@@ -1,0 +1,712 @@
+//! The hold-out: which train mentions, and which entities with all their mentions, are kept for validation.
+//!
+//! Every training takes its hold-out from here, so that one which is built on the result of another (a network on a fine-tuned
+//! text encoder) is measured on mentions that neither has seen:
+//!
+//! - Entities that occur in one another's candidate lists are held out together, up to [`MAX_GROUP`]: a list is either known or new.
+//! - Mentions that show the same picture, or repeat a text of the same entity, are held out together.
+//! - A group is held out by the hash of its smallest name, so that neither the order of a file nor of the datasets matters.
+//!
+//! Pictures are compared by content, and texts without case and punctuation.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use petgraph::unionfind::UnionFind;
+use sha2::{Digest as _, Sha256};
+use shared_model::data::{Entity, Post};
+use shared_model::normalise::fold;
+
+use crate::dataset::{Dataset, candidates, hash};
+use crate::files;
+
+/// One in this many groups of entities is held out, and as many groups of mentions of the others.
+const VALIDATION: u32 = 10;
+/// Entities that are held out together, at most; those of a larger group are held out one by one.
+const MAX_GROUP: usize = 20;
+/// One in this many mentions may be held out together, and always [`MAX_GROUP`]; those of a larger group are held out by their
+/// first picture.
+const MAX_SHARE: usize = 20;
+
+/// Use of a train mention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Training.
+    Fit,
+    /// Validation; its entity may be trained on.
+    HeldMention,
+    /// Validation; its entity is held out with all its mentions.
+    HeldEntity,
+}
+
+/// Train mentions of one dataset.
+pub(crate) struct Mentions<'a> {
+    /// Folder that picture paths are relative to.
+    pub(crate) folder: &'a Path,
+    /// All entities of the dataset.
+    pub(crate) entities: &'a [Entity],
+    /// Mentions with their candidates, as positions among `entities`.
+    pub(crate) rows: Vec<(&'a Post, &'a [usize])>,
+}
+
+/// The hold-out of a training.
+#[derive(Debug, Default)]
+pub(crate) struct HoldOut {
+    /// By dataset, then by row.
+    parts: Vec<Vec<Part>>,
+    held: Contents,
+    fit: Contents,
+    pictures: RefCell<Pictures>,
+}
+
+/// Texts and pictures of several mentions.
+#[derive(Debug, Default)]
+struct Contents {
+    texts: HashSet<String>,
+    pictures: HashSet<Picture>,
+}
+
+/// Hash of a picture's content.
+type Picture = [u8; 32];
+
+/// Hashes of the pictures that were read so far.
+#[derive(Debug, Default)]
+struct Pictures(HashMap<PathBuf, Picture>);
+
+/// A train mention as the hold-out compares it.
+struct Row<'a> {
+    /// First picture or id, which is hashed.
+    name: String,
+    entity: Option<&'a str>,
+    /// Folded; `None` without a word.
+    text: Option<String>,
+    pictures: Vec<Picture>,
+}
+
+impl HoldOut {
+    /// Divides the mentions of all datasets of a training.
+    ///
+    /// # Errors
+    ///
+    /// An unreadable picture, by its path.
+    pub(crate) fn new(datasets: &[Mentions]) -> anyhow::Result<Self> {
+        let held_entities = held_entities(datasets);
+        let mut pictures = Pictures::default();
+        let mut rows = Vec::new();
+        for dataset in datasets {
+            for (post, _) in &dataset.rows {
+                rows.push(Row::new(dataset.folder, post, &mut pictures)?);
+            }
+        }
+        let mut hold_out = Self {
+            pictures: RefCell::new(pictures),
+            ..Self::default()
+        };
+        let mut parts = Vec::with_capacity(rows.len());
+        for (row, is_held) in rows.iter().zip(held_rows(&rows)) {
+            let part = match row.entity {
+                Some(entity) if held_entities.contains(entity) => Part::HeldEntity,
+                _ if is_held => Part::HeldMention,
+                _ => Part::Fit,
+            };
+            let contents = match part {
+                Part::Fit => &mut hold_out.fit,
+                Part::HeldMention | Part::HeldEntity => &mut hold_out.held,
+            };
+            contents.texts.extend(row.text.clone());
+            contents.pictures.extend(&row.pictures);
+            parts.push(part);
+        }
+        let mut parts = parts.into_iter();
+        let take = |dataset: &Mentions| parts.by_ref().take(dataset.rows.len()).collect();
+        hold_out.parts = datasets.iter().map(take).collect();
+        Ok(hold_out)
+    }
+
+    /// Divides the mentions among the train rows of `datasets`; returns their candidates too, by dataset and mention.
+    ///
+    /// # Errors
+    ///
+    /// A row whose candidates cannot be found, by its dataset and id; an unreadable picture, by its path.
+    pub(crate) fn of_rows(
+        datasets: &[Dataset],
+        rows: &[Vec<Post>],
+    ) -> anyhow::Result<(Self, Vec<Vec<Vec<usize>>>)> {
+        let mut lists = Vec::new();
+        for (dataset, rows) in datasets.iter().zip(rows) {
+            let mentions: Vec<&Post> = mentions(rows).collect();
+            let found = candidates(dataset, &mentions, dataset.info.candidate_policy);
+            lists.push(found.with_context(|| dataset.folder.display().to_string())?);
+        }
+        let all = datasets.iter().zip(rows).zip(&lists);
+        let all = all.map(|((dataset, rows), lists)| Mentions {
+            folder: &dataset.folder,
+            entities: &dataset.entities,
+            rows: mentions(rows)
+                .zip(lists.iter().map(Vec::as_slice))
+                .collect(),
+        });
+        let hold_out = Self::new(&all.collect::<Vec<_>>())?;
+        Ok((hold_out, lists))
+    }
+
+    /// The parts of a dataset's mentions, in their order.
+    pub(crate) fn parts(&self, dataset: usize) -> &[Part] {
+        &self.parts[dataset]
+    }
+
+    /// Whether a post has the text or a picture of a held-out mention.
+    ///
+    /// # Errors
+    ///
+    /// An unreadable picture, by its path.
+    pub(crate) fn repeats(
+        &self,
+        folder: &Path,
+        text: &str,
+        images: &[String],
+    ) -> anyhow::Result<bool> {
+        Ok(self.held.contain(&self.content(folder, text, images)?))
+    }
+
+    /// Whether any post is held out: one that repeats a mention goes with it, another by the hash of its text or first picture.
+    ///
+    /// # Errors
+    ///
+    /// An unreadable picture, by its path.
+    pub(crate) fn holds(
+        &self,
+        folder: &Path,
+        text: &str,
+        images: &[String],
+    ) -> anyhow::Result<bool> {
+        let content = self.content(folder, text, images)?;
+        if self.held.contain(&content) {
+            return Ok(true);
+        }
+        let name = content.0.as_deref().or(images.first().map(String::as_str));
+        Ok(!self.fit.contain(&content) && is_held_text(name.unwrap_or_default()))
+    }
+
+    fn content(
+        &self,
+        folder: &Path,
+        text: &str,
+        images: &[String],
+    ) -> anyhow::Result<(Option<String>, Vec<Picture>)> {
+        let pictures = &mut *self.pictures.borrow_mut();
+        Ok((text_key(text), pictures.of(folder, images)?))
+    }
+}
+
+impl Contents {
+    fn contain(&self, (text, pictures): &(Option<String>, Vec<Picture>)) -> bool {
+        let text = text.as_ref();
+        text.is_some_and(|text| self.texts.contains(text))
+            || pictures
+                .iter()
+                .any(|picture| self.pictures.contains(picture))
+    }
+}
+
+impl Pictures {
+    fn of(&mut self, folder: &Path, images: &[String]) -> anyhow::Result<Vec<Picture>> {
+        let images = images.iter();
+        images
+            .map(|image| {
+                let path = folder.join(image);
+                if let Some(picture) = self.0.get(&path) {
+                    return Ok(*picture);
+                }
+                let picture = Sha256::digest(files::read(&path)?).into();
+                self.0.insert(path, picture);
+                Ok(picture)
+            })
+            .collect()
+    }
+}
+
+impl<'a> Row<'a> {
+    fn new(folder: &Path, post: &'a Post, pictures: &mut Pictures) -> anyhow::Result<Self> {
+        let shown = post.images.first();
+        Ok(Self {
+            name: format!("row {}", shown.unwrap_or(&post.id)),
+            entity: post.entity.as_deref(),
+            text: text_key(&post.text),
+            pictures: pictures.of(folder, &post.images)?,
+        })
+    }
+}
+
+/// The rows with a mention.
+pub(crate) fn mentions(rows: &[Post]) -> impl Iterator<Item = &Post> {
+    rows.iter().filter(|row| row.mention.is_some())
+}
+
+/// Ids of the entities that are held out. An id of several datasets is one entity.
+fn held_entities<'a>(datasets: &[Mentions<'a>]) -> HashSet<&'a str> {
+    let mut positions: HashMap<&str, usize> = HashMap::new();
+    let mut ids: Vec<&str> = Vec::new();
+    let of_dataset = |dataset: &Mentions<'a>| -> Vec<usize> {
+        let entities = dataset.entities.iter().map(|entity| entity.id.as_str());
+        entities
+            .map(|id| {
+                *positions.entry(id).or_insert_with(|| {
+                    ids.push(id);
+                    ids.len() - 1
+                })
+            })
+            .collect()
+    };
+    let entities: Vec<Vec<usize>> = datasets.iter().map(of_dataset).collect();
+    let mut sets = UnionFind::new(ids.len());
+    for (dataset, entities) in datasets.iter().zip(&entities) {
+        for (_, candidates) in &dataset.rows {
+            for pair in candidates.windows(2) {
+                sets.union(entities[pair[0]], entities[pair[1]]);
+            }
+        }
+    }
+    let names: Vec<&str> = leaders(&ids, sets, MAX_GROUP);
+    let held = ids.iter().zip(names).filter(|(_, name)| is_held(name));
+    held.map(|(id, _)| *id).collect()
+}
+
+/// Whether each row is held out for what it shows or says.
+fn held_rows(rows: &[Row]) -> Vec<bool> {
+    let mut sets = UnionFind::new(rows.len());
+    let mut by_picture: HashMap<Picture, usize> = HashMap::new();
+    let mut by_text: HashMap<(&str, Option<&str>), usize> = HashMap::new();
+    for (position, row) in rows.iter().enumerate() {
+        for picture in &row.pictures {
+            sets.union(position, *by_picture.entry(*picture).or_insert(position));
+        }
+        // One text under two entities is two questions, and knowing one of the answers is of no use for the other.
+        if let Some(text) = &row.text {
+            let key = (text.as_str(), row.entity);
+            sets.union(position, *by_text.entry(key).or_insert(position));
+        }
+    }
+    let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+    let largest = MAX_GROUP.max(rows.len() / MAX_SHARE);
+    let leaders = leaders(&names, sets, largest);
+    leaders.into_iter().map(is_held).collect()
+}
+
+/// For each name the smallest of its set, or itself if the set is larger than `largest`.
+fn leaders<'a>(names: &[&'a str], sets: UnionFind<usize>, largest: usize) -> Vec<&'a str> {
+    let labels = sets.into_labeling();
+    let mut members: BTreeMap<usize, (usize, &str)> = BTreeMap::new();
+    for (&label, &name) in labels.iter().zip(names) {
+        let (size, smallest) = members.entry(label).or_insert((0, name));
+        *size += 1;
+        *smallest = (*smallest).min(name);
+    }
+    let leader = |(label, name): (&usize, &&'a str)| match members[label] {
+        (size, smallest) if size <= largest => smallest,
+        _ => *name,
+    };
+    labels.iter().zip(names).map(leader).collect()
+}
+
+/// A text as repeats are found by it; `None` without a word.
+pub(crate) fn text_key(text: &str) -> Option<String> {
+    let folded = fold(text);
+    (!folded.is_empty()).then_some(folded)
+}
+
+/// Whether what has this name is held out.
+fn is_held(name: &str) -> bool {
+    // Not the bits by which an import divides a dataset: its train part would hold none of these entities.
+    (hash(name) >> 16).is_multiple_of(VALIDATION)
+}
+
+/// Whether a post that is no mention is held out.
+fn is_held_text(text: &str) -> bool {
+    let digest: [u8; 32] = Sha256::digest(text).into();
+    let [a, b, c, d, e, f, g, h, ..] = digest;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h]).is_multiple_of(VALIDATION.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt as _;
+
+    use super::*;
+    use crate::dataset::Split;
+    use crate::learn::rng;
+
+    fn entities(n: usize) -> Vec<Entity> {
+        let entity = |i: usize| Entity {
+            id: format!("Q{i}"),
+            name: format!("Name {i}"),
+            aliases: Vec::new(),
+            description: String::new(),
+        };
+        (0..n).map(entity).collect()
+    }
+
+    fn post(id: &str, text: &str, images: &[&str], entity: Option<usize>) -> Post {
+        Post {
+            id: id.to_owned(),
+            text: text.to_owned(),
+            mention: None,
+            images: images.iter().map(|image| (*image).to_owned()).collect(),
+            candidates: None,
+            entity: entity.map(|entity| format!("Q{entity}")),
+        }
+    }
+
+    /// Parts of posts whose mentions have no candidates; pictures are files in a new folder, their content in `pictures`.
+    fn parts(posts: &[Post], pictures: &[(&str, &str)]) -> Vec<Part> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in pictures {
+            files::write(&folder.path().join(name), content.as_bytes()).unwrap();
+        }
+        let hold_out = HoldOut::new(&[Mentions {
+            folder: folder.path(),
+            entities: &entities(200),
+            rows: posts.iter().map(|post| (post, &[][..])).collect(),
+        }]);
+        hold_out.unwrap().parts(0).to_vec()
+    }
+
+    /// An entity that is not held out by itself.
+    fn fit_entity() -> usize {
+        (0..).find(|i| !is_held(&format!("Q{i}"))).unwrap()
+    }
+
+    #[test]
+    fn a_tenth_is_kept_of_a_train_part_that_was_cut_by_entity() {
+        let ids = (0..10_000).map(|i| format!("Q{i}"));
+        let train: Vec<String> = ids
+            .filter(|id| Split::of_entity(id) == Split::Train)
+            .collect();
+        let kept = train.iter().filter(|id| is_held(id)).count();
+        let share = kept as f64 / train.len() as f64;
+        assert!((0.08..0.12).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn mentions_with_a_picture_in_common_are_held_out_together() {
+        let entity = Some(fit_entity());
+        // The first, the second, and one of other name but the same content.
+        let shared: [(&[&str], &[&str]); 3] = [
+            (&["a.jpg"], &["a.jpg", "b.jpg"]),
+            (&["c.jpg", "a.jpg"], &["d.jpg", "a.jpg"]),
+            (&["e.jpg"], &["copy.jpg"]),
+        ];
+        let pictures = ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "copy.jpg"];
+        for (first, second) in shared {
+            let mut held = 0;
+            for n in 0..200 {
+                let named = |image: &&str| format!("{n}-{image}");
+                let mut posts = [post("x", "one", &[], entity), post("y", "two", &[], entity)];
+                posts[0].images = first.iter().map(named).collect();
+                posts[1].images = second.iter().map(named).collect();
+                let files: Vec<(String, String)> = pictures
+                    .iter()
+                    .map(|name| {
+                        let content = if *name == "copy.jpg" { "e.jpg" } else { name };
+                        (format!("{n}-{name}"), format!("{n} {content}"))
+                    })
+                    .collect();
+                let files: Vec<(&str, &str)> = files
+                    .iter()
+                    .map(|(name, content)| (name.as_str(), content.as_str()))
+                    .collect();
+                let parts = parts(&posts, &files);
+                assert_eq!(parts[0], parts[1], "{first:?} {second:?}");
+                held += usize::from(parts[0] == Part::HeldMention);
+            }
+            assert!((5..50).contains(&held), "{held} of 200");
+        }
+    }
+
+    #[test]
+    fn mentions_that_repeat_a_text_of_their_entity_are_held_out_together() {
+        let entity = Some(fit_entity());
+        let repeats = [
+            ("Saw a jaguar today", "Saw a jaguar today"),
+            ("Saw a jaguar today", "saw a JAGUAR, today!"),
+            ("The Crane: at 5", "the crane at 5"),
+        ];
+        for (first, second) in repeats {
+            for n in 0..200 {
+                let posts = [
+                    post(&format!("m{n}"), first, &[], entity),
+                    post(&format!("n{n}"), second, &[], entity),
+                ];
+                let parts = parts(&posts, &[]);
+                assert_eq!(parts[0], parts[1], "{first} {second} {n}");
+            }
+        }
+        // Under another entity it is another question.
+        let other = (fit_entity() + 1..).find(|i| !is_held(&format!("Q{i}")));
+        let apart = (0..200).any(|n| {
+            let parts = parts(
+                &[
+                    post(&format!("m{n}"), "same", &[], entity),
+                    post(&format!("n{n}"), "same", &[], other),
+                ],
+                &[],
+            );
+            parts[0] != parts[1]
+        });
+        assert!(apart);
+    }
+
+    #[test]
+    fn entities_of_one_list_are_held_out_together_unless_they_are_many() {
+        let entities = entities(1000);
+        let held = |lists: &[Vec<usize>]| {
+            let post = post("m", "text", &[], None);
+            let mentions = Mentions {
+                folder: Path::new(""),
+                entities: &entities,
+                rows: lists.iter().map(|list| (&post, list.as_slice())).collect(),
+            };
+            let held = held_entities(&[mentions]);
+            (0..1000)
+                .map(|i| held.contains(format!("Q{i}").as_str()))
+                .collect::<Vec<bool>>()
+        };
+        // Pairs, chains of three lists, and groups of exactly 20.
+        let pairs: Vec<Vec<usize>> = (0..500).map(|i| vec![2 * i, 2 * i + 1]).collect();
+        let chains = (0..250).flat_map(|i| {
+            let first = 4 * i;
+            [
+                [first, first + 2],
+                [first + 3, first + 1],
+                [first + 2, first + 1],
+            ]
+            .map(Vec::from)
+        });
+        let twenties = (0..50).map(|i| (20 * i..20 * (i + 1)).collect());
+        for (lists, size) in [
+            (pairs, 2),
+            (chains.collect(), 4),
+            (twenties.collect::<Vec<Vec<usize>>>(), 20),
+        ] {
+            let held = held(&lists);
+            assert!(held.iter().any(|held| *held) && !held.iter().all(|held| *held));
+            for group in held.chunks(size) {
+                assert!(group.iter().all(|held| *held == group[0]), "of {size}");
+            }
+        }
+        let many: Vec<Vec<usize>> = vec![(0..1000).collect()];
+        assert_eq!(held(&many), held(&[]), "one by one");
+    }
+
+    #[test]
+    fn no_order_matters() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (entities(60), entities(120).split_off(40));
+        let posts: Vec<Post> = (0..120)
+            .map(|i| {
+                post(
+                    &format!("m{i}"),
+                    &format!("text {}", i % 90),
+                    &[],
+                    Some(i % 60),
+                )
+            })
+            .collect();
+        let list = |i: usize| vec![i % 60, (i * 7 + 1) % 60];
+        let lists: Vec<Vec<usize>> = (0..120).map(list).collect();
+        let by_id = |turned: bool, swapped: bool| -> BTreeMap<String, Part> {
+            let mut entities = a.clone();
+            let mut rows: Vec<(&Post, Vec<usize>)> = posts.iter().zip(lists.clone()).collect();
+            if turned {
+                entities.reverse();
+                rows.reverse();
+                let candidates = rows.iter_mut().flat_map(|(_, list)| list);
+                candidates.for_each(|candidate| *candidate = 59 - *candidate);
+            }
+            let of = |entities, rows| Mentions {
+                folder: folder.path(),
+                entities,
+                rows,
+            };
+            let slices = rows.iter().map(|(post, list)| (*post, list.as_slice()));
+            let mut datasets = [of(&entities[..], slices.collect()), of(&b[..], Vec::new())];
+            if swapped {
+                datasets.reverse();
+            }
+            let hold_out = HoldOut::new(&datasets).unwrap();
+            let parts = hold_out.parts(usize::from(swapped)).to_vec();
+            let ids = rows.iter().map(|(post, _)| post.id.clone());
+            ids.zip(parts).collect()
+        };
+        let straight = by_id(false, false);
+        for part in [Part::Fit, Part::HeldMention, Part::HeldEntity] {
+            assert!(straight.values().any(|found| *found == part), "{part:?}");
+        }
+        assert_eq!(by_id(true, false), straight);
+        assert_eq!(by_id(false, true), straight);
+        assert_eq!(by_id(true, true), straight);
+    }
+
+    /// A dataset folder of 300 train rows: some pictures and texts occur several times, under one entity or several.
+    fn dataset(folder: &Path, seed: u64) -> Dataset {
+        let mut rng = rng(seed, "dataset", 0);
+        let info =
+            r#"{"format":1,"name":"n","licence":"l","source":"s","candidate_policy":"given"}"#;
+        files::write(&folder.join("dataset.json"), info.as_bytes()).unwrap();
+        let lines = |values: Vec<serde_json::Value>| {
+            let lines: Vec<String> = values.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        };
+        let entity = |i| serde_json::json!({"id": format!("Q{i}"), "name": format!("Name {i}")});
+        let entities = lines((0..60).map(entity).collect());
+        files::write(&folder.join("entities.jsonl"), entities.as_bytes()).unwrap();
+        let mut rows = Vec::new();
+        for i in 0..300 {
+            let gold = rng.random_range(0..60);
+            let other = (gold + rng.random_range(1..60)) % 60;
+            // Two names in three are a copy of another picture.
+            let picture = format!("{i}.jpg");
+            let content = format!("picture {}", rng.random_range(0..200));
+            files::write(&folder.join(&picture), content.as_bytes()).unwrap();
+            let images: Vec<String> = (0..rng.random_range(0..2))
+                .map(|_| picture.clone())
+                .collect();
+            rows.push(serde_json::json!({
+                "id": format!("m{i}"),
+                "text": format!("Name {gold} said {}", rng.random_range(0..8)),
+                "mention": {"start": 0, "end": 4},
+                "images": images,
+                "candidates": [format!("Q{gold}"), format!("Q{other}")],
+                "entity": if rng.random_bool(0.9) { Some(format!("Q{gold}")) } else { None },
+            }));
+        }
+        files::write(&folder.join("train.jsonl"), lines(rows).as_bytes()).unwrap();
+        Dataset::open(folder).unwrap()
+    }
+
+    #[test]
+    fn an_encoder_and_the_network_on_it_are_measured_on_what_neither_saw() {
+        for seed in 1..=3 {
+            let folder = tempfile::tempdir().unwrap();
+            let datasets = [dataset(folder.path(), seed)];
+            let rows = [datasets[0].posts_if_any(Split::Train).unwrap()];
+            let (of_encoder, lists) = HoldOut::of_rows(&datasets, &rows).unwrap();
+            // The network has its candidates from the encoded mentions.
+            let of_network = HoldOut::new(&[Mentions {
+                folder: folder.path(),
+                entities: &datasets[0].entities,
+                rows: rows[0]
+                    .iter()
+                    .zip(lists[0].iter().map(Vec::as_slice))
+                    .collect(),
+            }])
+            .unwrap();
+            assert_eq!(of_encoder.parts(0), of_network.parts(0));
+
+            let content = |post: &Post| {
+                let images = post.images.iter();
+                let pictures = images.map(|image| files::read(&folder.path().join(image)).unwrap());
+                (text_key(&post.text), pictures.collect::<Vec<_>>())
+            };
+            let (mut fit, mut held) = (Vec::new(), Vec::new());
+            let mut held_entities = HashSet::new();
+            for (post, part) in rows[0].iter().zip(of_network.parts(0)) {
+                let repeats = of_encoder.repeats(folder.path(), &post.text, &post.images);
+                match part {
+                    Part::Fit if !repeats.unwrap() => fit.push(post),
+                    Part::Fit => {}
+                    Part::HeldMention => held.push(post),
+                    Part::HeldEntity => {
+                        held_entities.insert(post.entity.clone());
+                        held.push(post);
+                    }
+                }
+            }
+            assert!(
+                fit.len() > 100 && held.len() > 20,
+                "{} {}",
+                fit.len(),
+                held.len()
+            );
+            assert!(!held_entities.is_empty());
+            for post in fit {
+                let (text, pictures) = content(post);
+                assert!(!held_entities.contains(&post.entity));
+                for other in &held {
+                    let (other_text, other_pictures) = content(other);
+                    assert!(
+                        post.id != other.id && text != other_text,
+                        "{post:?} {other:?}"
+                    );
+                    assert!(
+                        pictures
+                            .iter()
+                            .all(|picture| !other_pictures.contains(picture))
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_post_that_repeats_a_mention_goes_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for n in 0..100 {
+            let path = folder.path().join(format!("{n}.jpg"));
+            files::write(&path, &[n]).unwrap();
+            let path = folder.path().join(format!("again-{n}.jpg"));
+            files::write(&path, &[n]).unwrap();
+        }
+        let entities = entities(50);
+        let posts: Vec<Post> = (0..100)
+            .map(|n| {
+                post(
+                    &format!("m{n}"),
+                    &format!("Text {n}"),
+                    &[&format!("{n}.jpg")],
+                    Some(n % 50),
+                )
+            })
+            .collect();
+        let hold_out = HoldOut::new(&[Mentions {
+            folder: folder.path(),
+            entities: &entities,
+            rows: posts.iter().map(|post| (post, &[][..])).collect(),
+        }])
+        .unwrap();
+        let parts = hold_out.parts(0);
+        assert!(parts.contains(&Part::Fit) && parts.contains(&Part::HeldMention));
+        for (n, part) in parts.iter().enumerate() {
+            let is_held = *part != Part::Fit;
+            let copies = [
+                (format!("text: {n}!"), Vec::new()),
+                ("another".to_owned(), vec![format!("{n}.jpg")]),
+                (String::new(), vec![format!("again-{n}.jpg")]),
+            ];
+            for (text, images) in copies {
+                assert_eq!(
+                    hold_out.repeats(folder.path(), &text, &images).unwrap(),
+                    is_held
+                );
+                assert_eq!(
+                    hold_out.holds(folder.path(), &text, &images).unwrap(),
+                    is_held
+                );
+            }
+        }
+        // Others go by their words.
+        let held = (0..2000).filter(|n| {
+            let text = format!("Post {n}");
+            let held = hold_out.holds(folder.path(), &text, &[]).unwrap();
+            let loud = format!("POST: {n}!");
+            assert_eq!(hold_out.holds(folder.path(), &loud, &[]).unwrap(), held);
+            held
+        });
+        let held = held.count();
+        assert!((150..250).contains(&held), "{held} of 2000");
+        let error = hold_out.repeats(folder.path(), "", &["none.jpg".to_owned()]);
+        assert!(format!("{:#}", error.unwrap_err()).contains("none.jpg"));
+    }
+}

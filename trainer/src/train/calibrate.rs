@@ -1,0 +1,262 @@
+//! From scores to probabilities: one temperature and one NIL logit for lists of every kind, and how well they are calibrated.
+
+use serde::Serialize;
+
+use super::data::ListKind;
+use super::fit::{Adam, STEPS, softmax};
+use crate::gold_rank::GoldRank;
+
+/// Bins of the calibration error.
+const BINS: usize = 10;
+
+/// Scores of a held-out mention.
+#[derive(Debug, Clone)]
+pub(super) struct Scored {
+    /// Score of each candidate.
+    pub(super) scores: Vec<f32>,
+    /// Index of the gold; `None` for NIL.
+    pub(super) gold: Option<usize>,
+    /// Kind of the list.
+    pub(super) kind: ListKind,
+}
+
+/// Temperature and NIL logit of [`shared_model::calibration::Calibration`]; no logit where no mention is NIL.
+pub(super) type Fitted = (f32, Option<f32>);
+
+/// A mention in the likelihood.
+struct Row<'a> {
+    scored: &'a Scored,
+    weight: f64,
+    /// Whether NIL is a candidate.
+    with_nil: bool,
+}
+
+/// The calibration of the greatest likelihood; every mention has the same weight.
+pub(super) fn calibrate(scored: &[Scored]) -> Fitted {
+    let with_nil = scored.iter().any(|row| row.gold.is_none());
+    let rows = scored.iter().map(|scored| Row {
+        scored,
+        weight: 1.0,
+        with_nil,
+    });
+    fit(&rows.collect::<Vec<_>>())
+}
+
+/// The calibration of the greatest likelihood; every kind of list has the same weight, however many there are.
+///
+/// A kind without NIL mentions says nothing of how frequent they are: its lists count without NIL.
+pub(super) fn calibrate_balanced(scored: &[Scored]) -> Fitted {
+    let mut rows = Vec::with_capacity(scored.len());
+    for kind in ListKind::ALL {
+        let of_kind: Vec<&Scored> = scored.iter().filter(|row| row.kind == kind).collect();
+        let with_nil = of_kind.iter().any(|row| row.gold.is_none());
+        let weight = 1.0 / of_kind.len() as f64;
+        rows.extend(of_kind.into_iter().map(|scored| Row {
+            scored,
+            weight,
+            with_nil,
+        }));
+    }
+    fit(&rows)
+}
+
+fn fit(rows: &[Row]) -> Fitted {
+    let with_nil = rows.iter().any(|row| row.with_nil);
+    let total: f64 = rows.iter().map(|row| row.weight).sum();
+    // The logarithm of 1 / T, and the logit.
+    let mut values = [20f64.ln(), 0.0];
+    let mut adam = Adam::default();
+    for _ in 0..STEPS {
+        let mut gradient = [0.0; 2];
+        for row in rows {
+            let sharpness = values[0].exp();
+            let scores = row.scored.scores.iter().map(|&score| f64::from(score));
+            let mut logits: Vec<f64> = scores.clone().map(|score| score * sharpness).collect();
+            logits.extend(row.with_nil.then_some(values[1]));
+            let n_scores = row.scored.scores.len();
+            let mut errors = softmax(&logits);
+            errors[row.scored.gold.unwrap_or(n_scores)] -= 1.0;
+            let slope: f64 = errors
+                .iter()
+                .zip(scores)
+                .map(|(error, score)| error * score)
+                .sum();
+            gradient[0] += slope * sharpness * row.weight / total;
+            if row.with_nil {
+                gradient[1] += errors[n_scores] * row.weight / total;
+            }
+        }
+        adam.step(&mut values, &gradient);
+    }
+    let temperature = (-values[0]).exp() as f32;
+    (temperature, with_nil.then_some(values[1] as f32))
+}
+
+/// Expected calibration errors of held-out mentions with an entity, by the kind of their lists.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct CalibrationErrors {
+    /// Lists of known candidates.
+    pub(super) known: Measured,
+    /// Lists of known and new candidates.
+    pub(super) mixed: Measured,
+    /// Lists of new candidates.
+    pub(super) new: Measured,
+}
+
+/// An expected calibration error.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct Measured {
+    /// Number of mentions.
+    pub(super) n: usize,
+    /// `None` without mentions.
+    pub(super) ece: Option<f64>,
+}
+
+impl CalibrationErrors {
+    pub(super) fn new(scored: &[Scored], fitted: Fitted) -> Self {
+        let of = |kind: ListKind| {
+            let of_kind = scored.iter().filter(|row| row.kind == kind);
+            let answers: Vec<(f64, f64)> = of_kind
+                .filter_map(|row| {
+                    let rank = GoldRank::of(&row.scores, row.gold?);
+                    Some((confidence(&row.scores, fitted), rank.recall_at(1)))
+                })
+                .collect();
+            Measured {
+                n: answers.len(),
+                ece: calibration_error(&answers),
+            }
+        };
+        Self {
+            known: of(ListKind::Known),
+            mixed: of(ListKind::Mixed),
+            new: of(ListKind::New),
+        }
+    }
+}
+
+/// Probability of the best candidate.
+fn confidence(scores: &[f32], (temperature, nil): Fitted) -> f64 {
+    let logits = scores.iter().map(|score| f64::from(score / temperature));
+    let logits: Vec<f64> = logits.chain(nil.map(f64::from)).collect();
+    let candidates = &softmax(&logits)[..scores.len()];
+    candidates.iter().copied().fold(0.0, f64::max)
+}
+
+/// Expected calibration error over equal bins of the confidence; `None` without answers.
+///
+/// # Arguments
+///
+/// - answers: confidence and correctness, from 0 to 1.
+fn calibration_error(answers: &[(f64, f64)]) -> Option<f64> {
+    let mut gaps = [0.0; BINS];
+    for (confidence, correct) in answers {
+        let bin = ((confidence * BINS as f64) as usize).min(BINS - 1);
+        gaps[bin] += confidence - correct;
+    }
+    let sum: f64 = gaps.iter().map(|gap: &f64| gap.abs()).sum();
+    (!answers.is_empty()).then(|| sum / answers.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scored(scores: &[f32], gold: Option<usize>, kind: ListKind) -> Scored {
+        Scored {
+            scores: scores.to_vec(),
+            gold,
+            kind,
+        }
+    }
+
+    #[test]
+    fn probabilities_match_how_often_the_best_is_right() {
+        // The best of two is 0.1 ahead and right three times of four: e^(0.1/T) = 3.
+        let row = |gold| scored(&[0.5, 0.4], Some(gold), ListKind::Known);
+        let (temperature, nil) = calibrate(&[row(0), row(0), row(0), row(1)]);
+        let expected = 0.1 / 3f32.ln();
+        assert!((temperature - expected).abs() < 1e-3, "{temperature}");
+        assert_eq!(nil, None);
+    }
+
+    #[test]
+    fn a_share_of_nil_rows_sets_the_nil_logit() {
+        let row = |gold| scored(&[0.0], gold, ListKind::Known);
+        let (_, nil) = calibrate(&[row(Some(0)), row(None), row(None), row(None)]);
+        assert!((nil.unwrap() - 3f32.ln()).abs() < 1e-2, "{nil:?}");
+    }
+
+    #[test]
+    fn every_kind_of_list_counts_the_same() {
+        // Known lists are right 3 of 4 times, new ones always: 7 of 8, however many there are of each.
+        let row = |gold, kind| scored(&[0.5, 0.4], Some(gold), kind);
+        let known: Vec<Scored> = (0..4)
+            .map(|i| row(usize::from(i == 0), ListKind::Known))
+            .collect();
+        for n_new in [1, 4, 40] {
+            let new = (0..n_new).map(|_| row(0, ListKind::New));
+            let rows: Vec<Scored> = known.iter().cloned().chain(new).collect();
+            let (temperature, _) = calibrate_balanced(&rows);
+            let expected = 0.1 / 7f32.ln();
+            assert!((temperature - expected).abs() < 1e-3, "{temperature}");
+        }
+    }
+
+    #[test]
+    fn a_kind_without_nil_says_nothing_of_it() {
+        let row = |gold, kind| scored(&[0.0], gold, kind);
+        let known = [Some(0), None, None, None].map(|gold| row(gold, ListKind::Known));
+        for others in [ListKind::New, ListKind::Mixed, ListKind::Known] {
+            let mut rows = known.to_vec();
+            rows.extend((0..8).map(|_| row(Some(0), others)));
+            let (_, nil) = calibrate_balanced(&rows);
+            // Within the kind there are 3 of 12.
+            let expected = if others == ListKind::Known {
+                -3f32.ln()
+            } else {
+                3f32.ln()
+            };
+            let nil = nil.unwrap();
+            assert!((nil - expected).abs() < 2e-2, "{others:?}: {nil}");
+        }
+    }
+
+    #[test]
+    fn the_calibration_error_is_the_weighted_gap_of_the_bins() {
+        // Bin 2: 0.25 and 0.25, one of two right: gap 0.25. Bin 6: 0.6, 0.65, 0.65, all right: gap 1.1 / 3. Bin 9: 0.95 and 1, wrong and right: gap 0.475.
+        let answers = [
+            (0.25, 1.0),
+            (0.6, 1.0),
+            (0.95, 0.0),
+            (0.65, 1.0),
+            (0.25, 0.0),
+            (1.0, 1.0),
+            (0.65, 1.0),
+        ];
+        let expected = (2.0 * 0.25 + 1.1 + 2.0 * 0.475) / 7.0;
+        let error = calibration_error(&answers).unwrap();
+        assert!((error - expected).abs() < 1e-12, "{error}");
+        // Within a bin, too sure and not sure enough cancel out; across bins they add up.
+        let cancels = calibration_error(&[(0.71, 1.0), (0.79, 0.5)]).unwrap();
+        assert!(cancels.abs() < 1e-12, "{cancels}");
+        let adds = calibration_error(&[(0.35, 1.0), (0.85, 0.0)]).unwrap();
+        assert!((adds - (0.65 + 0.85) / 2.0).abs() < 1e-12, "{adds}");
+        assert_eq!(calibration_error(&[]), None);
+    }
+
+    #[test]
+    fn errors_are_measured_by_kind_and_without_nil_mentions() {
+        // Equal scores of two: sure by half, and right by half.
+        let rows = [
+            scored(&[0.3, 0.3], Some(0), ListKind::Known),
+            scored(&[0.3, 0.3], None, ListKind::Known),
+            scored(&[9.0, 0.0], Some(1), ListKind::New),
+        ];
+        let errors = CalibrationErrors::new(&rows, (0.05, None));
+        let expected = |n, ece| Measured { n, ece };
+        assert_eq!(errors.known, expected(1, Some(0.0)));
+        assert_eq!(errors.mixed, expected(0, None));
+        assert_eq!(errors.new, expected(1, Some(1.0)));
+    }
+}

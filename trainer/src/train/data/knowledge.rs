@@ -1,0 +1,99 @@
+//! Timeline posts as examples: knowledge learning.
+
+use std::collections::HashSet;
+
+use rand::RngExt as _;
+use rand::seq::SliceRandom as _;
+use shared_model::aliases::{AliasIndex, NameMatch};
+use shared_model::cues::CueQuery;
+use shared_model::imn::Modality;
+
+use super::{Example, Query, TrainingSet, mask};
+use crate::files::progress;
+use crate::holdout::Part;
+use crate::learn::rng;
+
+/// Candidates of a post.
+const CANDIDATES: usize = 17;
+/// Posts of one dataset, at most.
+const MAX_POSTS: usize = 4000;
+
+impl TrainingSet {
+    /// Adds timeline posts of the entities that are trained on, for knowledge learning. Those that repeat a held-out mention are no examples.
+    ///
+    /// # Errors
+    ///
+    /// An unreadable picture, by its path.
+    pub(crate) fn add_posts(&mut self, seed: u64, modalities: &[Modality]) -> anyhow::Result<()> {
+        let trained: HashSet<usize> = self.trained.iter().copied().collect();
+        let aliases = AliasIndex::new(&self.kb.text.entities);
+        let mut rng = rng(seed, "posts", 0);
+        let mut n_posts = vec![0usize; self.kb.text.entities.len()];
+        for post in &self.kb.text.posts {
+            n_posts[post.entity] += 1;
+        }
+        // An owner that would be left with nothing is skipped.
+        let mut posts: Vec<usize> = (0..self.kb.text.posts.len())
+            .filter(|&post| {
+                let entity = self.kb.text.posts[post].entity;
+                trained.contains(&entity)
+                    && n_posts[entity] > 1
+                    && !self.timeline(entity, Some(post)).is_empty()
+            })
+            .collect();
+        posts.shuffle(&mut rng);
+        let mut chosen = Vec::new();
+        for post in posts {
+            let found = &self.kb.text.posts[post];
+            if chosen.len() < MAX_POSTS
+                && !self
+                    .hold_out
+                    .repeats(&self.folder, &found.text, &found.images)?
+            {
+                chosen.push(post);
+            }
+        }
+        let bar = progress(chosen.len(), "posts");
+        for post in chosen {
+            bar.inc(1);
+            let owner = self.kb.text.posts[post].entity;
+            let names = self.kb.text.entities[owner].names();
+            let mut others: Vec<usize> = names
+                .flat_map(|name| aliases.candidates(name, NameMatch::Equal))
+                .filter(|other| *other != owner && trained.contains(other))
+                .collect();
+            others.sort_unstable();
+            others.dedup();
+            others.shuffle(&mut rng);
+            others.truncate(CANDIDATES - 1);
+            for _ in 0..4 * CANDIDATES {
+                let other = self.trained[rng.random_range(0..self.trained.len())];
+                if others.len() + 1 < CANDIDATES && other != owner && !others.contains(&other) {
+                    others.push(other);
+                }
+            }
+            if others.is_empty() {
+                continue;
+            }
+            let candidates: Vec<usize> = std::iter::once(owner).chain(others).collect();
+            let query = CueQuery {
+                post: &self.kb.pooled[post],
+                text: &self.kb.text.posts[post].text,
+                mention: "",
+            };
+            let mut cues = self.cues.cues(&self.kb, &query, &candidates, Some(post));
+            cues.iter_mut().for_each(|cues| mask(cues, modalities));
+            self.posts.push(Example {
+                query: Query::Timeline(post),
+                pooled: Vec::new(),
+                candidates,
+                gold: Some(0),
+                without: Some(post),
+                cues,
+                part: Part::Fit,
+            });
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+}

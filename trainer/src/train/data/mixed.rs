@@ -1,0 +1,70 @@
+//! Lists of known and new candidates for a dataset that has none of its own.
+
+use std::collections::BTreeSet;
+
+use rand::seq::SliceRandom as _;
+use shared_model::cues::CueQuery;
+use shared_model::imn::Modality;
+
+use super::{Example, ListKind, Query, TrainingSet, mask};
+use crate::holdout::Part;
+use crate::learn::rng;
+
+impl TrainingSet {
+    /// Makes held-out lists of known and new candidates where the dataset has none: half of the other candidates of each held-out
+    /// mention are replaced by candidates of the other kind, drawn from the held-out lists.
+    pub(crate) fn mix_lists(&mut self, seed: u64, modalities: &[Modality]) {
+        let all = self.examples.iter().chain(&self.nil);
+        let held: Vec<&Example> = all.filter(|example| example.part != Part::Fit).collect();
+        let kinds = held.iter().map(|example| self.kind(example));
+        if kinds.into_iter().any(|kind| kind == ListKind::Mixed) {
+            return;
+        }
+        let candidates = held.iter().flat_map(|example| &example.candidates);
+        let candidates: BTreeSet<usize> = candidates.copied().collect();
+        let (known, new): (Vec<usize>, Vec<usize>) = candidates
+            .into_iter()
+            .partition(|&candidate| self.known[candidate]);
+        let mut mixed = Vec::new();
+        for (row, example) in held.into_iter().enumerate() {
+            let mut rng = rng(seed, "mixed lists", row);
+            let mut drawn = match self.kind(example) {
+                ListKind::Known => new.clone(),
+                _ => known.clone(),
+            };
+            drawn.shuffle(&mut rng);
+            let mut replaced: Vec<usize> = (0..example.candidates.len())
+                .filter(|&i| Some(i) != example.gold)
+                .collect();
+            replaced.shuffle(&mut rng);
+            replaced.truncate(replaced.len().div_ceil(2));
+            let mut made = example.clone();
+            for (i, other) in replaced.into_iter().zip(drawn) {
+                made.candidates[i] = other;
+            }
+            if self.kind(&made) != ListKind::Mixed {
+                continue;
+            }
+            let Query::Mention {
+                features,
+                text,
+                surface,
+            } = &example.query
+            else {
+                continue;
+            };
+            let pooled = features.without_tokens().pooled();
+            let query = CueQuery {
+                post: &pooled,
+                text,
+                mention: surface,
+            };
+            made.cues = self
+                .cues
+                .cues(&self.kb, &query, &made.candidates, made.without);
+            made.cues.iter_mut().for_each(|cues| mask(cues, modalities));
+            mixed.push(made);
+        }
+        self.mixed = mixed;
+    }
+}

@@ -1,0 +1,450 @@
+//! Datasets as training sees them: a knowledge base each, and the mentions from which something can be learned.
+
+mod kind;
+mod knowledge;
+mod mixed;
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use shared_model::cues::{AllCues, CueIndex, CueQuery};
+use shared_model::data::Post;
+use shared_model::encoders::Encoders;
+use shared_model::imn::{CentredEntity, Input, Modality, PlainSequence, mention_sequences};
+use shared_model::kb::KnowledgeBase;
+use shared_model::vectors::{ImageVectors, PooledVectors, PostVectors, TokenVectors};
+
+pub(crate) use kind::ListKind;
+
+use crate::cli::{StageArg, TrainArgs};
+use crate::dataset::{Dataset, Split};
+use crate::features::{FeatureLevel, Features, PostFeatures};
+use crate::files::progress;
+use crate::holdout::{HoldOut, Mentions, Part};
+use crate::mentions::{self, EncodedMention};
+use crate::prototypes::{PrototypeSettings, build, timeline};
+use crate::weights::Fingerprint;
+
+/// A dataset with its examples.
+pub(crate) struct TrainingSet {
+    /// Built from the dataset's timelines and profiles.
+    pub(crate) kb: KnowledgeBase,
+    /// Mentions with an entity, for task learning and validation.
+    pub(crate) examples: Vec<Example>,
+    /// Mentions that mean no candidate.
+    pub(crate) nil: Vec<Example>,
+    /// Held-out mentions of both sorts with lists that were made of known and new candidates; see [`Self::mix_lists`].
+    pub(crate) mixed: Vec<Example>,
+    /// Timeline posts, each to be matched to its owner: knowledge learning.
+    pub(crate) posts: Vec<Example>,
+    /// Number of train mentions whose entity is no candidate or the only one.
+    pub(crate) left_out: usize,
+    /// Positions of the golds of the mentions that are trained on.
+    pub(crate) trained: Vec<usize>,
+    /// Whether each entity counts as known to the network, by position.
+    known: Vec<bool>,
+    /// By entity, the posts that are a prototype in some modality.
+    timelines: Vec<Vec<usize>>,
+    /// Prototypes and profiles as the network reads them, by entity; see [`Self::freeze`].
+    centred: Vec<CentredEntity>,
+    cues: CueIndex,
+    folder: PathBuf,
+    hold_out: Rc<HoldOut>,
+}
+
+/// A post to be linked.
+#[derive(Clone)]
+pub(crate) struct Example {
+    /// The post.
+    pub(crate) query: Query,
+    /// Its pooled vectors as the network reads them, one per input, empty where a modality is missing; see [`TrainingSet::freeze`].
+    pub(crate) pooled: Vec<Vec<f32>>,
+    /// Positions in the knowledge base.
+    pub(crate) candidates: Vec<usize>,
+    /// Index of the gold in `candidates`; `None` for NIL.
+    pub(crate) gold: Option<usize>,
+    /// The post of the knowledge base that this one repeats: the gold is compared without it.
+    pub(crate) without: Option<usize>,
+    /// Cues of each candidate.
+    pub(crate) cues: Vec<AllCues>,
+    /// Training or validation.
+    pub(crate) part: Part,
+}
+
+/// Source of a post's vectors.
+#[derive(Clone)]
+pub(crate) enum Query {
+    /// A mention, with the tokens of its post.
+    Mention {
+        /// Vectors, the tokens in f16.
+        features: Arc<PostFeatures>,
+        /// Text of the post.
+        text: String,
+        /// Characters of the mention.
+        surface: String,
+    },
+    /// A post of the knowledge base, of which the pooled vectors are kept.
+    Timeline(usize),
+}
+
+/// An example with the position of its training set.
+pub(crate) type Placed<'a> = (usize, &'a Example);
+
+impl Example {
+    /// Position of the gold in the knowledge base.
+    pub(crate) fn entity(&self) -> Option<usize> {
+        Some(self.candidates[self.gold?])
+    }
+
+    /// The post that a candidate is compared without.
+    pub(crate) fn without(&self, candidate: usize) -> Option<usize> {
+        self.without.filter(|_| Some(candidate) == self.gold)
+    }
+}
+
+/// Builds the knowledge bases of `datasets`, encodes their train mentions and holds a part of them out.
+pub(crate) fn open(
+    datasets: &[Dataset],
+    encoders: &Encoders,
+    fingerprint: &Fingerprint,
+    args: &TrainArgs,
+) -> anyhow::Result<Vec<TrainingSet>> {
+    let wanted = match args.stage {
+        StageArg::Knowledge | StageArg::Task => FeatureLevel::Tokens,
+        StageArg::Text | StageArg::Prototype => FeatureLevel::Pooled,
+    };
+    let named = |dataset: &Dataset| dataset.folder.display().to_string();
+    let rows = datasets
+        .iter()
+        .map(|dataset| dataset.posts_if_any(Split::Train))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut opened = Vec::new();
+    for (dataset, rows) in datasets.iter().zip(&rows) {
+        let open = || {
+            let features = Features::open(dataset, encoders, fingerprint)?;
+            let kb = build(
+                dataset,
+                encoders,
+                &features,
+                PrototypeSettings::of(&args.choice),
+            )?;
+            let rows: Vec<&Post> = rows.iter().filter(|row| row.mention.is_some()).collect();
+            let policy = dataset.info.candidate_policy;
+            let mentions = mentions::encode(dataset, &rows, policy, encoders, &features, wanted)?;
+            Ok((kb, mentions))
+        };
+        let open: anyhow::Result<(KnowledgeBase, Vec<EncodedMention>)> = open();
+        opened.push(open.with_context(|| named(dataset))?);
+    }
+    let mentions = datasets.iter().zip(&opened);
+    let mentions: Vec<Mentions> = mentions
+        .map(|(dataset, (_, mentions))| Mentions {
+            folder: &dataset.folder,
+            entities: &dataset.entities,
+            rows: mentions
+                .iter()
+                .map(|mention| (mention.post, mention.candidates.as_slice()))
+                .collect(),
+        })
+        .collect();
+    let hold_out = Rc::new(HoldOut::new(&mentions)?);
+    drop(mentions);
+    let modalities: Vec<Modality> = args.modalities.iter().map(|&named| named.into()).collect();
+    let mut sets = Vec::new();
+    for (position, (dataset, (kb, mentions))) in datasets.iter().zip(opened).enumerate() {
+        let mut set = TrainingSet::new(kb, &dataset.folder, &hold_out);
+        set.add_mentions(dataset, mentions, hold_out.parts(position));
+        for example in set.examples.iter_mut().chain(&mut set.nil) {
+            example
+                .cues
+                .iter_mut()
+                .for_each(|cues| mask(cues, &modalities));
+        }
+        ensure!(
+            rows[position].is_empty() || set.fit().next().is_some(),
+            "{}: train.jsonl has no mention with its entity and another among the candidates; \
+             `imn prototypes` makes a run without training",
+            named(dataset)
+        );
+        sets.push(set);
+    }
+    Ok(sets)
+}
+
+/// Leaves out what modalities say that a run does not have. The name is always known.
+fn mask(cues: &mut AllCues, modalities: &[Modality]) {
+    let [text, image, classes, _, _, _, _, words, grams] = cues;
+    if !modalities.contains(&Modality::Text) {
+        (*text, *words, *grams) = (0.0, 0.0, 0.0);
+    }
+    if !modalities.contains(&Modality::Image) {
+        (*image, *classes) = (0.0, 0.0);
+    }
+}
+
+impl TrainingSet {
+    /// A knowledge base without mentions.
+    pub(in crate::train) fn new(kb: KnowledgeBase, folder: &Path, hold_out: &Rc<HoldOut>) -> Self {
+        let all = 0..kb.text.entities.len();
+        Self {
+            examples: Vec::new(),
+            nil: Vec::new(),
+            mixed: Vec::new(),
+            posts: Vec::new(),
+            left_out: 0,
+            trained: all.clone().collect(),
+            known: vec![true; all.len()],
+            timelines: all.map(|entity| prototype_posts(&kb, entity)).collect(),
+            centred: Vec::new(),
+            cues: CueIndex::new(&kb),
+            folder: folder.to_owned(),
+            hold_out: Rc::clone(hold_out),
+            kb,
+        }
+    }
+
+    /// Adds the mentions from which something can be learned. A mention's own post never speaks for its gold.
+    fn add_mentions(&mut self, dataset: &Dataset, mentions: Vec<EncodedMention>, parts: &[Part]) {
+        if mentions.is_empty() {
+            return;
+        }
+        let own: HashMap<&str, usize> = timeline(dataset)
+            .into_iter()
+            .enumerate()
+            .filter_map(|(position, post)| Some((post.id.as_deref()?, position)))
+            .collect();
+        let positions = dataset.positions();
+        let mut trained = BTreeSet::new();
+        let bar = progress(mentions.len(), "cues");
+        for (mention, &part) in mentions.into_iter().zip(parts) {
+            bar.inc(1);
+            let entity = mention.post.entity.as_deref();
+            let position = entity.and_then(|id| positions.get(id));
+            let gold = position.and_then(|entity| {
+                let mut candidates = mention.candidates.iter();
+                candidates.position(|other| other == entity)
+            });
+            if let (Some(gold), Part::Fit) = (gold, part) {
+                trained.insert(mention.candidates[gold]);
+            }
+            let is_known = gold.is_some() || entity.is_none();
+            if !is_known || mention.candidates.len() <= usize::from(gold.is_some()) {
+                self.left_out += 1;
+                continue;
+            }
+            let without = own.get(mention.post.id.as_str()).copied();
+            let pooled = mention.features.without_tokens().pooled();
+            let query = CueQuery {
+                post: &pooled,
+                text: &mention.post.text,
+                mention: mention.surface,
+            };
+            let cues = self
+                .cues
+                .cues(&self.kb, &query, &mention.candidates, without);
+            let examples = match gold {
+                Some(_) => &mut self.examples,
+                None => &mut self.nil,
+            };
+            examples.push(Example {
+                query: Query::Mention {
+                    features: Arc::new(mention.features),
+                    text: mention.post.text.clone(),
+                    surface: mention.surface.to_owned(),
+                },
+                pooled: Vec::new(),
+                candidates: mention.candidates,
+                gold,
+                without,
+                cues,
+                part,
+            });
+        }
+        bar.finish_and_clear();
+        self.known.fill(false);
+        trained.iter().for_each(|&entity| self.known[entity] = true);
+        self.trained = trained.into_iter().collect();
+    }
+
+    /// Mentions with an entity that are trained on.
+    pub(crate) fn fit(&self) -> impl Iterator<Item = &Example> + Clone {
+        let examples = self.examples.iter();
+        examples.filter(|example| example.part == Part::Fit)
+    }
+
+    /// Whether each of an example's candidates is known to the network.
+    pub(crate) fn known(&self, example: &Example) -> Vec<bool> {
+        let candidates = example.candidates.iter();
+        candidates.map(|&candidate| self.known[candidate]).collect()
+    }
+
+    /// Kind of an example's candidate list.
+    pub(crate) fn kind(&self, example: &Example) -> ListKind {
+        ListKind::of(&self.known(example))
+    }
+
+    /// The posts of an entity that are a prototype in some modality, but for one.
+    pub(crate) fn timeline(&self, entity: usize, without: Option<usize>) -> Vec<usize> {
+        let posts = self.timelines[entity].iter().copied();
+        posts.filter(|post| Some(*post) != without).collect()
+    }
+
+    /// Centres and normalises once what no step changes: pooled vectors of posts, prototypes and profiles.
+    ///
+    /// Tokens stay in f16 and are centred in each step: in f32 they would take twice the memory, 250 KB per picture.
+    pub(crate) fn freeze(&mut self, inputs: &[Input]) {
+        let entities = 0..self.kb.text.entities.len();
+        self.centred = entities
+            .map(|entity| CentredEntity::new(inputs, &self.kb, entity))
+            .collect();
+        let [mut examples, mut nil, mut posts] =
+            [&mut self.examples, &mut self.nil, &mut self.posts].map(std::mem::take);
+        for example in examples.iter_mut().chain(&mut nil).chain(&mut posts) {
+            let vectors = match &example.query {
+                Query::Mention { features, .. } => features.without_tokens(),
+                Query::Timeline(_) => self.vectors(example),
+            };
+            let sequences = self.centre(inputs, &vectors).into_iter();
+            example.pooled = sequences.map(|sequence| sequence.pooled).collect();
+        }
+        (self.examples, self.nil, self.posts) = (examples, nil, posts);
+    }
+
+    /// An example as the network reads it, with its tokens.
+    pub(crate) fn mention_sequences(
+        &self,
+        inputs: &[Input],
+        example: &Example,
+    ) -> Vec<PlainSequence> {
+        self.centre(inputs, &self.vectors(example))
+    }
+
+    /// An entity as the network reads it, with some posts of its timeline.
+    pub(crate) fn entity_sequences(&self, entity: usize, posts: &[usize]) -> Vec<PlainSequence> {
+        self.centred[entity].sequences(|post| posts.contains(&post))
+    }
+
+    fn centre(&self, inputs: &[Input], vectors: &PostVectors) -> Vec<PlainSequence> {
+        mention_sequences(inputs, vectors, &vectors.pooled(), &self.kb.statistics)
+    }
+
+    fn vectors(&self, example: &Example) -> PostVectors {
+        match &example.query {
+            Query::Mention { features, .. } => features.vectors(),
+            Query::Timeline(post) => without_tokens(&self.kb.pooled[*post]),
+        }
+    }
+}
+
+/// Marks the entities that the network is trained on, and returns their ids. An id that is not trained on in one of the datasets is not among them.
+pub(crate) fn mark_known(sets: &mut [TrainingSet], shares: &[f64]) -> Vec<String> {
+    let mut trained = BTreeSet::new();
+    let mut untrained = BTreeSet::new();
+    for (set, share) in sets.iter().zip(shares) {
+        let golds: BTreeSet<usize> = if *share <= 0.0 {
+            BTreeSet::new()
+        } else if set.examples.is_empty() {
+            set.posts.iter().filter_map(Example::entity).collect()
+        } else {
+            set.trained.iter().copied().collect()
+        };
+        for (position, entity) in set.kb.text.entities.iter().enumerate() {
+            let ids = if golds.contains(&position) {
+                &mut trained
+            } else {
+                &mut untrained
+            };
+            ids.insert(entity.id.clone());
+        }
+    }
+    let known: BTreeSet<String> = trained.difference(&untrained).cloned().collect();
+    for set in sets {
+        let entities = set.kb.text.entities.iter();
+        set.known = entities.map(|entity| known.contains(&entity.id)).collect();
+    }
+    known.into_iter().collect()
+}
+
+/// The held-out mentions with an entity, at most `limit` per dataset of those with known candidates alone, and as many of the others;
+/// all mentions if none is held out.
+pub(crate) fn held_out(sets: &[TrainingSet], limit: Option<usize>) -> Vec<Placed<'_>> {
+    let mut held = Vec::new();
+    for (position, set) in sets.iter().enumerate() {
+        for only_known in [true, false] {
+            let examples = held_of(set, &set.examples, only_known);
+            let step = step(examples.clone().count(), limit);
+            held.extend(examples.step_by(step).map(|example| (position, example)));
+        }
+    }
+    if held.is_empty() {
+        for (position, set) in sets.iter().enumerate() {
+            let step = step(set.fit().count(), limit);
+            held.extend(set.fit().step_by(step).map(|example| (position, example)));
+        }
+    }
+    held
+}
+
+/// Held-out NIL mentions and made lists, thinned as [`held_out`] thins the mentions with an entity, or NIL would seem more frequent than it is.
+pub(crate) fn held_out_others(sets: &[TrainingSet], limit: usize) -> Vec<Placed<'_>> {
+    let mut held = Vec::new();
+    for (position, set) in sets.iter().enumerate() {
+        for only_known in [true, false] {
+            let n = held_of(set, &set.examples, only_known).count();
+            let nil = held_of(set, &set.nil, only_known).step_by(step(n, Some(limit)));
+            held.extend(nil.map(|example| (position, example)));
+        }
+        let mixed = set.mixed.iter().step_by(step(set.mixed.len(), Some(limit)));
+        held.extend(mixed.map(|example| (position, example)));
+    }
+    held
+}
+
+fn held_of<'a>(
+    set: &'a TrainingSet,
+    examples: &'a [Example],
+    only_known: bool,
+) -> impl Iterator<Item = &'a Example> + Clone {
+    let held = examples.iter();
+    held.filter(move |example| {
+        example.part != Part::Fit && (set.kind(example) == ListKind::Known) == only_known
+    })
+}
+
+fn step(n: usize, limit: Option<usize>) -> usize {
+    limit.map_or(1, |limit| n.div_ceil(limit).max(1))
+}
+
+fn without_tokens(pooled: &PooledVectors) -> PostVectors {
+    let text = |pooled: &Vec<f32>| {
+        Arc::new(TokenVectors {
+            pooled: pooled.clone(),
+            tokens: Vec::new(),
+        })
+    };
+    let images = pooled.image.iter().zip(&pooled.classes);
+    PostVectors {
+        joint: pooled.joint.as_ref().map(text),
+        text: pooled.text.as_ref().map(text),
+        images: images
+            .map(|(image, classes)| {
+                Arc::new(ImageVectors {
+                    pooled: image.clone(),
+                    classes: classes.clone(),
+                    tokens: Vec::new(),
+                })
+            })
+            .collect(),
+    }
+}
+
+fn prototype_posts(kb: &KnowledgeBase, entity: usize) -> Vec<usize> {
+    let chosen = kb.text.prototypes[entity].all();
+    let mut posts: Vec<usize> = chosen.map(|chosen| chosen.post).collect();
+    posts.sort_unstable();
+    posts.dedup();
+    posts
+}

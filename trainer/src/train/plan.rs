@@ -1,0 +1,192 @@
+//! The plan of a training: `train.toml` in the run folder.
+
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use serde::Serialize;
+use shared_model::imn::{ImnConfig, Input, Modality};
+use shared_model::loss::FusionLoss;
+
+use super::data::TrainingSet;
+use crate::cli::{StageArg, TrainArgs};
+use crate::learn::Plan;
+
+/// Mentions that BatchNorm needs at once.
+const MIN_BATCH: usize = 8;
+
+/// Everything that the result of a run depends on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Settings {
+    pub(super) datasets: Vec<String>,
+    /// Weight of each dataset in a batch and in the scorer's fit.
+    pub(super) shares: Vec<f64>,
+    pub(super) modalities: Vec<Modality>,
+    pub(super) paper: bool,
+    pub(super) keep_scorer: bool,
+    pub(super) seed: u64,
+    pub(super) batch: usize,
+    /// Number of equal parts of a batch: `--accumulate` for each device.
+    pub(super) micro_batches: usize,
+    pub(super) learning_rate: f64,
+    pub(super) metric_steps: usize,
+    pub(super) knowledge_steps: usize,
+    pub(super) task_steps: usize,
+    pub(super) evaluate_every: usize,
+    pub(super) patience: usize,
+    pub(super) validation: usize,
+    pub(super) loss: FusionLoss,
+    pub(super) imn: ImnConfig,
+}
+
+impl Settings {
+    /// The settings that `args` ask for; modalities that no knowledge base has are left out.
+    pub(super) fn new(args: &TrainArgs, sets: &[TrainingSet], micro_batches: usize) -> Self {
+        let width = |modality: Modality| match modality {
+            Modality::Text => sets
+                .iter()
+                .find_map(|set| set.kb.profiles.first()?.text.as_ref().map(Vec::len)),
+            Modality::Image => sets
+                .iter()
+                .flat_map(|set| &set.kb.pooled)
+                .find_map(|pooled| pooled.image.as_ref().map(Vec::len)),
+            Modality::Joint => sets
+                .iter()
+                .find_map(|set| set.kb.profiles.first()?.joint.as_ref().map(Vec::len)),
+        };
+        let inputs: Vec<Input> = args
+            .modalities
+            .iter()
+            .filter_map(|&modality| {
+                let modality = modality.into();
+                Some(Input {
+                    modality,
+                    width: width(modality)?,
+                })
+            })
+            .collect();
+        let modalities = inputs.iter().map(|input| input.modality).collect();
+        Self {
+            datasets: args
+                .datasets
+                .iter()
+                .map(|folder| folder.display().to_string())
+                .collect(),
+            shares: if args.shares.is_empty() {
+                vec![1.0; args.datasets.len()]
+            } else {
+                args.shares.clone()
+            },
+            paper: args.paper,
+            keep_scorer: args.keep_scorer,
+            seed: args.seed,
+            batch: args.batch as usize,
+            micro_batches,
+            learning_rate: args
+                .learning_rate
+                .unwrap_or(if args.paper { 1e-3 } else { 3e-4 }),
+            metric_steps: args.metric_steps,
+            knowledge_steps: args.knowledge_steps,
+            task_steps: args.steps.unwrap_or(600),
+            evaluate_every: args.evaluate_every as usize,
+            patience: args.patience,
+            validation: args.validation as usize,
+            loss: FusionLoss::default(),
+            imn: ImnConfig {
+                dropout: args.dropout,
+                ..if args.paper {
+                    ImnConfig::paper(inputs)
+                } else {
+                    ImnConfig::ours(inputs)
+                }
+            },
+            modalities,
+        }
+    }
+
+    /// How long a stage trains.
+    pub(super) fn plan(&self, name: &str, steps: usize) -> Plan {
+        Plan {
+            name: name.to_owned(),
+            seed: self.seed,
+            steps,
+            evaluate_every: self.evaluate_every,
+            patience: self.patience,
+        }
+    }
+}
+
+/// Refuses shares that do not fit the datasets.
+pub(super) fn check_shares(shares: &[f64], n_datasets: usize) -> anyhow::Result<()> {
+    let are_weights = shares
+        .iter()
+        .all(|share| *share >= 0.0 && share.is_finite());
+    ensure!(
+        shares.is_empty()
+            || (shares.len() == n_datasets && are_weights && shares.iter().sum::<f64>() > 0.0),
+        "--shares takes a number for each of the {n_datasets} datasets, none below 0 and one above it"
+    );
+    Ok(())
+}
+
+/// Number of equal parts of a batch.
+pub(super) fn micro_batches(args: &TrainArgs, n_devices: usize) -> anyhow::Result<usize> {
+    let n = args.accumulate as usize * n_devices;
+    let batch = args.batch as usize;
+    ensure!(
+        batch.is_multiple_of(n) && batch / n >= MIN_BATCH,
+        "--batch {batch} is not {n} equal parts of {MIN_BATCH} or more: {} to a device, {n_devices} devices",
+        args.accumulate
+    );
+    Ok(n)
+}
+
+/// Refuses datasets from which the stage learns nothing.
+pub(super) fn check_data(
+    stage: StageArg,
+    sets: &[TrainingSet],
+    settings: &Settings,
+) -> anyhow::Result<()> {
+    ensure!(
+        stage == StageArg::Prototype || !settings.imn.inputs.is_empty(),
+        "no dataset has what --modalities names"
+    );
+    let teaches = |(set, share): (&TrainingSet, &f64)| *share > 0.0 && set.fit().next().is_some();
+    ensure!(
+        sets.iter().zip(&settings.shares).any(teaches),
+        "no dataset with a share above 0 has train mentions"
+    );
+    Ok(())
+}
+
+/// Removes the checkpoints of an older run.
+pub(super) fn clear_checkpoints(run: &Path) -> anyhow::Result<()> {
+    for stage in ["metric", "knowledge", "task", "text"] {
+        let checkpoint = run.join(format!("checkpoint-{stage}.bpk"));
+        if checkpoint.exists() {
+            std::fs::remove_file(&checkpoint)
+                .with_context(|| format!("cannot remove {}", checkpoint.display()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_fit_the_datasets() {
+        for (shares, n) in [(&[][..], 3), (&[0.5, 0.0][..], 2), (&[1.0][..], 1)] {
+            check_shares(shares, n).unwrap();
+        }
+        for (shares, n) in [
+            (&[1.0][..], 2),
+            (&[0.0, 0.0][..], 2),
+            (&[1.0, -0.5][..], 2),
+            (&[f64::NAN][..], 1),
+        ] {
+            let error = format!("{:#}", check_shares(shares, n).unwrap_err());
+            assert!(error.contains("--shares"), "{error}");
+        }
+    }
+}

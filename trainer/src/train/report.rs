@@ -1,0 +1,161 @@
+//! What a training came to, as it is printed.
+
+use serde::Serialize;
+use shared_model::calibration::Calibration;
+use shared_model::imn::TrainedImn;
+use shared_model::scorer::ScorerConfig;
+
+use super::calibrate::{CalibrationErrors, Measured, Scored};
+use super::data::TrainingSet;
+use crate::gold_rank::{GoldRank, TIE_RULE};
+
+/// Result of a training.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    fitted_on: usize,
+    validated_on: usize,
+    /// Mentions whose gold is no candidate, or the only one: nothing to learn from.
+    left_out: usize,
+    nil_mentions: usize,
+    p_at_1_before: f64,
+    p_at_1: f64,
+    tie_rule: &'static str,
+    scorer: ScorerConfig,
+    /// Temperature and NIL logit.
+    pub(super) calibration: Calibration,
+    /// Expected calibration errors on the lists that the calibration was fitted on; `None` without a network.
+    calibration_error: Option<CalibrationErrors>,
+    imn: Option<TrainedImn>,
+}
+
+impl Report {
+    /// A report of the training-free scorer.
+    ///
+    /// # Arguments
+    ///
+    /// - scored: held-out mentions under the default weights, and under the result.
+    pub(super) fn new(
+        sets: &[TrainingSet],
+        [before, after]: [&[Scored]; 2],
+        scorer: ScorerConfig,
+        calibration: Calibration,
+    ) -> Self {
+        let count = |part: fn(&TrainingSet) -> usize| sets.iter().map(part).sum::<usize>();
+        let fitted_on = count(|set| set.fit().count());
+        Self {
+            fitted_on,
+            validated_on: count(|set| set.examples.len()) - fitted_on,
+            left_out: count(|set| set.left_out),
+            nil_mentions: count(|set| set.nil.len()),
+            p_at_1_before: p_at_1(before),
+            p_at_1: p_at_1(after),
+            tie_rule: TIE_RULE,
+            scorer,
+            calibration,
+            calibration_error: None,
+            imn: None,
+        }
+    }
+
+    /// Adds a trained network.
+    pub(super) fn with_network(
+        self,
+        imn: Option<&TrainedImn>,
+        calibration_error: CalibrationErrors,
+    ) -> Self {
+        Self {
+            calibration_error: imn.map(|_| calibration_error),
+            imn: imn.cloned(),
+            ..self
+        }
+    }
+
+    pub(super) fn print(&self, as_json: bool) -> anyhow::Result<()> {
+        if as_json {
+            out!("{}", serde_json::to_string_pretty(self)?);
+            return Ok(());
+        }
+        out!(
+            "fitted on {} mentions, {} held out, {} NIL, {} left out (their entity is no candidate or the only one)",
+            self.fitted_on,
+            self.validated_on,
+            self.nil_mentions,
+            self.left_out
+        );
+        out!(
+            "P@1 on {}: {:.3} before, {:.3} after",
+            if self.validated_on > 0 {
+                "the held-out mentions"
+            } else {
+                "the same mentions"
+            },
+            self.p_at_1_before,
+            self.p_at_1
+        );
+        self.print_scorer();
+        if let Some(imn) = &self.imn {
+            out!(
+                "IMN: weight {:.3} for entities that it was trained on, {:.3} for others",
+                imn.seen.weight,
+                imn.new.weight
+            );
+        }
+        let Calibration {
+            temperature,
+            nil_logit,
+            ..
+        } = self.calibration;
+        let nil = nil_logit.map_or("none (no NIL mentions)".to_owned(), |nil| {
+            format!("{nil:.2}")
+        });
+        out!("temperature {temperature:.4}, NIL logit {nil}");
+        if let Some(CalibrationErrors { known, mixed, new }) = &self.calibration_error {
+            let shown = |Measured { n, ece }: &Measured| match ece {
+                Some(ece) => format!("{ece:.3} (n = {n})"),
+                None => "- (n = 0)".to_owned(),
+            };
+            out!(
+                "expected calibration error on lists of known candidates {}, of new ones {}, of both {}",
+                shown(known),
+                shown(new),
+                shown(mixed)
+            );
+        }
+        Ok(())
+    }
+
+    fn print_scorer(&self) {
+        let ScorerConfig {
+            text,
+            image,
+            classes,
+            lexical,
+            lexical_parts,
+        } = self.scorer;
+        out!(
+            "weights: text {text:.2}, image {image:.2}, classes {classes:.2}, lexical {lexical:.2}"
+        );
+        let names = [
+            "fuzzy ratio",
+            "exact name",
+            "mention's words",
+            "surname",
+            "words",
+            "n-grams",
+        ];
+        let parts: Vec<String> = names
+            .iter()
+            .zip(lexical_parts)
+            .map(|(name, part)| format!("{name} {part:.2}"))
+            .collect();
+        out!("lexical: {}", parts.join(", "));
+    }
+}
+
+/// P@1 of the mentions with an entity, ties as `imn eval` counts them.
+fn p_at_1(scored: &[Scored]) -> f64 {
+    let golds = scored.iter().filter_map(|row| Some((row, row.gold?)));
+    let firsts = golds.map(|(row, gold)| GoldRank::of(&row.scores, gold).recall_at(1));
+    let (n, sum) = firsts.fold((0, 0.0), |(n, sum), first| (n + 1, sum + first));
+    sum / f64::from(n.max(1))
+}
