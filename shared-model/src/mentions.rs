@@ -12,7 +12,7 @@ impl AliasIndex {
     ///
     /// A name begins and ends with a word; its possessive ending is no part of it.
     /// It does not extend over punctuation that ends a sentence or clause, nor over the end of a line, unless it has the same punctuation itself (`St. Louis`).
-    /// Of a URL, an e-mail address or a handle only the whole is a name; a hashtag is read as words in camel case.
+    /// A URL, an e-mail address or a handle can only be a name as a whole; a hashtag is read as words in camel case.
     pub fn mentions(&self, text: &str) -> Vec<Mention> {
         let Pieces { pieces, tags } = Pieces::of(text);
         let bytes =

@@ -61,8 +61,13 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Weights(WeightsCommand::Import { kind, source, to }) => {
             weights::import(kind, &source, &to)
         }
-        Command::Data(DataCommand::Import(args)) => dataset::import(&args, cli.json),
-        Command::Data(DataCommand::World(args)) => dataset::world(&args, cli.json),
+        Command::Data(DataCommand::Import(args)) => {
+            let destination = args.destination.clone();
+            dataset::import(&args.into(), &destination, cli.json)
+        }
+        Command::Data(DataCommand::World(args)) => {
+            dataset::world(&args.source(), &args.destination, cli.json)
+        }
         Command::Data(DataCommand::Audit { dataset }) => audit::audit(&dataset, cli.json),
         Command::Data(DataCommand::Check { dataset }) => dataset::check(&dataset, cli.json),
         Command::Features(args) => {

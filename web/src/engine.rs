@@ -201,12 +201,7 @@ impl Engine {
     ) -> Result<(Ranking, StageTimes)> {
         let aliases = &self.linker.aliases;
         let surface = post.mention.surface(&post.text)?;
-        let names = if post.by_hand {
-            NameMatch::Similar
-        } else {
-            NameMatch::Equal
-        };
-        let candidates = aliases.candidates(surface, names);
+        let candidates = aliases.candidates(surface, NameMatch::Similar);
         let pictures = post.pictures.iter().take(MAX_IMAGES);
         let pictures: Vec<&Decoded> = pictures.filter_map(|id| self.pictures.get(id)).collect();
         let decode = pictures.iter().map(|picture| picture.decode_ms.take());
@@ -236,7 +231,6 @@ impl Engine {
 pub(crate) struct PostQuery {
     pub(crate) text: String,
     pub(crate) mention: Mention,
-    pub(crate) by_hand: bool,
     /// Ids of pictures that were added.
     pub(crate) pictures: Vec<u32>,
 }

@@ -39,8 +39,6 @@ pub enum Request {
         text: String,
         /// The mention to link.
         mention: Mention,
-        /// Selected by hand: similar names are candidates where there is no equal one.
-        by_hand: bool,
         /// Ids of pictures added before.
         pictures: Vec<u32>,
     },

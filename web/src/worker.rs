@@ -120,7 +120,6 @@ async fn handle(engine: &mut Option<Engine>, request: Request, buffer: Option<Ar
                 id,
                 text,
                 mention,
-                by_hand,
                 pictures,
             },
             Some(engine),
@@ -128,7 +127,6 @@ async fn handle(engine: &mut Option<Engine>, request: Request, buffer: Option<Ar
             let post = PostQuery {
                 text,
                 mention,
-                by_hand,
                 pictures,
             };
             match engine

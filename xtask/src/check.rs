@@ -8,10 +8,8 @@ use crate::command::{Counts, cargo, run, run_tests, target};
 use crate::{page, setup};
 
 /// One selection for every native build, so that cargo unifies the features of their dependencies once.
-pub(crate) const NATIVE: [&str; 6] = [
+pub(crate) const NATIVE: [&str; 4] = [
     "--workspace",
-    "--exclude",
-    "web",
     "--locked",
     "--features",
     "trainer/remote,tests/remote",
@@ -77,7 +75,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         "--package",
         "shared-model",
         "--features",
-        "web/engine",
+        "web/engine,web/page",
     ];
     run(cargo()
         .arg("clippy")
@@ -128,6 +126,8 @@ pub(crate) fn test() -> anyhow::Result<()> {
         "browser",
         "--test",
         "browser_bad_input",
+        "--test",
+        "browser_environment",
     ]);
     tests(
         "browser",

@@ -6,7 +6,7 @@ use shared_model::encoders::Encoders;
 use shared_model::joint::MAX_TEXT;
 use shared_model::tokenizer::Encoded;
 
-use super::Source;
+use super::source::Source;
 use crate::dataset::Dataset;
 use crate::files;
 

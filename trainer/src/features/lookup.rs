@@ -16,6 +16,7 @@ use shared_model::vectors::{ImageVectors, PostVectors, TokenVectors};
 
 use super::keys::{joint_content, joint_key, joint_text, picture_key, text_key};
 use super::shards::{CachedRow, Shards};
+use super::source::Source;
 use super::{BATCH, CHUNK, batches_by_length, folder, joint_folder};
 use crate::dataset::{Dataset, picture_of};
 use crate::files::{self, progress};
@@ -30,16 +31,6 @@ pub(crate) struct Features<'a> {
     joint: Shards,
     /// Pictures with their tokens, shared by the posts that show them.
     shown: RefCell<HashMap<PathBuf, Arc<CachedRow>>>,
-}
-
-/// A post to look up or encode.
-pub(crate) struct Source<'a> {
-    /// `None` for an empty text.
-    pub(crate) text: Option<Encoded>,
-    /// Characters of the mention.
-    pub(crate) mention: Option<&'a str>,
-    /// Paths relative to the dataset; those beyond [`MAX_IMAGES`] are left out.
-    pub(crate) images: &'a [String],
 }
 
 impl<'a> Features<'a> {

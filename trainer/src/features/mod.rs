@@ -8,6 +8,7 @@ mod keys;
 mod lookup;
 mod patches;
 mod shards;
+mod source;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,9 @@ use shared_model::math::mean;
 use shared_model::tensors::read as read_tensor;
 use shared_model::tokenizer::Encoded;
 
-pub(crate) use lookup::{FeatureLevel, Features, PostFeatures, Source};
+pub(crate) use lookup::{FeatureLevel, Features, PostFeatures};
 pub(crate) use patches::{Channels, Patches};
+pub(crate) use source::Source;
 
 use crate::dataset::{Dataset, Split, picture_of};
 use crate::device::DeviceArg;

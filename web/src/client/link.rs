@@ -39,9 +39,7 @@ impl Client {
                 .iter()
                 .any(|picture| picture.state == PictureState::Waiting)
         });
-        let chosen = self.chosen.get_untracked();
-        let by_hand = chosen.as_ref().is_some_and(|chosen| chosen.by_hand);
-        let name = chosen.map(|chosen| chosen.name);
+        let name = self.chosen.get_untracked().map(|chosen| chosen.name);
         let step = self
             .inner
             .try_update_value(|inner| inner.request.next(&text, pictures_wait, name));
@@ -52,7 +50,7 @@ impl Client {
                 self.hint.set(Some("No known name is in this text. Select the words you mean and press “Link the selection”."));
                 self.phase.set(Phase::Ready);
             }
-            Some(Step::Link(name)) => self.send_link(text, name, by_hand),
+            Some(Step::Link(name)) => self.send_link(text, name),
         }
     }
 
@@ -120,7 +118,7 @@ impl Client {
         self.inner.with_value(|inner| inner.request.awaits(id))
     }
 
-    fn send_link(self, text: String, name: Name, by_hand: bool) {
+    fn send_link(self, text: String, name: Name) {
         let id = self.new_id();
         let pictures = self.pictures.with_untracked(|pictures| {
             let ready = pictures
@@ -134,7 +132,6 @@ impl Client {
             id,
             text,
             mention: name.mention,
-            by_hand,
             pictures,
         });
     }

@@ -12,7 +12,7 @@ mod wikidiverse;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
@@ -21,7 +21,6 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::Split;
-use crate::cli::ImportArgs;
 
 /// A foreign layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -42,10 +41,29 @@ pub(crate) enum Format {
     Kgmel,
 }
 
+/// A foreign folder, and how it is read.
+pub(crate) struct ForeignFolder {
+    /// Layout of the folder.
+    pub(crate) format: Format,
+    /// Folder to read.
+    pub(crate) folder: PathBuf,
+    /// Folder of the pictures; `None` if they are below the folder itself.
+    pub(crate) images: Option<PathBuf>,
+    /// Keep all mentions of a text instead of the first one only.
+    pub(crate) all_mentions: bool,
+}
+
 /// Reads a foreign folder, writes the canonical one, and reports what was repaired and dropped.
-pub(crate) fn import(args: &ImportArgs, as_json: bool) -> anyhow::Result<()> {
-    let source = &args.source;
-    for folder in [Some(source), args.images.as_ref()].into_iter().flatten() {
+pub(crate) fn import(
+    foreign: &ForeignFolder,
+    destination: &Path,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let source = &foreign.folder;
+    for folder in [Some(source), foreign.images.as_ref()]
+        .into_iter()
+        .flatten()
+    {
         let packed = archives::is_archive(folder);
         let remedy = if packed {
             ", but an archive: unpack it first"
@@ -58,7 +76,7 @@ pub(crate) fn import(args: &ImportArgs, as_json: bool) -> anyhow::Result<()> {
             folder.display()
         );
     }
-    let mut draft = match args.format {
+    let mut draft = match foreign.format {
         Format::TweetsMel => tweets_mel::read(source),
         Format::WeiboMel => melbench::read_weibo(source),
         Format::Melbench => melbench::read(source),
@@ -67,10 +85,10 @@ pub(crate) fn import(args: &ImportArgs, as_json: bool) -> anyhow::Result<()> {
         Format::Wikidiverse => wikidiverse::read(source),
         Format::Kgmel => kgmel::read(source),
     }?;
-    if !args.all_mentions {
+    if !foreign.all_mentions {
         draft.keep_first_mentions();
     }
-    let report = draft.write(source, args.images.as_deref(), &args.destination)?;
+    let report = draft.write(source, foreign.images.as_deref(), destination)?;
     if as_json {
         out!("{}", serde_json::to_string_pretty(&report)?);
     } else {

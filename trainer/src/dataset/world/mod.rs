@@ -5,7 +5,7 @@ mod posts;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, ensure};
 use serde::Serialize;
@@ -17,7 +17,6 @@ use synth::{Benchmark, Note, Source};
 use super::account::Account;
 use super::staging::Staging;
 use super::{CandidatePolicy, Info, Split, picture};
-use crate::cli::{By, WorldArgs};
 use crate::files::{progress, read};
 
 const PHOTOS_LICENCE: &str = "of the photographs: that of the folder they come from";
@@ -27,12 +26,44 @@ const POSTS_LICENCE: &str = "of the posts and pictures: that of the file they co
 const POSTS_SOURCE: &str =
     "imn data world, from unlabelled posts; recurring tags are the entities, masked in every text";
 
+/// What a benchmark is made from.
+pub(crate) enum WorldSource {
+    /// Photographs with a sense list.
+    Photographs {
+        /// Folder with one folder of photographs per sense.
+        photos: PathBuf,
+        /// File of the senses.
+        senses: PathBuf,
+        /// Parameters of the generator.
+        settings: synth::photos::Settings,
+    },
+    /// Posts whose recurring tags are the entities.
+    Posts {
+        /// File of the posts.
+        file: PathBuf,
+        /// Folder that their picture paths are relative to.
+        pictures: PathBuf,
+        /// Parameters of the generator.
+        settings: synth::posts::Settings,
+        /// Number of folds; `None` for one dataset.
+        folds: Option<usize>,
+    },
+}
+
 /// Makes a dataset folder, or one per fold, and reports its contents.
-pub(crate) fn world(args: &WorldArgs, as_json: bool) -> anyhow::Result<()> {
-    let summary = match (&args.photos, &args.senses, args.by) {
-        (Some(photos), Some(senses), None) => from_photographs(args, photos, senses),
-        (None, None, Some(by)) => from_posts(args, by),
-        _ => unreachable!("clap requires one source with its flags"),
+pub(crate) fn world(source: &WorldSource, destination: &Path, as_json: bool) -> anyhow::Result<()> {
+    let summary = match source {
+        WorldSource::Photographs {
+            photos,
+            senses,
+            settings,
+        } => from_photographs(photos, senses, settings, destination),
+        WorldSource::Posts {
+            file,
+            pictures,
+            settings,
+            folds,
+        } => from_posts(file, pictures, *settings, *folds, destination),
     }?;
     eprint!("{summary}");
     if as_json {
@@ -41,15 +72,19 @@ pub(crate) fn world(args: &WorldArgs, as_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn from_photographs(args: &WorldArgs, photos: &Path, senses: &Path) -> anyhow::Result<Summary> {
-    let settings = args.photo_settings();
-    let staging = Staging::new(&args.destination)?;
+fn from_photographs(
+    photos: &Path,
+    senses: &Path,
+    settings: &synth::photos::Settings,
+    destination: &Path,
+) -> anyhow::Result<Summary> {
+    let staging = Staging::new(destination)?;
     let mut summary = Summary::default();
     let classes = photographs::classes(senses, photos, &mut summary.matters)?;
-    let benchmark = synth::photos::generate(&classes, &settings)
+    let benchmark = synth::photos::generate(&classes, settings)
         .with_context(|| senses.display().to_string())?;
     let info = Info::new(
-        &name_of(&args.destination),
+        &name_of(destination),
         PHOTOS_LICENCE,
         PHOTOS_SOURCE,
         CandidatePolicy::Given,
@@ -60,30 +95,35 @@ fn from_photographs(args: &WorldArgs, photos: &Path, senses: &Path) -> anyhow::R
     Ok(summary)
 }
 
-fn from_posts(args: &WorldArgs, by: By) -> anyhow::Result<Summary> {
-    let staging = Staging::new(&args.destination)?;
+fn from_posts(
+    file: &Path,
+    pictures: &Path,
+    settings: synth::posts::Settings,
+    folds: Option<usize>,
+    destination: &Path,
+) -> anyhow::Result<Summary> {
+    let staging = Staging::new(destination)?;
     let mut summary = Summary::default();
-    let (file, pictures) = args.post_sources();
-    let posts = posts::read(&file, &pictures, &mut summary.matters)?;
-    let corpus = Corpus::new(posts, args.post_settings(by)).map_err(|error| {
+    let posts = posts::read(file, pictures, &mut summary.matters)?;
+    let corpus = Corpus::new(posts, settings).map_err(|error| {
         let left_out = summary.matters.in_short();
         anyhow!("{}: {error}{left_out}", file.display())
     })?;
     summary.entities = corpus.n_entities();
     summary.note(corpus.notes());
-    let name = name_of(&args.destination);
+    let name = name_of(destination);
     let info = |name: &str| Info::new(name, POSTS_LICENCE, POSTS_SOURCE, CandidatePolicy::Given);
-    match args.folds {
+    match folds {
         None => {
             let benchmark = synth::posts::generate(&corpus);
-            write(&benchmark, &info(&name), &pictures, &staging, &mut summary)?;
+            write(&benchmark, &info(&name), pictures, &staging, &mut summary)?;
         }
         Some(n) => {
-            let folds = synth::posts::generate_folds(&corpus, n as usize);
+            let folds = synth::posts::generate_folds(&corpus, n);
             for (i, benchmark) in (1..).zip(folds) {
                 let fold = staging.within(&format!("fold-{i}"))?;
                 let info = info(&format!("{name}, fold {i} of {n}"));
-                write(&benchmark, &info, &pictures, &fold, &mut summary)?;
+                write(&benchmark, &info, pictures, &fold, &mut summary)?;
                 fold.finish()?;
             }
         }

@@ -1,0 +1,187 @@
+//! Flags of `imn data import` and `imn data world`.
+
+use std::ffi::OsString;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, CommandFactory as _, ValueEnum};
+use shared_model::data::MAX_IMAGES;
+
+use super::{Cli, parse_part};
+use crate::dataset;
+
+#[derive(Args)]
+pub(crate) struct ImportArgs {
+    /// Layout of the source.
+    #[arg(value_enum)]
+    pub(crate) format: dataset::Format,
+    /// Folder to read.
+    pub(crate) source: PathBuf,
+    /// Dataset folder to write.
+    pub(crate) destination: PathBuf,
+    /// Folder of the pictures, if they are not below the source; pictures are never downloaded.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) images: Option<PathBuf>,
+    /// Keep all mentions of a text instead of the first one only.
+    #[arg(long)]
+    pub(crate) all_mentions: bool,
+}
+
+impl From<ImportArgs> for dataset::ForeignFolder {
+    fn from(args: ImportArgs) -> Self {
+        Self {
+            format: args.format,
+            folder: args.source,
+            images: args.images,
+            all_mentions: args.all_mentions,
+        }
+    }
+}
+
+/// What recurs in posts and is taken as an entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// #tag
+    Hashtag,
+    /// @name
+    Handle,
+}
+
+#[derive(Args)]
+#[command(group(clap::ArgGroup::new("source").required(true).args(["photos", "by"])))]
+pub(crate) struct WorldArgs {
+    /// Folder with one folder of photographs per sense.
+    #[arg(long, value_name = "DIR", requires = "senses")]
+    pub(crate) photos: Option<PathBuf>,
+    /// Senses, one JSON object per line: {"id","name","aliases","gloss","photos"}; "photos" is a folder below --photos.
+    #[arg(long, value_name = "FILE", requires = "photos")]
+    pub(crate) senses: Option<PathBuf>,
+    /// What recurs in the posts of --posts FILE and is taken as an entity.
+    #[arg(long, value_enum, requires = "posts")]
+    pub(crate) by: Option<By>,
+    /// Dataset folder to write; with --folds, the folder of fold-1, fold-2, ...
+    pub(crate) destination: PathBuf,
+    /// With --photos: timeline posts per entity, the same number for all entities of a name [default: 2..6]. With --by: file of the posts, one JSON object per line: {"id","text","images"}.
+    #[arg(long, value_name = "N|A..B|FILE")]
+    pub(crate) posts: Option<OsString>,
+    /// With --photos: maximum number of pictures per post [default: 1]. With --by: folder of the posts' pictures, if they are not beside the posts.
+    #[arg(long, value_name = "N|DIR")]
+    pub(crate) images: Option<OsString>,
+    /// Number of classes that share a name.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(3..=1000), conflicts_with = "by")]
+    pub(crate) ambiguity: u32,
+    /// Mean share of a gloss's words that a text contains.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.15, value_parser = parse_part, conflicts_with = "by")]
+    pub(crate) text: f64,
+    /// Share of off-topic timeline posts.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.35, value_parser = parse_part, conflicts_with = "by")]
+    pub(crate) noise: f64,
+    /// Share of posts that lack a modality.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = parse_part, conflicts_with = "by")]
+    pub(crate) missing: f64,
+    /// Share of mentions whose sense is not a candidate (NIL); one sense is then left out of every candidate list.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = parse_part, conflicts_with = "by")]
+    pub(crate) nil: f64,
+    /// Number of train mentions with an entity. Dev has a quarter of them, and an eighth of unseen entities; test has half of each.
+    #[arg(long, value_name = "N", default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..=10_000_000), conflicts_with = "by")]
+    pub(crate) mentions: u32,
+    /// Number of folds: in each of them other posts are mentions, and the rest are timelines.
+    #[arg(long, value_name = "N", requires = "by", value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub(crate) folds: Option<u32>,
+    /// With --by: timeline posts per entity.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "photos")]
+    pub(crate) timeline: u32,
+    /// Seed of the random generator: the same seed gives the same bytes.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+impl WorldArgs {
+    /// What the world is made from; ends the program on a wrong number.
+    pub(crate) fn source(&self) -> dataset::WorldSource {
+        match (&self.photos, &self.senses, self.by) {
+            (Some(photos), Some(senses), None) => dataset::WorldSource::Photographs {
+                photos: photos.clone(),
+                senses: senses.clone(),
+                settings: self.photo_settings(),
+            },
+            (None, None, Some(by)) => {
+                let (file, pictures) = self.post_sources();
+                dataset::WorldSource::Posts {
+                    file,
+                    pictures,
+                    settings: self.post_settings(by),
+                    folds: self.folds.map(|folds| folds as usize),
+                }
+            }
+            _ => unreachable!("clap requires one source with its flags"),
+        }
+    }
+
+    /// The parameters for photographs; ends the program on a wrong number.
+    fn photo_settings(&self) -> synth::photos::Settings {
+        let number = |flag: &str, value: &Option<OsString>, default: &str| {
+            let value = value.as_deref().unwrap_or(default.as_ref());
+            let range = value.to_str().and_then(parse_range);
+            range.unwrap_or_else(|| {
+                let expected = "with --photos it is a number or A..B, from 1 to 1000";
+                usage_error(&format!("--{flag} {}: {expected}", value.display()))
+            })
+        };
+        let settings = synth::photos::Settings {
+            ambiguity: self.ambiguity as usize,
+            text: self.text,
+            noise: self.noise,
+            missing: self.missing,
+            images: *number("images", &self.images, "1").end(),
+            nil: self.nil,
+            posts: number("posts", &self.posts, "2..6"),
+            mentions: self.mentions as usize,
+            seed: self.seed,
+        };
+        if settings.images > MAX_IMAGES {
+            usage_error(&format!("--images: at most {MAX_IMAGES} pictures per post"));
+        }
+        if settings.nil > 0.9 {
+            usage_error("--nil: at most 0.9, or hardly any mention has an entity");
+        }
+        if settings.nil > 0.0 && settings.ambiguity < 4 {
+            usage_error("--nil leaves a sense out of every list: --ambiguity must be 4 or more");
+        }
+        settings
+    }
+
+    /// The parameters for posts.
+    fn post_settings(&self, by: By) -> synth::posts::Settings {
+        synth::posts::Settings {
+            marker: match by {
+                By::Hashtag => synth::posts::Marker::Hashtag,
+                By::Handle => synth::posts::Marker::Handle,
+            },
+            timeline: self.timeline as usize,
+            seed: self.seed,
+        }
+    }
+
+    /// The file of posts, and the folder that its picture paths are relative to.
+    fn post_sources(&self) -> (PathBuf, PathBuf) {
+        let file = PathBuf::from(self.posts.clone().unwrap_or_default());
+        let beside = file.parent().unwrap_or(Path::new(""));
+        let pictures = self.images.as_deref().map_or(beside, Path::new).to_owned();
+        (file, pictures)
+    }
+}
+
+/// Parses N or A..B; both ends are included.
+fn parse_range(range: &str) -> Option<RangeInclusive<usize>> {
+    let (start, end) = range.split_once("..").unwrap_or((range, range));
+    let (start, end) = (start.parse().ok()?, end.parse().ok()?);
+    (1 <= start && start <= end && end <= 1000).then_some(start..=end)
+}
+
+/// Ends the program as clap does on a usage error.
+fn usage_error(message: &str) -> ! {
+    Cli::command()
+        .error(clap::error::ErrorKind::ValueValidation, message)
+        .exit()
+}

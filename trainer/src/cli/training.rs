@@ -1,0 +1,154 @@
+//! Flags of `imn pretrain` and `imn train`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use shared_model::imn::Modality;
+
+use super::{ChoiceArgs, ModelArgs, parse_part};
+
+#[derive(Args)]
+pub(crate) struct PretrainArgs {
+    /// Dataset folders. Their timelines and train mentions are read; a tenth of the posts is held out.
+    #[arg(required = true)]
+    pub(crate) datasets: Vec<PathBuf>,
+    /// Run folder to write.
+    #[arg(long)]
+    pub(crate) run: PathBuf,
+    #[command(flatten)]
+    pub(crate) encoders: EncoderArgs,
+    /// Ablation: mask as BERT does, and draw negative pictures at random.
+    #[arg(long)]
+    pub(crate) plain: bool,
+    /// Resume from the run's checkpoint, if it has one.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Number of optimiser steps.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) steps: u32,
+    /// Number of posts per step.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) batch: u32,
+    /// Peak learning rate, reached after a tenth of the steps.
+    #[arg(long, default_value_t = 5e-5)]
+    pub(crate) lr: f64,
+    /// Number of Transformer layers; they start as the first layers of the text encoder.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=48))]
+    pub(crate) layers: u32,
+    /// Seed of the random generator.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u32,
+    /// Number of steps between evaluations; each writes a checkpoint.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) evaluate_every: u32,
+    /// Number of evaluations without a gain after which training stops.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) patience: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct TrainArgs {
+    /// Dataset folders. The run keeps the knowledge base of the first one. A dataset without train.jsonl takes part with its timelines.
+    #[arg(required = true)]
+    pub(crate) datasets: Vec<PathBuf>,
+    /// Run folder to write.
+    #[arg(long)]
+    pub(crate) run: PathBuf,
+    /// Last stage of training; the stages before it are run first, but for `text`, which is run alone.
+    #[arg(long, value_enum, default_value = "task")]
+    pub(crate) stage: StageArg,
+    /// Train the network as the paper describes it: without the training-free scorer, from random weights, with learning rate 1e-3.
+    #[arg(long)]
+    pub(crate) paper: bool,
+    /// Weight of each dataset in the batches and in the fit of the scorer, separated by commas [default: equal weights].
+    #[arg(long, value_delimiter = ',', value_name = "NUMBER")]
+    pub(crate) shares: Vec<f64>,
+    /// Keep the weights of the training-free scorer as they are in the bundle, or the defaults: for a model that is meant for other knowledge bases than those it is trained on.
+    #[arg(long, conflicts_with_all = ["paper", "modalities"])]
+    pub(crate) keep_scorer: bool,
+    /// Modalities that the network and the scorer use; those that no encoder or knowledge base has are left out.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "text,image,joint"
+    )]
+    pub(crate) modalities: Vec<ModalityArg>,
+    /// Seed of the random generator.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Number of mentions per step; several devices share them equally.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(8..=4096))]
+    pub(crate) batch: u32,
+    /// Number of micro-batches per device and step, computed one after the other: 2 need about half the memory.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub(crate) accumulate: u32,
+    /// Dropout probability inside the network.
+    #[arg(long, default_value_t = 0.2, value_parser = parse_dropout)]
+    pub(crate) dropout: f64,
+    /// Maximum number of steps of the contrastive training of the pooled projection, before knowledge learning.
+    #[arg(long, visible_alias = "contrastive-steps", default_value_t = 300)]
+    pub(crate) metric_steps: usize,
+    /// Maximum number of steps of knowledge learning.
+    #[arg(long, default_value_t = 200)]
+    pub(crate) knowledge_steps: usize,
+    /// Maximum number of steps of task learning, or of the text encoder [default: 600; for the text encoder two fifths of an epoch].
+    #[arg(long)]
+    pub(crate) steps: Option<usize>,
+    /// Learning rate [default: 3e-4; 1e-3 with --paper; 3e-5 for the text encoder].
+    #[arg(long)]
+    pub(crate) learning_rate: Option<f64>,
+    /// Number of steps between evaluations on held-out mentions.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) evaluate_every: u32,
+    /// Number of evaluations without a gain after which a stage stops.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) patience: usize,
+    /// Maximum number of held-out mentions per evaluation, dataset and part (seen or unseen entities).
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) validation: u32,
+    /// Resume from the run's checkpoints.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StageArg {
+    /// Fine-tune the text encoder; the run folder is then a weight folder for the other stages.
+    Text,
+    /// Fit the weights of the training-free scorer.
+    Prototype,
+    /// Knowledge learning: match timeline posts to their owners.
+    Knowledge,
+    /// Task learning: link mentions.
+    Task,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum ModalityArg {
+    /// Text.
+    Text,
+    /// Pictures.
+    Image,
+    /// Text and pictures in the joint encoder.
+    Joint,
+}
+
+impl From<ModalityArg> for Modality {
+    fn from(modality: ModalityArg) -> Self {
+        match modality {
+            ModalityArg::Text => Self::Text,
+            ModalityArg::Image => Self::Image,
+            ModalityArg::Joint => Self::Joint,
+        }
+    }
+}
+
+fn parse_dropout(part: &str) -> Result<f64, String> {
+    let part = parse_part(part).ok().filter(|part| *part < 1.0);
+    part.ok_or_else(|| "expected a share from 0, below 1".to_owned())
+}
