@@ -585,10 +585,14 @@ fn a_missing_cut_or_unnamed_part_is_noticed() {
 }
 
 #[test]
-fn a_newer_bundle_is_refused() {
+fn a_newer_or_older_bundle_is_refused() {
     check_bundle(
-        |dir| resign(dir, |manifest| manifest.format = 2),
-        &["bundle.json", "format 2", "newer"],
+        |dir| resign(dir, |manifest| manifest.format = 3),
+        &["bundle.json", "format 3", "newer"],
+    );
+    check_bundle(
+        |dir| resign(dir, |manifest| manifest.format = 1),
+        &["bundle.json", "format 1", "export its run again"],
     );
 }
 

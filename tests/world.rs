@@ -254,6 +254,11 @@ fn bad_senses_are_named() {
         let dir = photographs();
         let senses = fs::read_to_string(dir.path("senses.jsonl")).unwrap();
         dir.create("senses.jsonl", format!("{senses}{line}\n"));
+        for photo in fs::read_dir(dir.path("photos/c0")).unwrap() {
+            let photo = photo.unwrap();
+            let name = photo.file_name().into_string().unwrap();
+            dir.create(&format!("photos/x/{name}"), fs::read(photo.path()).unwrap());
+        }
         dir
     };
     let command = format!("{PHOTO_WORLD} data");
@@ -271,7 +276,7 @@ fn bad_senses_are_named() {
             ["sense-1", "twice"],
         ),
         (
-            r#"{"id":"x","name":"x","gloss":"of the","photos":"c0"}"#,
+            r#"{"id":"x","name":"x","gloss":"of the","photos":"x"}"#,
             ["\"x\"", "gloss"],
         ),
         (

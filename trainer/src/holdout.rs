@@ -503,19 +503,20 @@ mod tests {
     #[test]
     fn no_order_matters() {
         let folder = tempfile::tempdir().unwrap();
-        let (a, b) = (entities(60), entities(120).split_off(40));
-        let posts: Vec<Post> = (0..120)
+        let n = 240;
+        let (a, b) = (entities(n), entities(n + 60).split_off(n - 20));
+        let posts: Vec<Post> = (0..2 * n)
             .map(|i| {
                 post(
                     &format!("m{i}"),
                     &format!("text {}", i % 90),
                     &[],
-                    Some(i % 60),
+                    Some(i % n),
                 )
             })
             .collect();
-        let list = |i: usize| vec![i % 60, (i * 7 + 1) % 60];
-        let lists: Vec<Vec<usize>> = (0..120).map(list).collect();
+        let list = |i: usize| vec![i % n, (i * 7 + 1) % n];
+        let lists: Vec<Vec<usize>> = (0..2 * n).map(list).collect();
         let by_id = |turned: bool, swapped: bool| -> BTreeMap<String, Part> {
             let mut entities = a.clone();
             let mut rows: Vec<(&Post, Vec<usize>)> = posts.iter().zip(lists.clone()).collect();
@@ -523,7 +524,7 @@ mod tests {
                 entities.reverse();
                 rows.reverse();
                 let candidates = rows.iter_mut().flat_map(|(_, list)| list);
-                candidates.for_each(|candidate| *candidate = 59 - *candidate);
+                candidates.for_each(|candidate| *candidate = n - 1 - *candidate);
             }
             let of = |entities, rows| Mentions {
                 folder: folder.path(),

@@ -3,7 +3,7 @@
 use super::tags::Marker;
 
 /// Parameters of the post benchmark generator.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// What makes a word a tag.
     pub marker: Marker,

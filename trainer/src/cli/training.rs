@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use shared_model::imn::Modality;
 
-use super::{ChoiceArgs, ModelArgs, parse_part};
+use super::{ChoiceArgs, EncoderArgs, ModelArgs, parse_part};
 
 #[derive(Args)]
 pub(crate) struct PretrainArgs {

@@ -274,14 +274,14 @@ fn the_contrastive_stage_matches_posts_with_their_entities() {
         let found = figures.into_iter().find(|(found, _)| *found == name);
         found.unwrap().1
     };
-    let before = figures(stage.evaluate(&mut model, 0).unwrap(), "seen_mrr_gain");
+    let before = figures(stage.evaluate(&mut model, 0).unwrap(), "gain");
     let mut losses = Vec::new();
-    for step in 1..=150 {
+    for step in 1..=900 {
         losses.push(stage.step(&mut model, step).unwrap()[0].1);
     }
-    let after = figures(stage.evaluate(&mut model, 150).unwrap(), "seen_mrr_gain");
+    let after = figures(stage.evaluate(&mut model, 900).unwrap(), "gain");
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
-    let (first, last) = (mean(&losses[..20]), mean(&losses[130..]));
+    let (first, last) = (mean(&losses[..20]), mean(&losses[880..]));
     assert!(last < first - 0.1, "{first} -> {last}");
     assert!(after > before, "{before} -> {after}");
 }

@@ -12,7 +12,7 @@ use crate::learn::rng;
 
 impl TrainingSet {
     /// Makes held-out lists of known and new candidates where the dataset has none: half of the other candidates of each held-out
-    /// mention are replaced by candidates of the other kind, drawn from the held-out lists.
+    /// mention are replaced by candidates of the other kind, drawn from the held-out lists, or from all entities if those have none.
     pub(crate) fn mix_lists(&mut self, seed: u64, modalities: &[Modality]) {
         let all = self.examples.iter().chain(&self.nil);
         let held: Vec<&Example> = all.filter(|example| example.part != Part::Fit).collect();
@@ -22,9 +22,16 @@ impl TrainingSet {
         }
         let candidates = held.iter().flat_map(|example| &example.candidates);
         let candidates: BTreeSet<usize> = candidates.copied().collect();
-        let (known, new): (Vec<usize>, Vec<usize>) = candidates
-            .into_iter()
-            .partition(|&candidate| self.known[candidate]);
+        let of_kind = |is_known: bool| -> Vec<usize> {
+            let is_wanted = |candidate: &usize| self.known[*candidate] == is_known;
+            let drawn: Vec<usize> = candidates.iter().copied().filter(is_wanted).collect();
+            if drawn.is_empty() {
+                (0..self.known.len()).filter(is_wanted).collect()
+            } else {
+                drawn
+            }
+        };
+        let (known, new) = (of_kind(true), of_kind(false));
         let mut mixed = Vec::new();
         for (row, example) in held.into_iter().enumerate() {
             let mut rng = rng(seed, "mixed lists", row);
