@@ -8,12 +8,11 @@ use std::time::Instant;
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::prelude::*;
 use burn::tensor::Distribution;
+use burn::tensor::activation::log_softmax;
 use shared_model::imn::{
     EntityIndex, Imn, ImnConfig, Input, LEVELS, MentionVectors, Modality, Sequence, Side,
 };
-use shared_model::joint::{
-    JointConfig, JointEncoder, JointHeads, JointInput, JointPost, MAX_TEXT, cross_entropy,
-};
+use shared_model::joint::{JointConfig, JointEncoder, JointHeads, JointInput, JointPost, MAX_TEXT};
 use shared_model::loss::{FusionLoss, Targets, info_nce};
 use shared_model::tensors::pad;
 use shared_model::text::{BertConfig, HiddenAct};
@@ -254,4 +253,10 @@ fn median(mut seconds: Vec<f64>) -> f64 {
     seconds.drain(..2);
     seconds.sort_by(f64::total_cmp);
     seconds[seconds.len() / 2]
+}
+
+/// Mean cross-entropy of `[n, classes]` logits with `[n]` labels.
+fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    let chosen = log_softmax(logits, 1).gather(1, labels.unsqueeze_dim(1)); // [n, 1]
+    chosen.mean().neg()
 }
