@@ -32,7 +32,7 @@ fn pictures_that_are_none_are_refused_by_name() {
     picture([300, 200, 1]).save(&jpeg).expect("a picture");
     let bytes = fs::read(jpeg).expect("a picture");
     let huge = files.path("huge.png");
-    RgbImage::from_pixel(10_000, 5_000, Rgb([90, 120, 60]))
+    RgbImage::from_pixel(10_000, 7_000, Rgb([90, 120, 60]))
         .save(&huge)
         .expect("a picture");
     let bad = [

@@ -40,6 +40,12 @@ pub(crate) fn addresses(text: &str) -> Vec<Range<usize>> {
     addresses
 }
 
+/// Words of two letters that follow a full stop without a space more often than they end a domain.
+const WORDS: [&str; 17] = [
+    "am", "as", "at", "be", "by", "do", "he", "if", "in", "is", "it", "me", "my", "no", "so", "to",
+    "we",
+];
+
 /// Whether `jaguar.com/cars` is a domain with or without a path, and not the end of one sentence and the start of another, such as `nice.Turkey`.
 fn is_domain(link: &str) -> bool {
     let host = link.split(['/', '?', '#', ':']).next().unwrap_or_default();
@@ -48,14 +54,13 @@ fn is_domain(link: &str) -> bool {
     let has_path = link.len() > host.len();
     host.starts_with("www.")
         || TOP_LEVEL_DOMAINS.contains(&ending.to_ascii_lowercase().as_str())
-        || is_lowercase && (has_path || ending.len() == 2)
+        || is_lowercase && (has_path || ending.len() == 2 && !WORDS.contains(&ending))
 }
 
 /// Handles such as `@jaguar_fan` and `@jaguar@example.social`, without the first `@`.
 fn handles(text: &str) -> Vec<Range<usize>> {
-    let is_part = |c: char| {
-        c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '@') || is_invisible(c)
-    };
+    let is_part =
+        |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '@') || is_invisible(c);
     let mut handles = Vec::new();
     let mut start = 0;
     while let Some(at) = text[start..].find(['@', '＠']) {
@@ -65,7 +70,7 @@ fn handles(text: &str) -> Vec<Range<usize>> {
         if !before.ends_with(char::is_alphanumeric) {
             let rest = &text[start..];
             let handle = &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())];
-            let end = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+            let end = |c: char| !c.is_alphanumeric() && c != '_';
             handles.push(start..start + handle.trim_end_matches(end).len());
             start += handle.len();
         }

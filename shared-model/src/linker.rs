@@ -21,6 +21,9 @@ use crate::stages::Stage;
 use crate::tokenizer::Encoded;
 use crate::vectors::{ImageVectors, PooledVectors, PostVectors, TokenVectors};
 
+/// Windows of one text whose vectors are kept, of about 1 MB each.
+const MAX_WINDOWS: usize = 8;
+
 /// Encoders, a knowledge base and the scorers between them.
 #[derive(Debug, Clone)]
 pub struct Linker {
@@ -289,6 +292,9 @@ impl TextCache {
         }
         on_stage(Stage::Text);
         let vectors = Arc::new(encoders.text(&encoded).await?);
+        if self.windows.len() == MAX_WINDOWS {
+            self.windows.remove(0);
+        }
         self.windows.push((encoded.clone(), Arc::clone(&vectors)));
         Ok((encoded, vectors))
     }

@@ -117,7 +117,7 @@ impl Manifest {
         }
         if version.format < FORMAT {
             return Err(refuse(format!(
-                "format {} is older than this program's, {FORMAT}; export its run again with `imn export`",
+                "format {} is older than this program's, {FORMAT}; export its run again with `imn export` (a run with a network: train it again)",
                 version.format
             )));
         }

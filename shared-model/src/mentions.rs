@@ -161,6 +161,13 @@ mod tests {
             "I love Turkey.It is big. turkey...Turkey",
             &["Turkey", "turkey", "Turkey"],
         );
+        check(&index, "i love turkey.it is big", &["turkey"]);
+        check(
+            &index,
+            "Turkey.is nice, turkey.in spring",
+            &["Turkey", "turkey"],
+        );
+        check(&index, "see turkey.de and turkey.io", &[]);
         check(
             &index,
             "By Ann Lee.Turkey:Ann Lee",

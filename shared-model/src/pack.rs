@@ -271,6 +271,9 @@ impl Pack {
         module.visit(&mut shapes);
         for (name, shape) in &shapes.by_name {
             self.expect(name, shape)?;
+            if self.tensor(name)?.dtype() != DType::F32 {
+                return Err(Error::file(&self.file, format!("{name} is no float")));
+            }
         }
         if let Some(unused) = self
             .tensors

@@ -82,18 +82,28 @@ impl Metrics {
     }
 }
 
-/// The expected calibration error over equal bins of the best candidate's probability; `None` for a system without probabilities.
+/// The expected calibration error of a system's answers; `None` for a system without probabilities.
 pub(crate) fn calibration_error<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> Option<f64> {
+    let answers = answers.into_iter();
+    let answers: Option<Vec<(f64, f64)>> = answers
+        .map(|answer| Some((answer.confidence?, answer.recall_at(1))))
+        .collect();
+    Some(expected_calibration_error(&answers?).unwrap_or_default())
+}
+
+/// The expected calibration error over equal bins of the confidence; `None` without answers.
+///
+/// # Arguments
+///
+/// - answers: confidence and correctness, both between 0 and 1.
+pub(crate) fn expected_calibration_error(answers: &[(f64, f64)]) -> Option<f64> {
     let mut gaps = [0.0; BINS];
-    let mut n = 0usize;
-    for answer in answers {
-        let confidence = answer.confidence?;
+    for (confidence, correct) in answers {
         let bin = ((confidence * BINS as f64) as usize).min(BINS - 1);
-        gaps[bin] += confidence - answer.recall_at(1);
-        n += 1;
+        gaps[bin] += confidence - correct;
     }
     let sum: f64 = gaps.iter().map(|gap: &f64| gap.abs()).sum();
-    Some(sum / n.max(1) as f64)
+    (!answers.is_empty()).then(|| sum / answers.len() as f64)
 }
 
 #[cfg(test)]

@@ -2,12 +2,10 @@
 
 use serde::Serialize;
 
-use super::data::ListKind;
 use super::fit::{Adam, STEPS, softmax};
 use crate::gold_rank::GoldRank;
-
-/// Bins of the calibration error.
-const BINS: usize = 10;
+use crate::metrics::expected_calibration_error;
+use crate::outcomes::ListKind;
 
 /// Scores of a held-out mention.
 #[derive(Debug, Clone)]
@@ -124,7 +122,7 @@ impl CalibrationErrors {
                 .collect();
             Measured {
                 n: answers.len(),
-                ece: calibration_error(&answers),
+                ece: expected_calibration_error(&answers),
             }
         };
         Self {
@@ -141,21 +139,6 @@ fn confidence(scores: &[f32], (temperature, nil): Fitted) -> f64 {
     let logits: Vec<f64> = logits.chain(nil.map(f64::from)).collect();
     let candidates = &softmax(&logits)[..scores.len()];
     candidates.iter().copied().fold(0.0, f64::max)
-}
-
-/// Expected calibration error over equal bins of the confidence; `None` without answers.
-///
-/// # Arguments
-///
-/// - answers: confidence and correctness, from 0 to 1.
-fn calibration_error(answers: &[(f64, f64)]) -> Option<f64> {
-    let mut gaps = [0.0; BINS];
-    for (confidence, correct) in answers {
-        let bin = ((confidence * BINS as f64) as usize).min(BINS - 1);
-        gaps[bin] += confidence - correct;
-    }
-    let sum: f64 = gaps.iter().map(|gap: &f64| gap.abs()).sum();
-    (!answers.is_empty()).then(|| sum / answers.len() as f64)
 }
 
 #[cfg(test)]
@@ -235,14 +218,14 @@ mod tests {
             (0.65, 1.0),
         ];
         let expected = (2.0 * 0.25 + 1.1 + 2.0 * 0.475) / 7.0;
-        let error = calibration_error(&answers).unwrap();
+        let error = expected_calibration_error(&answers).unwrap();
         assert!((error - expected).abs() < 1e-12, "{error}");
         // Within a bin, too sure and not sure enough cancel out; across bins they add up.
-        let cancels = calibration_error(&[(0.71, 1.0), (0.79, 0.5)]).unwrap();
+        let cancels = expected_calibration_error(&[(0.71, 1.0), (0.79, 0.5)]).unwrap();
         assert!(cancels.abs() < 1e-12, "{cancels}");
-        let adds = calibration_error(&[(0.35, 1.0), (0.85, 0.0)]).unwrap();
+        let adds = expected_calibration_error(&[(0.35, 1.0), (0.85, 0.0)]).unwrap();
         assert!((adds - (0.65 + 0.85) / 2.0).abs() < 1e-12, "{adds}");
-        assert_eq!(calibration_error(&[]), None);
+        assert_eq!(expected_calibration_error(&[]), None);
     }
 
     #[test]

@@ -7,9 +7,10 @@ use shared_model::manifest::Gain;
 use shared_model::scorer::ScorerConfig;
 
 use super::calibrate::Scored;
-use super::data::{ListKind, Placed, TrainingSet};
+use super::data::{Placed, TrainingSet};
 use crate::gold_rank::GoldRank;
 use crate::learn::Metrics;
+use crate::outcomes::ListKind;
 
 /// Weights that are tried, in units of the one that the network was trained with.
 const GRID: [f64; 10] = [0.0, 0.06, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0];
@@ -76,7 +77,7 @@ impl Held {
     }
 
     fn kind(&self) -> ListKind {
-        ListKind::of(&self.known)
+        ListKind::of(self.known.iter().copied()).expect("every example has a candidate")
     }
 
     /// `None` for a mention of no candidate.
@@ -97,8 +98,8 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// Chooses the weight of known candidates on lists of those alone, then that of new candidates on the other lists, where known
-    /// candidates already have theirs.
+    /// Chooses the weight of known candidates by what all lists gain, and keeps it if the gain on lists of those alone is proven;
+    /// then that of new candidates on the other lists, where known candidates already have theirs.
     ///
     /// # Arguments
     ///
@@ -107,27 +108,34 @@ impl Selection {
         let (known, others): (Vec<&Held>, Vec<&Held>) =
             held.iter().partition(|held| held.kind() == ListKind::Known);
         let [seen, new] = [true, false].map(|known| background(held, known));
-        let term = |weight, background| NetworkTerm { weight, background };
-        let seen_best = best(&known, unit, Terms::default(), |weight| Terms {
-            seen: term(weight, seen),
-            new: term(0.0, new),
-        });
-        let given = Terms {
-            seen: term(seen_best.proven_weight(), seen),
-            new: term(0.0, new),
+        let terms = |seen_weight, new_weight| Terms {
+            seen: NetworkTerm {
+                weight: seen_weight,
+                background: seen,
+            },
+            new: NetworkTerm {
+                weight: new_weight,
+                background: new,
+            },
         };
-        let new_best = best(&others, unit, given, |weight| Terms {
-            new: term(weight, new),
-            ..given
-        });
-        let with = |weight| Terms {
-            new: term(weight, new),
-            ..given
-        };
-        let terms = with(new_best.proven_weight());
         let none = Terms::default();
-        // Over the training-free scorer, not only over known candidates with their term.
-        let others_gain = Gains::of(&others, none, with(new_best.weight));
+        let seen_best = smallest(unit, |weight| {
+            let terms = terms(weight, 0.0);
+            let gains = Gains::of(&known, none, terms);
+            let mrr = (gains.mrr + Gains::of(&others, none, terms).mrr) / 2.0;
+            Gains { mrr, ..gains }
+        });
+        let seen_weight = seen_best.proven_weight();
+        let new_best = smallest(unit, |weight| {
+            Gains::of(&others, terms(seen_weight, 0.0), terms(seen_weight, weight))
+        });
+        // Early stopping watches a gain before it is large enough to be proven.
+        let watched = terms(seen_best.weight, new_best.weight);
+        let (known_gain, others_gain) = (
+            Gains::of(&known, none, watched),
+            Gains::of(&others, none, watched),
+        );
+        let terms = terms(seen_weight, new_best.proven_weight());
         Self {
             terms,
             gain: Some(Gain {
@@ -135,9 +143,9 @@ impl Selection {
                 new: Gains::of(&others, none, terms).p_at_1,
             }),
             figures: vec![
-                ("gain", (seen_best.gains.mrr + others_gain.mrr) / 2.0),
-                ("seen_mrr_gain", seen_best.gains.mrr),
-                ("seen_p@1_gain", seen_best.gains.p_at_1),
+                ("gain", (known_gain.mrr + others_gain.mrr) / 2.0),
+                ("seen_mrr_gain", known_gain.mrr),
+                ("seen_p@1_gain", known_gain.p_at_1),
                 ("seen_weight", f64::from(seen_best.weight)),
                 ("new_mrr_gain", others_gain.mrr),
                 ("new_p@1_gain", others_gain.p_at_1),
@@ -205,13 +213,13 @@ impl Tried {
     }
 }
 
-/// The smallest weight that keeps most of the best gain over `base`.
-fn best(held: &[&Held], unit: f64, base: Terms, with: impl Fn(f32) -> Terms) -> Tried {
+/// The smallest weight that keeps most of the best gain.
+fn smallest(unit: f64, gains: impl Fn(f32) -> Gains) -> Tried {
     let tried = GRID.map(|factor| {
         let weight = (factor * unit) as f32;
         Tried {
             weight,
-            gains: Gains::of(held, base, with(weight)),
+            gains: gains(weight),
         }
     });
     let best = tried
@@ -297,6 +305,21 @@ mod tests {
         let once = Selection::choose(&[held(0, KNOWN, [0.9, 0.1])], 1.0);
         let weight = once.terms.seen.weight;
         assert_eq!(weight, 0.0, "one entity proves nothing: {once:?}");
+    }
+
+    #[test]
+    fn a_weight_that_costs_other_lists_more_than_it_gains_is_not_taken() {
+        // On mixed lists the gold is new, and the known negative has a cosine far above the background.
+        let known = (0..30).map(|entity| held(entity, KNOWN, [0.9, 0.1]));
+        for (n_mixed, is_taken) in [(0, true), (30, false), (60, false)] {
+            let mixed = (30..30 + n_mixed).map(|entity| Held {
+                prior: vec![0.55, 0.5],
+                ..held(entity, [false, true], [0.0, 0.9])
+            });
+            let rows: Vec<Held> = known.clone().chain(mixed).collect();
+            let weight = Selection::choose(&rows, 1.0).terms.seen.weight;
+            assert_eq!(weight > 0.0, is_taken, "{n_mixed} mixed lists: {weight}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use shared_model::scorer::ScorerConfig;
 use shared_model::vectors::PooledVectors;
 
 use super::batch::dropped;
-use super::data::{Example, ListKind, Placed, Query, TrainingSet, held_out, mark_known};
+use super::data::{Example, Placed, Query, TrainingSet, held_out, mark_known};
 use super::plan::Settings;
 use super::sampler::Sampler;
 use super::select::Held;
@@ -27,6 +27,7 @@ use crate::features::PostFeatures;
 use crate::gold_rank::GoldRank;
 use crate::holdout::Part;
 use crate::learn::{Stage as _, learn, rng};
+use crate::outcomes::ListKind;
 
 const WIDTH: usize = 12;
 const ENTITIES: usize = 16;

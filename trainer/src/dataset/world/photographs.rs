@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
-use shared_model::data::Entity;
+use shared_model::data::{Entity, or_default};
 use synth::photos::{Class, MIN_PHOTOS, Photo};
 
 use crate::dataset::account::Account;
@@ -20,7 +20,7 @@ use crate::files::{progress, read, read_jsonl};
 struct Sense {
     id: String,
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     aliases: Vec<String>,
     gloss: String,
     /// A folder below that of all photographs.

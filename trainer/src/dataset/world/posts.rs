@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
-use shared_model::data::Post;
+use shared_model::data::{Post, or_default, picture_paths};
 use synth::posts::SourcePost;
 
 use crate::dataset::account::Account;
@@ -16,11 +16,11 @@ use crate::files::{progress, read_jsonl};
 /// A line of the file.
 #[derive(Debug, Deserialize)]
 struct Line {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     text: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "picture_paths")]
     images: Vec<String>,
 }
 

@@ -6,9 +6,10 @@ use rand::seq::SliceRandom as _;
 use shared_model::cues::CueQuery;
 use shared_model::imn::Modality;
 
-use super::{Example, ListKind, Query, TrainingSet, mask};
+use super::{Example, Query, TrainingSet, mask};
 use crate::holdout::Part;
 use crate::learn::rng;
+use crate::outcomes::ListKind;
 
 impl TrainingSet {
     /// Makes held-out lists of known and new candidates where the dataset has none: half of the other candidates of each held-out

@@ -1,6 +1,5 @@
 //! Datasets as training sees them: a knowledge base each, and the mentions from which something can be learned.
 
-mod kind;
 mod knowledge;
 mod mixed;
 
@@ -17,14 +16,13 @@ use shared_model::imn::{CentredEntity, Input, Modality, PlainSequence, mention_s
 use shared_model::kb::KnowledgeBase;
 use shared_model::vectors::{ImageVectors, PooledVectors, PostVectors, TokenVectors};
 
-pub(crate) use kind::ListKind;
-
 use crate::cli::{StageArg, TrainArgs};
 use crate::dataset::{Dataset, Split};
 use crate::features::{FeatureLevel, Features, PostFeatures};
 use crate::files::progress;
 use crate::holdout::{HoldOut, Mentions, Part};
 use crate::mentions::{self, EncodedMention};
+use crate::outcomes::ListKind;
 use crate::prototypes::{PrototypeSettings, build, timeline};
 use crate::weights::Fingerprint;
 
@@ -283,7 +281,7 @@ impl TrainingSet {
 
     /// Kind of an example's candidate list.
     pub(crate) fn kind(&self, example: &Example) -> ListKind {
-        ListKind::of(&self.known(example))
+        ListKind::of(self.known(example).into_iter()).expect("every example has a candidate")
     }
 
     /// The posts of an entity that are a prototype in some modality, but for one.
