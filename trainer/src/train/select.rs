@@ -313,7 +313,7 @@ mod tests {
         let known = (0..30).map(|entity| held(entity, KNOWN, [0.9, 0.1]));
         for (n_mixed, is_taken) in [(0, true), (30, false), (60, false)] {
             let mixed = (30..30 + n_mixed).map(|entity| Held {
-                prior: vec![0.55, 0.5],
+                prior: vec![0.51, 0.5],
                 ..held(entity, [false, true], [0.0, 0.9])
             });
             let rows: Vec<Held> = known.clone().chain(mixed).collect();
