@@ -83,8 +83,12 @@ pub(crate) fn test() -> anyhow::Result<()> {
         .args(WASM)
         .args(["--", "-D", "warnings"]))?;
 
-    progress.announce("Build of imn");
-    run(cargo().arg("build").args(NATIVE).args(["--bin", "imn"]))?;
+    progress
+        .announce("Build of imn and of the tests, which share the features of their dependencies");
+    run(cargo()
+        .arg("build")
+        .args(NATIVE)
+        .args(["--bin", "imn", "--tests"]))?;
 
     progress.announce("Weights, once, into the user's data folder");
     let imn = target()

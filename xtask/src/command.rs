@@ -31,7 +31,20 @@ pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command.current_dir(root());
+    forget_package(&mut command);
     command
+}
+
+/// Removes what cargo told this program about its own package: build scripts that watch such a variable, such as
+/// `ring`'s, would run again, and all that depends on them would be compiled again, for every checkout.
+pub(crate) fn forget_package(command: &mut Command) {
+    let told = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+    for (name, _) in std::env::vars_os() {
+        let shown = name.to_string_lossy();
+        if told.iter().any(|prefix| shown.starts_with(prefix)) {
+            command.env_remove(&name);
+        }
+    }
 }
 
 /// A program with its arguments, as one would type it.

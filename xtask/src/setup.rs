@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use crate::command::{cargo, output, root, run, target};
+use crate::command::{cargo, forget_package, output, root, run, target};
 
 const TRUNK: &str = "0.21.14";
 /// The version of npm's `binaryen`; `Trunk.toml` names the number that its wasm-opt prints.
@@ -32,6 +32,7 @@ impl PageTools {
     pub(crate) fn on_path(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env("PATH", &self.path).current_dir(root());
+        forget_package(&mut command);
         command
     }
 }
