@@ -72,7 +72,7 @@ impl<'a> Negatives<'a> {
             .filter(|&row| is_pair(&self.posts[batch[row]]))
             .collect();
         pairs.shuffle(rng);
-        // Of an odd number, either half may be the larger.
+        // Either half of an odd number may be the larger.
         let half = |n: usize, rng: &mut StdRng| (n + usize::from(rng.random_bool(0.5))) / 2;
         let n_asked = half(pairs.len(), rng);
         let n_wrong = half(n_asked, rng);
