@@ -1,6 +1,7 @@
 //! `cargo bench --bench training`: training steps of the IMN and of the joint encoder and a batch through the frozen encoders, beside PyTorch's; one mention ranked against many entities.
 //!
 //! The variable PYTHON names an interpreter with torch; without it only our own figures are printed.
+//! IMN_DEVICE chooses the device; on a GPU, PyTorch uses CUDA.
 
 use std::process::Command;
 use std::time::Instant;
@@ -18,7 +19,7 @@ use shared_model::tensors::pad;
 use shared_model::text::{BertConfig, HiddenAct};
 use shared_model::tokenizer::Encoded;
 use shared_model::vision::{EfficientNetLite0, Vision};
-use tests::picture;
+use tests::{device, picture};
 
 const STEPS: usize = 8;
 const WORDS: usize = 30_522;
@@ -30,7 +31,7 @@ const INPUTS: [(Modality, usize, usize, usize); 2] =
 
 fn main() {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("medians, {threads} threads");
+    println!("medians, {threads} threads, {:?}", device());
     compare("imn", "training step of the IMN", threads, imn_steps());
     compare(
         "joint",
@@ -82,7 +83,7 @@ fn side(n: usize, lengths: [usize; 2], device: &Device) -> Side {
 }
 
 fn imn_steps() -> Vec<f64> {
-    let device = Device::flex().autodiff();
+    let device = device().autodiff();
     let mut model: Imn = config().init(&device);
     let mut optimizer = AdamWConfig::new().with_weight_decay(0.01).init();
     let mentions = side(BATCH, INPUTS.map(|input| input.2), &device);
@@ -101,12 +102,13 @@ fn imn_steps() -> Vec<f64> {
             + info_nce(similarities.fusion * 10.0, &targets);
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         model = optimizer.step(3e-4, model.clone(), gradients);
+        device.sync().expect("the device answers");
     })
 }
 
 fn joint_steps() -> Vec<f64> {
     const PATCHES: usize = 49;
-    let device = Device::flex().autodiff();
+    let device = device().autodiff();
     let config = JointConfig {
         width: 384,
         layers: 3,
@@ -151,6 +153,7 @@ fn joint_steps() -> Vec<f64> {
             );
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         model = optimizer.step(3e-4, model.clone(), gradients);
+        device.sync().expect("the device answers");
     })
 }
 
@@ -161,7 +164,7 @@ struct Joint {
 }
 
 fn text_batches() -> Vec<f64> {
-    let device = Device::flex();
+    let device = device();
     let config = BertConfig {
         d_model: 384,
         n_layers: 6,
@@ -186,7 +189,7 @@ fn text_batches() -> Vec<f64> {
 }
 
 fn image_batches() -> Vec<f64> {
-    let device = Device::flex();
+    let device = device();
     let vision = Vision::Efficientnet(Box::new(EfficientNetLite0::init(&device)));
     let pictures: Vec<_> = (0..16)
         .map(|i| vision.preprocess(&picture([224, 224, i])))
@@ -212,11 +215,11 @@ fn timed(mut step: impl FnMut()) -> Vec<f64> {
 fn compare(peer_name: &str, what: &str, threads: usize, ours: Vec<f64>) {
     let ours = median(ours);
     println!("{what}");
-    println!("  Burn, Flex: {:.0} ms", ours * 1e3);
+    println!("  Burn: {:.1} ms", ours * 1e3);
     match peer(peer_name, threads) {
         Some(seconds) => {
             let peer = median(seconds);
-            println!("  PyTorch: {:.0} ms; ratio {:.2}", peer * 1e3, ours / peer);
+            println!("  PyTorch: {:.1} ms; ratio {:.2}", peer * 1e3, ours / peer);
         }
         None => println!("  PyTorch: not measured (PYTHON names no interpreter with torch)"),
     }
@@ -226,6 +229,7 @@ fn peer(name: &str, threads: usize) -> Option<Vec<f64>> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/bench_training.py");
     let output = Command::new(std::env::var_os("PYTHON")?)
         .args([script, name, &threads.to_string(), &STEPS.to_string()])
+        .arg(if device() == Device::flex() { "cpu" } else { "cuda" })
         .output()
         .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use shared_model::image::normalise;
 use shared_model::pack::{Pack, Precision, write};
 use shared_model::vision::{Detr, Vision, VisionConfig};
-use tests::{Dir, Run, close, config, fill, fixture, fixture_path, pack, picture};
+use tests::{Dir, Run, close, config, device, fill, fixture, fixture_path, pack, picture};
 
 use crate::{pick, values};
 
@@ -62,7 +62,7 @@ fn import(dir: &Dir, source: &str) -> Run {
 
 fn detr(pack: &Pack) -> Detr {
     let config: VisionConfig = config(pack);
-    match config.load(pack, &Device::flex()).unwrap() {
+    match config.load(pack, &device()).unwrap() {
         Vision::Detr(detr) => *detr,
         Vision::Efficientnet(_) => panic!("{} holds another encoder", pack.file()),
     }
@@ -106,7 +106,7 @@ fn check(
         }
     }
     let input = TensorData::new(input, [sizes.len(), 3, height, width]);
-    let output = detr.forward(Tensor::from_data(input, &Device::flex()), &sizes);
+    let output = detr.forward(Tensor::from_data(input, &device()), &sizes);
 
     let [_, n_queries, d_model] = output.tokens.dims();
     let [_, _, n_logits] = output.logits.dims();

@@ -10,6 +10,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use burn::tensor::{Device, DeviceKind};
 use image::{Rgb, RgbImage};
 use serde::de::DeserializeOwned;
 use shared_model::pack::Pack;
@@ -38,6 +39,17 @@ pub fn weights() -> PathBuf {
         "there are no weights in {folder:?}: run `imn weights fetch`"
     );
     folder
+}
+
+/// The device of the parity tests and of the training benchmark: the CPU, or the GPU that the variable IMN_DEVICE names (`wgpu` or `cuda`).
+pub fn device() -> Device {
+    match std::env::var("IMN_DEVICE").as_deref() {
+        Err(_) | Ok("flex") => Device::flex(),
+        Ok("wgpu") => Device::wgpu(DeviceKind::DefaultDevice),
+        #[cfg(feature = "cuda")]
+        Ok("cuda") => Device::cuda(0),
+        Ok(other) => panic!("IMN_DEVICE={other}: expected flex, wgpu or, with `--features tests/cuda`, cuda"),
+    }
 }
 
 /// Reads a `.bpk` file.

@@ -11,11 +11,14 @@ use serde::Deserialize;
 use shared_model::imn::{ImnConfig, Input, LEVELS, Modality, Sequence, Side};
 use shared_model::joint::{JointConfig, JointHeads, JointInput};
 use shared_model::loss::{FusionLoss, Targets, adaptive, info_nce, triplet};
-use tests::{close, fixture, fnv1a32, hash32};
+use tests::{close, device, fixture, fnv1a32, hash32};
 
 use crate::values;
 
-const TOLERANCE: f32 = 1e-4;
+/// Largest difference to the reference. A GPU's gradients in front of a GELU were 1.1e-4 apart (H200, Vulkan), all other tensors less than 1e-5.
+fn tolerance() -> f32 {
+    if device() == Device::flex() { 1e-4 } else { 3e-4 }
+}
 
 /// Nested JSON arrays of numbers, or one number, flattened.
 #[derive(Debug, Clone, Deserialize)]
@@ -192,7 +195,7 @@ fn check_gradients(case: &str, found: &BTreeMap<String, Vec<f32>>, expected: &[P
             &format!("{case}, gradient of {name}"),
             got,
             &want,
-            TOLERANCE,
+            tolerance(),
         );
     }
 }
@@ -317,7 +320,7 @@ impl ReferenceConfig {
 #[test]
 fn imn_and_its_losses_are_the_references() {
     let reference: ImnFixture = fixture("imn.json");
-    let device = Device::flex().autodiff();
+    let device = device().autodiff();
     let [tau_1, tau_2, tau_3, tau] = reference.tau;
     let loss = FusionLoss {
         margin: reference.gamma,
@@ -345,7 +348,7 @@ fn imn_and_its_losses_are_the_references() {
 
         let check = |what: &str, got: Vec<f32>| {
             let what_of = format!("{}, {what}", case.name);
-            close(&what_of, &got, &case.expected[what].flat(), TOLERANCE);
+            close(&what_of, &got, &case.expected[what].flat(), tolerance());
         };
         check("aux_m", values(aux_m));
         check("aux_e", values(aux_e));
@@ -466,7 +469,7 @@ fn places(rows: impl IntoIterator<Item = bool>) -> Vec<i64> {
 #[test]
 fn adaptive_weights_are_the_references() {
     let reference: JointFixture = fixture("joint.json");
-    let device = Device::flex().autodiff();
+    let device = device().autodiff();
     for case in reference.adaptive {
         let losses: Vec<Tensor<1>> = case
             .losses
@@ -488,7 +491,7 @@ fn adaptive_weights_are_the_references() {
 #[test]
 fn joint_encoder_and_its_tasks_are_the_references() {
     let reference: JointFixture = fixture("joint.json");
-    let device = Device::flex().autodiff();
+    let device = device().autodiff();
     let size = &reference.config;
     let config = JointConfig {
         width: size.d,
@@ -543,7 +546,7 @@ fn joint_encoder_and_its_tasks_are_the_references() {
             &words,
         );
         let check = |what: &str, got: Vec<f32>, want: &[f32]| {
-            close(&format!("{}, {what}", case.name), &got, want, TOLERANCE);
+            close(&format!("{}, {what}", case.name), &got, want, tolerance());
         };
         let expected = &case.expected;
         check("h", values(output.hidden.clone()), &expected.h.flat());

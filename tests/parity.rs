@@ -22,7 +22,7 @@ use shared_model::text::{Bert, BertConfig};
 use shared_model::tokenizer::{Encoded, Tokenizer};
 use shared_model::vision::{EfficientNetLite0, Vision, VisionConfig};
 use tests::{
-    Dir, close, config, fill, finish, fixture, fnv1a32, hash32, imn, pack, picture, weights,
+    Dir, close, config, device, fill, finish, fixture, fnv1a32, hash32, imn, pack, picture, weights,
 };
 
 /// Column, row, channel and value.
@@ -145,7 +145,7 @@ fn tokenizer() -> Tokenizer {
 fn bert() -> Bert {
     let pack = pack(&weights().join("text.bpk"));
     let config: BertConfig = config(&pack);
-    pack.load(config.init(&Device::flex())).unwrap()
+    pack.load(config.init(&device())).unwrap()
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn bert_is_transformers() {
             .map(|&id| id as i32)
             .collect();
         let n = ids.len();
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, n]), &Device::flex());
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, n]), &device());
         let tokens = bert.forward(ids, None);
         let [_, _, width] = tokens.dims();
         let mean = values(tokens.clone().mean_dim(1));
@@ -192,7 +192,7 @@ fn bert_is_transformers() {
 
 #[test]
 fn a_padded_batch_equals_its_rows() {
-    let device = Device::flex();
+    let device = device();
     let encoders = Encoders {
         tokenizer: tokenizer(),
         text: bert(),
@@ -225,7 +225,7 @@ fn a_padded_batch_equals_its_rows() {
 
 #[test]
 fn a_post_under_the_joint_encoder_is_alone_what_it_is_in_a_batch() {
-    let device = Device::flex();
+    let device = device();
     let config = JointConfig {
         width: 384,
         layers: 2,
@@ -303,7 +303,7 @@ fn efficientnet_is_timms() {
         head: Vec<Vec<f32>>,
     }
 
-    let device = Device::flex();
+    let device = device();
     let pack = pack(&weights().join("efficientnet.bpk"));
     let vision = config::<VisionConfig>(&pack).load(&pack, &device).unwrap();
     let Vision::Efficientnet(model) = &vision else {
