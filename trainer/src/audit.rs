@@ -10,7 +10,7 @@ use shared_model::normalise::fold;
 
 use crate::dataset::{Dataset, Split, are_near, hasher, picture};
 use crate::features::FeatureLevel;
-use crate::files::progress;
+use crate::files::tracked;
 use crate::gold_rank::{GoldRank, TIE_RULE};
 use crate::mentions::{EncodedMention, with_candidates};
 use crate::systems::{self, Scores, System};
@@ -131,14 +131,11 @@ impl Hashes {
             .flat_map(|post| &post.images)
             .chain(dataset.timeline.iter().flat_map(|post| &post.images))
             .collect();
-        let bar = progress(paths.len(), "pictures");
         let mut hashes = HashMap::new();
-        for path in paths {
+        for path in tracked(paths, "pictures") {
             let picture = picture(&dataset.folder.join(path))?;
             hashes.insert(path.clone(), hasher.hash_image(&picture));
-            bar.inc(1);
         }
-        bar.finish_and_clear();
         Ok(Self(hashes))
     }
 

@@ -13,10 +13,11 @@ use crate::cli::EvalArgs;
 use crate::dataset::{CandidatePolicy, Dataset, Split};
 use crate::device::DeviceArg;
 use crate::features::{FeatureLevel, Features};
+use crate::files;
 use crate::gold_rank::TIE_RULE;
 use crate::mentions::{self, EncodedMention};
 use crate::metrics::{Metrics, calibration_error};
-use crate::outcomes::{self, Answer, ListKind, Outcome, Subset, SubsetLabeller};
+use crate::outcomes::{Answer, ListKind, Outcome, Subset, SubsetLabeller};
 use crate::prototypes::{PrototypeSettings, build};
 use crate::run::{Model, Network};
 use crate::systems::{self, Scores, System};
@@ -65,7 +66,7 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
         &device.open()?,
     )?;
     if let Some(path) = &args.outcomes {
-        outcomes::write(path, &evaluation.outcomes)?;
+        files::write_jsonl(path, &evaluation.outcomes)?;
     }
     if as_json {
         out!("{:#}", evaluation.json()?);

@@ -1,7 +1,6 @@
 //! Outcomes: how each system ranked each mention. All figures are computed from them, and files keep them.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -10,7 +9,6 @@ use shared_model::aliases::{AliasIndex, NameMatch};
 use shared_model::data::Entity;
 use shared_model::normalise::fold;
 
-use crate::files;
 use crate::gold_rank::GoldRank;
 use crate::mentions::EncodedMention;
 use crate::systems::Scores;
@@ -232,21 +230,6 @@ impl<'a> SubsetLabeller<'a> {
             systems: Vec::new(),
         }
     }
-}
-
-/// Writes one line per mention.
-pub(crate) fn write(path: &Path, outcomes: &[Outcome]) -> anyhow::Result<()> {
-    let mut bytes = Vec::new();
-    for outcome in outcomes {
-        serde_json::to_writer(&mut bytes, outcome)?;
-        bytes.push(b'\n');
-    }
-    files::write(path, &bytes)
-}
-
-/// Reads what [`write`] wrote.
-pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Outcome>> {
-    files::read_jsonl(path)
 }
 
 /// Reads the answers; those of an older version, which have no ranks, are refused.

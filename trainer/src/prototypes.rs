@@ -17,7 +17,7 @@ use crate::cli::{ChoiceArgs, PrototypesArgs, SelectArg};
 use crate::dataset::Dataset;
 use crate::device::DeviceArg;
 use crate::features::{Features, Source};
-use crate::files::{self, clear, read_json};
+use crate::files::{clear, read_json, tracked};
 use crate::run::EncoderOrigin;
 use crate::spill::Spill;
 use crate::write_run::{Fitted, write_run};
@@ -125,10 +125,9 @@ impl Spilled {
             }
         })?;
         let statistics = moments.statistics();
-        let bar = files::progress(text.entities.len(), "prototypes");
         let mut pooled = self.posts.replay()?;
         let mut posts = text.posts.iter().enumerate().peekable();
-        for entity in 0..text.entities.len() {
+        for entity in tracked(0..text.entities.len(), "prototypes") {
             let mut timeline = Vec::new();
             while let Some((position, _)) = posts.next_if(|(_, post)| post.entity == entity) {
                 timeline.push((position, pooled.next().context("a vector for each post")??));
@@ -139,9 +138,7 @@ impl Spilled {
                 .collect();
             let chosen = Prototypes::choose(&timeline, &statistics, text.k, text.selection);
             text.prototypes.push(chosen);
-            bar.inc(1);
         }
-        bar.finish_and_clear();
         Ok((text, statistics))
     }
 

@@ -26,7 +26,7 @@ pub(crate) use duplicates::{are_near, hasher};
 pub(crate) use import::{ForeignFolder, Format, import};
 pub(crate) use world::{WorldSource, world};
 
-use crate::files::{from_json, read, read_json, read_lines};
+use crate::files::{from_json, read, read_json, read_lines, read_lines_if_any};
 
 /// The newest version of the dataset format that this code reads.
 const FORMAT: u32 = 1;
@@ -261,15 +261,4 @@ pub(crate) fn picture(path: &Path) -> anyhow::Result<RgbImage> {
 /// Decodes the bytes of one picture.
 pub(crate) fn picture_of(bytes: &[u8], path: &str) -> anyhow::Result<RgbImage> {
     shared_model::image::decode(bytes).with_context(|| path.to_owned())
-}
-
-fn read_lines_if_any<T>(
-    path: &Path,
-    parse: impl FnMut(usize, &str) -> anyhow::Result<T>,
-) -> anyhow::Result<Vec<T>> {
-    if path.exists() {
-        read_lines(path, parse)
-    } else {
-        Ok(Vec::new())
-    }
 }

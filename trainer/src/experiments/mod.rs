@@ -13,7 +13,7 @@ use crate::dataset::{CandidatePolicy, Dataset, Split};
 use crate::device::DeviceArg;
 use crate::evaluate::Evaluation;
 use crate::files;
-use crate::outcomes::{self, Outcome, Subset};
+use crate::outcomes::{Outcome, Subset};
 
 use compare::Table;
 
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
                 Evaluation::of(&self.dataset, &path, split, Some(self.policy()), &device)?;
             return Ok(evaluation.outcomes);
         }
-        let outcomes = outcomes::read(&path)?;
+        let outcomes: Vec<Outcome> = files::read_jsonl(&path)?;
         ensure!(!outcomes.is_empty(), "{} is empty", path.display());
         Ok(outcomes)
     }

@@ -54,9 +54,13 @@ impl Shards {
     /// Opens the shards of a folder, which need not exist, whose names start with `kind`.
     pub(super) fn open(folder: &Path, kind: &str) -> anyhow::Result<Self> {
         let mut shards = Self::default();
-        for path in paths(folder)? {
+        if !folder.exists() {
+            return Ok(shards);
+        }
+        for path in files::list(folder)? {
+            let is_shard = path.extension().is_some_and(|extension| extension == "bpk");
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with(kind) {
+            if is_shard && name.starts_with(kind) {
                 shards.add(&path)?;
             }
         }
@@ -219,20 +223,4 @@ pub(super) fn write_shard(path: &Path, keys: &[Key], rows: &[Row]) -> anyhow::Re
         matrix("classes", |row| &row.classes),
     ];
     files::write(path, &write(entries, &[], Precision::F16)?)
-}
-
-/// The paths of the shards in a folder, sorted.
-fn paths(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if !folder.exists() {
-        return Ok(Vec::new());
-    }
-    let refuse = || format!("cannot read {}", folder.display());
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
-        .with_context(refuse)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()
-        .with_context(refuse)?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "bpk"));
-    paths.sort();
-    Ok(paths)
 }

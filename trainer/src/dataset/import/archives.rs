@@ -1,10 +1,12 @@
 //! Pictures that were downloaded but not unpacked.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
+
+use crate::files::list;
 
 /// Endings of archives.
 const ENDINGS: [&str; 9] = [
@@ -23,12 +25,7 @@ struct Archive {
 impl Archives {
     /// Finds the archives of the folders and of the folders directly in them.
     pub(super) fn of(folders: &[&Path]) -> Self {
-        let files = |folder: &Path| {
-            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-            let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-            paths.sort();
-            paths
-        };
+        let files = |folder: &Path| list(folder).unwrap_or_default();
         let archives = folders
             .iter()
             .flat_map(|folder| files(folder))

@@ -9,16 +9,12 @@ use super::draft::Draft;
 use super::melbench::{Record, knowledge, records, rows};
 use super::{Pairs, split_of};
 use crate::dataset::CandidatePolicy;
-use crate::files::read_json;
+use crate::files::{read_json, read_json_if_any};
 
 /// Reads the folder.
 pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
-    let top = folder.join("search_top100.json");
-    let candidates: HashMap<String, Vec<String>> = if top.exists() {
-        read_json(&top)?
-    } else {
-        HashMap::new()
-    };
+    let candidates: HashMap<String, Vec<String>> =
+        read_json_if_any(&folder.join("search_top100.json"))?.unwrap_or_default();
     let policy = if candidates.is_empty() {
         CandidatePolicy::Fuzzy100
     } else {

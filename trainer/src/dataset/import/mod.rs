@@ -14,7 +14,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use clap::ValueEnum;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
@@ -153,14 +153,9 @@ fn split_of(name: &str) -> Option<Split> {
 
 /// The names of a folder's files, sorted.
 fn files(folder: &Path) -> anyhow::Result<Vec<String>> {
-    let refuse = || format!("cannot read {}", folder.display());
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(refuse)? {
-        let name = entry.with_context(refuse)?.file_name();
-        names.push(name.to_string_lossy().into_owned());
-    }
-    names.sort();
-    Ok(names)
+    let paths = crate::files::list(folder)?.into_iter();
+    let names = paths.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    Ok(names.collect())
 }
 
 /// Decodes percent-encoded UTF-8; leaves everything else as it is.

@@ -9,7 +9,7 @@ use shared_model::cues::CueQuery;
 use shared_model::imn::Modality;
 
 use super::{Example, Query, TrainingSet, mask};
-use crate::files::progress;
+use crate::files::tracked;
 use crate::holdout::Part;
 use crate::learn::rng;
 
@@ -53,9 +53,7 @@ impl TrainingSet {
                 chosen.push(post);
             }
         }
-        let bar = progress(chosen.len(), "posts");
-        for post in chosen {
-            bar.inc(1);
+        for post in tracked(chosen, "posts") {
             let owner = self.kb.text.posts[post].entity;
             let names = self.kb.text.entities[owner].names();
             let mut others: Vec<usize> = names
@@ -93,7 +91,6 @@ impl TrainingSet {
                 part: Part::Fit,
             });
         }
-        bar.finish_and_clear();
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ use shared_model::vectors::{ImageVectors, PooledVectors, PostVectors, TokenVecto
 use crate::cli::{StageArg, TrainArgs};
 use crate::dataset::{Dataset, Split};
 use crate::features::{FeatureLevel, Features, PostFeatures};
-use crate::files::progress;
+use crate::files::tracked;
 use crate::holdout::{HoldOut, Mentions, Part};
 use crate::mentions::{self, EncodedMention};
 use crate::outcomes::ListKind;
@@ -216,9 +216,7 @@ impl TrainingSet {
             .collect();
         let positions = dataset.positions();
         let mut trained = BTreeSet::new();
-        let bar = progress(mentions.len(), "cues");
-        for (mention, &part) in mentions.into_iter().zip(parts) {
-            bar.inc(1);
+        for (mention, &part) in tracked(mentions, "cues").zip(parts) {
             let entity = mention.post.entity.as_deref();
             let position = entity.and_then(|id| positions.get(id));
             let gold = position.and_then(|entity| {
@@ -261,7 +259,6 @@ impl TrainingSet {
                 part,
             });
         }
-        bar.finish_and_clear();
         self.known.fill(false);
         trained.iter().for_each(|&entity| self.known[entity] = true);
         self.trained = trained.into_iter().collect();

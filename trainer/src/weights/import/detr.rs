@@ -30,11 +30,7 @@ struct HubConfig {
 /// Converts a DETR with a ResNet-50. Sizes are read off the shapes; the number of heads is that of `config.json`, or without one that of heads [`HEAD_WIDTH`] wide.
 pub(super) fn detr(checkpoint: &Checkpoint, to: &Path, origin: &Origin) -> anyhow::Result<()> {
     let path = checkpoint.folder.join("config.json");
-    let hub: HubConfig = if path.exists() {
-        files::read_json(&path)?
-    } else {
-        HubConfig::default()
-    };
+    let hub: HubConfig = files::read_json_if_any(&path)?.unwrap_or_default();
     hub.check().with_context(|| path.display().to_string())?;
 
     let mut state = renamed(checkpoint.read()?, NAMES)?;
