@@ -39,9 +39,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command, DataCommand, ShardArg, WeightsCommand};
-use crate::features::Share;
-use crate::run::EncoderOrigin;
+use crate::cli::{Cli, Command, DataCommand, WeightsCommand};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -70,18 +68,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Data(DataCommand::Audit { dataset }) => audit::audit(&dataset, cli.json),
         Command::Data(DataCommand::Check { dataset }) => dataset::check(&dataset, cli.json),
-        Command::Features(args) => {
-            let origin = EncoderOrigin::of(args.model)?;
-            let shard = args.shard.unwrap_or(ShardArg {
-                number: 1,
-                count: 1,
-            });
-            let share = Share {
-                index: shard.number - 1,
-                count: shard.count,
-            };
-            features::features(&args.dataset, &origin, share, device)
-        }
+        Command::Features(args) => features::features(args, device),
         Command::Prototypes(args) => prototypes::prototypes(args, device),
         Command::Pretrain(args) => pretrain::pretrain(args, device, cli.json),
         Command::Train(args) => train::train(args, device, cli.json),

@@ -131,14 +131,14 @@ pub(crate) struct FeaturesArgs {
     pub(crate) model: ModelArgs,
     /// Encode only the I-th of N parts, to divide the work among N machines.
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
-    pub(crate) shard: Option<ShardArg>,
+    pub(crate) shard: Option<Share>,
 }
 
 /// A part of the shards of a cache.
 #[derive(Clone, Copy)]
-pub(crate) struct ShardArg {
-    /// Number of the part, from 1.
-    pub(crate) number: usize,
+pub(crate) struct Share {
+    /// Number of the part, from 0.
+    pub(crate) index: usize,
     /// How many parts there are.
     pub(crate) count: usize,
 }
@@ -339,12 +339,15 @@ fn parse_part(part: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a share between 0 and 1".to_owned())
 }
 
-fn parse_shard(shard: &str) -> Result<ShardArg, String> {
+fn parse_shard(shard: &str) -> Result<Share, String> {
     let parsed = shard
         .split_once('/')
         .and_then(|(number, count)| Some((number.parse::<usize>().ok()?, count.parse().ok()?)));
     match parsed {
-        Some((number, count)) if (1..=count).contains(&number) => Ok(ShardArg { number, count }),
+        Some((number, count)) if (1..=count).contains(&number) => Ok(Share {
+            index: number - 1,
+            count,
+        }),
         _ => Err("expected I/N with I from 1 to N".to_owned()),
     }
 }
