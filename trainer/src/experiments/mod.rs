@@ -49,7 +49,7 @@ fn test() -> Split {
 }
 
 /// The plan of a row.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SystemPlan {
     name: String,
