@@ -59,10 +59,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Weights(WeightsCommand::Import { kind, source, to }) => {
             weights::import(kind, &source, &to)
         }
-        Command::Data(DataCommand::Import(args)) => {
-            let destination = args.destination.clone();
-            dataset::import(&args.into(), &destination, cli.json)
-        }
+        Command::Data(DataCommand::Import(foreign)) => dataset::import(&foreign, cli.json),
         Command::Data(DataCommand::World(args)) => {
             dataset::world(&args.source(), &args.destination, cli.json)
         }
@@ -74,12 +71,12 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Train(args) => train::train(args, device, cli.json),
         Command::Embed(args) => embed::embed(args, device),
         Command::Link(args) => {
-            let (output, names) = (args.output.as_deref(), args.names.into());
-            link::link(&args.bundle, &args.input, output, names, device)
+            let output = args.output.as_deref();
+            link::link(&args.bundle, &args.input, output, args.names, device)
         }
         Command::Eval(args) => evaluate::eval(args, device, cli.json),
         Command::Experiments(args) => experiments::experiments(&args, device),
-        Command::Export(args) => export::export(&args.run, &args.bundle, args.precision.into()),
+        Command::Export(args) => export::export(&args.run, &args.bundle, args.precision),
         Command::ServeDevice(args) => device::serve(&args.listen, &device),
     }
 }

@@ -13,7 +13,7 @@ use shared_model::prototype::Selection;
 use shared_model::statistics::{Moments, Statistics};
 use shared_model::vectors::PooledVectors;
 
-use crate::cli::{ChoiceArgs, PrototypesArgs, SelectArg};
+use crate::cli::{ChoiceArgs, PrototypesArgs};
 use crate::dataset::Dataset;
 use crate::device::DeviceArg;
 use crate::features::{Features, Source};
@@ -36,10 +36,7 @@ impl PrototypeSettings {
     pub(crate) fn of(args: &ChoiceArgs) -> Self {
         Self {
             k: args.k as usize,
-            selection: match args.select {
-                SelectArg::Pagerank => Selection::Pagerank,
-                SelectArg::Random => Selection::Random { seed: 0 },
-            },
+            selection: args.select,
         }
     }
 

@@ -23,7 +23,7 @@ use shared_model::tokenizer::MAX_CHARACTERS;
 pub(crate) use candidates::{candidates, given};
 pub(crate) use check::check;
 pub(crate) use duplicates::{are_near, hasher};
-pub(crate) use import::{ForeignFolder, Format, import};
+pub(crate) use import::{ForeignFolder, import};
 pub(crate) use world::{WorldSource, world};
 
 use crate::files::{from_json, read, read_json, read_lines, read_lines_if_any};

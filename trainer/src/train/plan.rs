@@ -57,7 +57,6 @@ impl Settings {
             .modalities
             .iter()
             .filter_map(|&modality| {
-                let modality = modality.into();
                 Some(Input {
                     modality,
                     width: width(modality)?,

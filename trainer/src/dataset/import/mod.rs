@@ -15,7 +15,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -41,25 +41,26 @@ pub(crate) enum Format {
     Kgmel,
 }
 
-/// A foreign folder, and how it is read.
+#[derive(Args)]
 pub(crate) struct ForeignFolder {
-    /// Layout of the folder.
-    pub(crate) format: Format,
+    /// Layout of the source.
+    #[arg(value_enum)]
+    format: Format,
     /// Folder to read.
-    pub(crate) folder: PathBuf,
-    /// Folder of the pictures; `None` if they are below the folder itself.
-    pub(crate) images: Option<PathBuf>,
+    source: PathBuf,
+    /// Dataset folder to write.
+    destination: PathBuf,
+    /// Folder of the pictures, if they are not below the source; pictures are never downloaded.
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
     /// Keep all mentions of a text instead of the first one only.
-    pub(crate) all_mentions: bool,
+    #[arg(long)]
+    all_mentions: bool,
 }
 
 /// Reads a foreign folder, writes the canonical one, and reports what was repaired and dropped.
-pub(crate) fn import(
-    foreign: &ForeignFolder,
-    destination: &Path,
-    as_json: bool,
-) -> anyhow::Result<()> {
-    let source = &foreign.folder;
+pub(crate) fn import(foreign: &ForeignFolder, as_json: bool) -> anyhow::Result<()> {
+    let source = &foreign.source;
     for folder in [Some(source), foreign.images.as_ref()]
         .into_iter()
         .flatten()
@@ -88,7 +89,7 @@ pub(crate) fn import(
     if !foreign.all_mentions {
         draft.keep_first_mentions();
     }
-    let report = draft.write(source, foreign.images.as_deref(), destination)?;
+    let report = draft.write(source, foreign.images.as_deref(), &foreign.destination)?;
     if as_json {
         out!("{}", serde_json::to_string_pretty(&report)?);
     } else {

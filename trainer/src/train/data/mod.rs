@@ -150,7 +150,6 @@ pub(crate) fn open(
         .collect();
     let hold_out = Rc::new(HoldOut::new(&mentions)?);
     drop(mentions);
-    let modalities: Vec<Modality> = args.modalities.iter().map(|&named| named.into()).collect();
     let mut sets = Vec::new();
     for (position, (dataset, (kb, mentions))) in datasets.iter().zip(opened).enumerate() {
         let mut set = TrainingSet::new(kb, &dataset.folder, &hold_out);
@@ -159,7 +158,7 @@ pub(crate) fn open(
             example
                 .cues
                 .iter_mut()
-                .for_each(|cues| mask(cues, &modalities));
+                .for_each(|cues| mask(cues, &args.modalities));
         }
         ensure!(
             rows[position].is_empty() || set.fit().next().is_some(),
