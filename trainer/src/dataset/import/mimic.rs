@@ -97,16 +97,14 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
                         .id
                         .as_str()
                         .map_or_else(|| record.id.to_string(), str::to_owned),
-                    number: 0,
                     text: record.sentence,
                     surface: record.mentions,
-                    start: None,
                     images: (!stem.is_empty())
                         .then(|| format!("{pictures}/{stem}.jpg"))
                         .into_iter()
                         .collect(),
-                    candidates: None,
                     entity: (!is_nil).then_some(record.answer),
+                    ..Row::default()
                 },
             );
         }

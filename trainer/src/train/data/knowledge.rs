@@ -5,10 +5,9 @@ use std::collections::HashSet;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 use shared_model::aliases::{AliasIndex, NameMatch};
-use shared_model::cues::CueQuery;
 use shared_model::imn::Modality;
 
-use super::{Example, Query, TrainingSet, mask};
+use super::{Example, Query, TrainingSet};
 use crate::files::tracked;
 use crate::holdout::Part;
 use crate::learn::rng;
@@ -74,20 +73,14 @@ impl TrainingSet {
                 continue;
             }
             let candidates: Vec<usize> = std::iter::once(owner).chain(others).collect();
-            let query = CueQuery {
-                post: &self.kb.pooled[post],
-                text: &self.kb.text.posts[post].text,
-                mention: "",
-            };
-            let mut cues = self.cues.cues(&self.kb, &query, &candidates, Some(post));
-            cues.iter_mut().for_each(|cues| mask(cues, modalities));
+            let query = Query::Timeline(post);
             self.posts.push(Example {
-                query: Query::Timeline(post),
+                cues: self.cues_of(&query, &candidates, Some(post), modalities),
+                query,
                 pooled: Vec::new(),
                 candidates,
                 gold: Some(0),
                 without: Some(post),
-                cues,
                 part: Part::Fit,
             });
         }

@@ -153,13 +153,8 @@ pub(crate) fn open(
     let mut sets = Vec::new();
     for (position, (dataset, (kb, mentions))) in datasets.iter().zip(opened).enumerate() {
         let mut set = TrainingSet::new(kb, &dataset.folder, &hold_out);
-        set.add_mentions(dataset, mentions, hold_out.parts(position));
-        for example in set.examples.iter_mut().chain(&mut set.nil) {
-            example
-                .cues
-                .iter_mut()
-                .for_each(|cues| mask(cues, &args.modalities));
-        }
+        let parts = hold_out.parts(position);
+        set.add_mentions(dataset, mentions, parts, &args.modalities);
         ensure!(
             rows[position].is_empty() || set.fit().next().is_some(),
             "{}: train.jsonl has no mention with its entity and another among the candidates; \
@@ -204,7 +199,13 @@ impl TrainingSet {
     }
 
     /// Adds the mentions from which something can be learned. A mention's own post never speaks for its gold.
-    fn add_mentions(&mut self, dataset: &Dataset, mentions: Vec<EncodedMention>, parts: &[Part]) {
+    fn add_mentions(
+        &mut self,
+        dataset: &Dataset,
+        mentions: Vec<EncodedMention>,
+        parts: &[Part],
+        modalities: &[Modality],
+    ) {
         if mentions.is_empty() {
             return;
         }
@@ -231,25 +232,18 @@ impl TrainingSet {
                 continue;
             }
             let without = own.get(mention.post.id.as_str()).copied();
-            let pooled = mention.features.without_tokens().pooled();
-            let query = CueQuery {
-                post: &pooled,
-                text: &mention.post.text,
-                mention: mention.surface,
+            let query = Query::Mention {
+                features: Arc::new(mention.features),
+                text: mention.post.text.clone(),
+                surface: mention.surface.to_owned(),
             };
-            let cues = self
-                .cues
-                .cues(&self.kb, &query, &mention.candidates, without);
+            let cues = self.cues_of(&query, &mention.candidates, without, modalities);
             let examples = match gold {
                 Some(_) => &mut self.examples,
                 None => &mut self.nil,
             };
             examples.push(Example {
-                query: Query::Mention {
-                    features: Arc::new(mention.features),
-                    text: mention.post.text.clone(),
-                    surface: mention.surface.to_owned(),
-                },
+                query,
                 pooled: Vec::new(),
                 candidates: mention.candidates,
                 gold,
@@ -261,6 +255,36 @@ impl TrainingSet {
         self.known.fill(false);
         trained.iter().for_each(|&entity| self.known[entity] = true);
         self.trained = trained.into_iter().collect();
+    }
+
+    /// The cues of a post's candidates, without what modalities say that a run does not have.
+    fn cues_of(
+        &self,
+        query: &Query,
+        candidates: &[usize],
+        without: Option<usize>,
+        modalities: &[Modality],
+    ) -> Vec<AllCues> {
+        let pooled;
+        let (post, text, mention) = match query {
+            Query::Mention {
+                features,
+                text,
+                surface,
+            } => {
+                pooled = features.without_tokens().pooled();
+                (&pooled, text, surface.as_str())
+            }
+            Query::Timeline(post) => (&self.kb.pooled[*post], &self.kb.text.posts[*post].text, ""),
+        };
+        let query = CueQuery {
+            post,
+            text,
+            mention,
+        };
+        let mut cues = self.cues.cues(&self.kb, &query, candidates, without);
+        cues.iter_mut().for_each(|cues| mask(cues, modalities));
+        cues
     }
 
     /// Mentions with an entity that are trained on.
