@@ -175,6 +175,11 @@ impl Dataset {
         })
     }
 
+    /// Reads several dataset folders.
+    pub(crate) fn open_all(folders: &[PathBuf]) -> anyhow::Result<Vec<Self>> {
+        folders.iter().map(|folder| Self::open(folder)).collect()
+    }
+
     /// Reads one part of the mentions.
     pub(crate) fn posts(&self, split: Split) -> anyhow::Result<Vec<Post>> {
         read_lines(&self.folder.join(split.file()), validated)
@@ -193,6 +198,13 @@ impl Dataset {
             .map(|(position, entity)| (entity.id.as_str(), position))
             .collect()
     }
+}
+
+/// The train rows of each dataset; none where it has no such part.
+pub(crate) fn train_rows(datasets: &[Dataset]) -> anyhow::Result<Vec<Vec<Post>>> {
+    let rows = datasets.iter();
+    rows.map(|dataset| dataset.posts_if_any(Split::Train))
+        .collect()
 }
 
 /// The FNV-1a hash, the same on every platform.

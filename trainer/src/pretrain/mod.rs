@@ -118,11 +118,7 @@ struct Counts {
 
 /// Trains the joint encoder and writes `joint.bpk` into the run folder.
 pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> anyhow::Result<()> {
-    let datasets = args
-        .datasets
-        .iter()
-        .map(|folder| Dataset::open(folder))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let datasets = Dataset::open_all(&args.datasets)?;
     let origin = EncoderOrigin::of(ModelArgs {
         encoders: args.encoders,
         joint: None,

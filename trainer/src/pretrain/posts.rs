@@ -13,7 +13,7 @@ use shared_model::data::{self, Entity, MAX_IMAGES, Mention};
 use shared_model::encoders::Encoders;
 use shared_model::joint::MAX_TEXT;
 
-use crate::dataset::{Dataset, Split};
+use crate::dataset::{Dataset, Split, train_rows};
 use crate::features::{Channels, Patches};
 use crate::holdout::{HoldOut, text_key};
 
@@ -93,10 +93,7 @@ impl Corpus {
                 seen.extend(posts.iter().filter_map(|post| text_key(&post.text)));
             }
         }
-        let rows = datasets
-            .iter()
-            .map(|dataset| dataset.posts_if_any(Split::Train))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let rows = train_rows(datasets)?;
         let (hold_out, _) = HoldOut::of_rows(datasets, &rows)?;
         let mut hash = Sha256::new();
         for (dataset, rows) in datasets.iter().zip(&rows) {

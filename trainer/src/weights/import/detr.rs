@@ -55,7 +55,7 @@ pub(super) fn detr(checkpoint: &Checkpoint, to: &Path, origin: &Origin) -> anyho
             .count()
     };
     let d_model = shape("query_embeddings.weight", 1)?;
-    let config = DetrConfig {
+    let config = VisionConfig::Detr(DetrConfig {
         d_model,
         n_heads: hub
             .encoder_attention_heads
@@ -66,10 +66,16 @@ pub(super) fn detr(checkpoint: &Checkpoint, to: &Path, origin: &Origin) -> anyho
         n_queries: shape("query_embeddings.weight", 0)?,
         n_logits: shape("class_head.weight", 0)?,
         backbone_width: shape("backbone.stem.weight", 0)?,
-    };
-    let json = serde_json::to_string(&VisionConfig::Detr(config.clone()))?;
+    });
     let load = |pack: &_, device: &_| config.load(pack, device);
-    save(&to.join("detr.bpk"), state, checkpoint, &json, origin, load)
+    save(
+        &to.join("detr.bpk"),
+        state,
+        checkpoint,
+        &config,
+        origin,
+        load,
+    )
 }
 
 impl HubConfig {

@@ -71,11 +71,7 @@ pub(in crate::train) fn train(
         !args.paper && !args.keep_scorer && args.shares.is_empty() && args.accumulate == 1,
         "--stage text takes no --paper, --keep-scorer, --shares or --accumulate: they are of the stages after it"
     );
-    let datasets = args
-        .datasets
-        .iter()
-        .map(|folder| Dataset::open(folder))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let datasets = Dataset::open_all(&args.datasets)?;
     let origin = EncoderOrigin::of(args.model.clone())?;
     let EncoderOrigin::Weights { folder, .. } = &origin else {
         anyhow::bail!(
