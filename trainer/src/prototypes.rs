@@ -114,12 +114,9 @@ impl Spilled {
         let mut text = text(dataset, settings)?;
         let mut moments = Moments::default();
         let Self { profiles, posts } = self;
-        encode(dataset, &text, encoders, features, |part, pooled| {
+        encode(dataset, &text, encoders, features, |is_post, pooled| {
             moments.add(&pooled);
-            match part {
-                Part::Profile => profiles.push(&pooled),
-                Part::Post => posts.push(&pooled),
-            }
+            if is_post { &mut *posts } else { &mut *profiles }.push(&pooled)
         })?;
         let statistics = moments.statistics();
         let mut pooled = self.posts.replay()?;
@@ -169,11 +166,8 @@ pub(crate) fn build(
 ) -> anyhow::Result<KnowledgeBase> {
     let text = text(dataset, settings)?;
     let (mut profiles, mut posts) = (Vec::new(), Vec::new());
-    encode(dataset, &text, encoders, features, |part, pooled| {
-        match part {
-            Part::Profile => profiles.push(pooled),
-            Part::Post => posts.push(pooled),
-        }
+    encode(dataset, &text, encoders, features, |is_post, pooled| {
+        if is_post { &mut posts } else { &mut profiles }.push(pooled);
         Ok(())
     })?;
     Ok(KnowledgeBase::new(text, posts, profiles))
@@ -204,41 +198,35 @@ fn text(
     })
 }
 
-/// What was encoded.
-#[derive(Debug, Clone, Copy)]
-enum Part {
-    Profile,
-    Post,
-}
-
-/// Encodes the profiles, then the timelines, in the order of the knowledge base.
+/// Encodes the profiles, then the timelines, in the order of the knowledge base; calls `keep` with whether it is a post, and the vectors.
 fn encode(
     dataset: &Dataset,
     text: &KbText,
     encoders: &Encoders,
     features: &Features,
-    mut keep: impl FnMut(Part, PooledVectors) -> anyhow::Result<()>,
+    mut keep: impl FnMut(bool, PooledVectors) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let encode = |text: &str| encoders.tokenizer.encode(text, None);
     let profiles = dataset.entities.iter().map(|entity| {
-        let source = Source {
+        Ok(Source {
             text: Some(encode(&entity.profile())?),
             mention: None,
             images: &[],
-        };
-        Ok((Part::Profile, source))
+        })
     });
     let posts = text.posts.iter().map(|post| {
         let text = (!post.text.is_empty()).then(|| encode(&post.text));
-        let source = Source {
+        Ok(Source {
             text: text.transpose()?,
             mention: None,
             images: &post.images,
-        };
-        Ok((Part::Post, source))
+        })
     });
-    let n = dataset.entities.len() + text.posts.len();
-    features.pooled(n, profiles.chain(posts), &mut keep)
+    let n_profiles = dataset.entities.len();
+    let n = n_profiles + text.posts.len();
+    features.pooled(n, profiles.chain(posts), |position, pooled| {
+        keep(position >= n_profiles, pooled)
+    })
 }
 
 /// The timelines in the order of a knowledge base: grouped by entity, in the order of the file.

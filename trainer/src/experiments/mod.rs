@@ -95,7 +95,13 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
     let mut figures = Vec::new();
     for (number, table) in plan.tables.iter().enumerate() {
         let refuse = || format!("{}, {:?}", named(), table.title);
-        let reader = Reader::new(folder, table, device.clone()).with_context(refuse)?;
+        let dataset = Dataset::open(&folder.join(&table.dataset)).with_context(refuse)?;
+        let reader = Reader {
+            folder,
+            plan: table,
+            dataset,
+            device: &device,
+        };
         let computed = Table::of(table, &reader, &source).with_context(refuse)?;
         result += &format!("\n## {}\n\n{}", table.title, computed.markdown());
         if let Some(kind) = table.figure {
@@ -129,19 +135,10 @@ struct Reader<'a> {
     folder: &'a Path,
     plan: &'a TablePlan,
     dataset: Dataset,
-    device: DeviceArg,
+    device: &'a DeviceArg,
 }
 
-impl<'a> Reader<'a> {
-    fn new(folder: &'a Path, plan: &'a TablePlan, device: DeviceArg) -> anyhow::Result<Self> {
-        Ok(Self {
-            folder,
-            plan,
-            dataset: Dataset::open(&folder.join(&plan.dataset))?,
-            device,
-        })
-    }
-
+impl Reader<'_> {
     fn policy(&self) -> CandidatePolicy {
         let own = self.plan.candidates;
         own.unwrap_or(self.dataset.info.candidate_policy)

@@ -58,30 +58,26 @@ impl<'a> Features<'a> {
         })
     }
 
-    /// Calls `keep` with the pooled vectors of each of `n` posts, in their order; only a bounded number of them is held at once.
+    /// Calls `keep` with the position and the pooled vectors of each of `n` posts, in their order; only a bounded number of them is held at once.
     ///
     /// # Errors
     ///
     /// If a picture cannot be read; the error names it. Errors of the posts and of `keep` are passed on.
-    pub(crate) fn pooled<'s, T>(
+    pub(crate) fn pooled<'s>(
         &self,
         n: usize,
-        posts: impl Iterator<Item = anyhow::Result<(T, Source<'s>)>>,
-        mut keep: impl FnMut(T, PooledVectors) -> anyhow::Result<()>,
+        posts: impl Iterator<Item = anyhow::Result<Source<'s>>>,
+        mut keep: impl FnMut(usize, PooledVectors) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let bar = progress(n, "posts");
         let mut posts = posts.peekable();
+        let mut positions = 0..n;
         while posts.peek().is_some() {
             let chunk = posts.by_ref().take(CHUNK);
-            let (tags, chunk): (Vec<T>, Vec<Source>) = chunk
-                .collect::<anyhow::Result<Vec<_>>>()?
-                .into_iter()
-                .unzip();
-            for (tag, post) in tags
-                .into_iter()
-                .zip(self.some(&chunk, FeatureLevel::Pooled)?)
-            {
-                keep(tag, post.without_tokens().pooled())?;
+            let chunk = chunk.collect::<anyhow::Result<Vec<_>>>()?;
+            let features = self.some(&chunk, FeatureLevel::Pooled)?;
+            for (post, position) in features.iter().zip(positions.by_ref()) {
+                keep(position, post.without_tokens().pooled())?;
                 bar.inc(1);
             }
         }

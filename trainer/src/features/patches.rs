@@ -3,7 +3,6 @@
 //! They are stored in shards beside those of `imn features`, so that the next run finds them.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use anyhow::ensure;
 use half::f16;
@@ -75,37 +74,26 @@ impl Patches {
                     .collect();
                 files::write(&shard, &bytes)?;
             }
-            self.read(&shard, chunk, &keys, &mut found)?;
+            let bytes = files::read(&shard)?;
+            let size = halves::SIZE * self.tokens * self.width;
+            ensure!(
+                bytes.len() == size * keys.len(),
+                "{} does not hold the tokens of {} pictures; delete it",
+                shard.display(),
+                keys.len()
+            );
+            for ((bytes, key), (path, _)) in bytes.chunks(size).zip(keys).zip(chunk) {
+                let next = self.places.len();
+                let place = *self.places.entry(key).or_insert(next);
+                if place == next {
+                    self.values.extend(halves::numbers(bytes));
+                }
+                found.insert(path.clone(), place);
+            }
             bar.inc(chunk.len() as u64);
         }
         bar.finish_and_clear();
         Ok(found)
-    }
-
-    fn read(
-        &mut self,
-        shard: &Path,
-        chunk: &[Picture],
-        keys: &[Key],
-        found: &mut HashMap<String, usize>,
-    ) -> anyhow::Result<()> {
-        let bytes = files::read(shard)?;
-        let size = halves::SIZE * self.tokens * self.width;
-        ensure!(
-            bytes.len() == size * keys.len(),
-            "{} does not hold the tokens of {} pictures; delete it",
-            shard.display(),
-            keys.len()
-        );
-        for ((bytes, key), (path, _)) in bytes.chunks(size).zip(keys).zip(chunk) {
-            let next = self.places.len();
-            let place = *self.places.entry(*key).or_insert(next);
-            if place == next {
-                self.values.extend(halves::numbers(bytes));
-            }
-            found.insert(path.clone(), place);
-        }
-        Ok(())
     }
 
     /// The tokens of the picture at position `place`, row-major.

@@ -16,6 +16,7 @@ use shared_model::joint::MAX_TEXT;
 use crate::dataset::{Dataset, Split, train_rows};
 use crate::features::{Channels, Patches};
 use crate::holdout::{HoldOut, text_key};
+use crate::run::Model;
 
 /// A post as the joint encoder reads it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -53,18 +54,6 @@ pub(crate) struct Corpus {
     pub(crate) fingerprint: String,
 }
 
-/// A dataset with what its posts are read by.
-#[derive(Clone, Copy)]
-struct Source<'a> {
-    dataset: &'a Dataset,
-    /// Train rows.
-    rows: &'a [data::Post],
-    hold_out: &'a HoldOut,
-    encoders: &'a Encoders,
-    /// Hash of the encoders.
-    fingerprint: &'a str,
-}
-
 /// A post before it is encoded.
 struct Draft<'a> {
     label: String,
@@ -75,12 +64,11 @@ struct Draft<'a> {
 }
 
 impl Corpus {
-    /// Reads and encodes the posts of `datasets`.
+    /// Reads the posts of `datasets`, and encodes them with the encoders of `model`.
     pub(crate) fn read(
         datasets: &[Dataset],
-        encoders: &Encoders,
+        model: &Model,
         patches: Patches,
-        fingerprint: &str,
     ) -> anyhow::Result<Self> {
         let mut corpus = Self {
             patches,
@@ -97,14 +85,7 @@ impl Corpus {
         let (hold_out, _) = HoldOut::of_rows(datasets, &rows)?;
         let mut hash = Sha256::new();
         for (dataset, rows) in datasets.iter().zip(&rows) {
-            let source = Source {
-                dataset,
-                rows,
-                hold_out: &hold_out,
-                encoders,
-                fingerprint,
-            };
-            corpus.add(&source, &mut seen, &mut hash)?;
+            corpus.add(dataset, rows, &hold_out, model, &mut seen, &mut hash)?;
         }
         ensure!(
             !corpus.train.is_empty() && !corpus.held_out.is_empty(),
@@ -120,17 +101,14 @@ impl Corpus {
 
     fn add(
         &mut self,
-        source: &Source,
+        dataset: &Dataset,
+        rows: &[data::Post],
+        hold_out: &HoldOut,
+        model: &Model,
         seen: &mut HashSet<String>,
         hash: &mut Sha256,
     ) -> anyhow::Result<()> {
-        let Source {
-            dataset,
-            rows,
-            hold_out,
-            encoders,
-            fingerprint,
-        } = *source;
+        let encoders = &model.encoders;
         let names = AliasIndex::new(&dataset.entities);
         let first_entity = self.rivals.len();
         self.rivals
@@ -184,6 +162,7 @@ impl Corpus {
             .filter(|path| listed.insert(path.as_str()))
             .cloned()
             .collect();
+        let fingerprint = &model.fingerprint.encoders;
         let places = self.patches.add(dataset, &paths, encoders, fingerprint)?;
         for draft in drafts {
             let post = encode(&draft, encoders, &places)?;

@@ -117,7 +117,7 @@ fn weight_file(folder: &Path) -> anyhow::Result<PathBuf> {
         return Ok(file);
     }
     let extensions = ["safetensors", "pth", "pt", "bin"];
-    let mut found = files_with(folder, &extensions)?;
+    let found = files_with(folder, &extensions)?;
     if found.iter().all(|file| is_shard(file)) && !found.is_empty() {
         bail!(
             "{} holds shards without the index that lists them, {}",
@@ -125,14 +125,21 @@ fn weight_file(folder: &Path) -> anyhow::Result<PathBuf> {
             WEIGHTS[1]
         );
     }
+    only(found, folder, &extensions, "weight")
+}
+
+/// The one file that was found in a folder.
+pub(super) fn only(
+    mut found: Vec<PathBuf>,
+    folder: &Path,
+    extensions: &[&str],
+    what: &str,
+) -> anyhow::Result<PathBuf> {
+    let (shown, extensions) = (folder.display(), extensions.join(", ."));
     match found.len() {
         1 => Ok(found.remove(0)),
-        0 => bail!(
-            "{} holds no .{} file",
-            folder.display(),
-            extensions.join(", .")
-        ),
-        n => bail!("{} holds {n} weight files; name one", folder.display()),
+        0 => bail!("{shown} holds no .{extensions} file"),
+        n => bail!("{shown} holds {n} {what} files; name one"),
     }
 }
 
