@@ -206,22 +206,10 @@ fn encode(
     features: &Features,
     mut keep: impl FnMut(bool, PooledVectors) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let encode = |text: &str| encoders.tokenizer.encode(text, None);
-    let profiles = dataset.entities.iter().map(|entity| {
-        Ok(Source {
-            text: Some(encode(&entity.profile())?),
-            mention: None,
-            images: &[],
-        })
-    });
-    let posts = text.posts.iter().map(|post| {
-        let text = (!post.text.is_empty()).then(|| encode(&post.text));
-        Ok(Source {
-            text: text.transpose()?,
-            mention: None,
-            images: &post.images,
-        })
-    });
+    let profiles = dataset.entities.iter();
+    let profiles = profiles.map(|entity| Source::plain(encoders, &entity.profile(), &[]));
+    let posts = text.posts.iter();
+    let posts = posts.map(|post| Source::plain(encoders, &post.text, &post.images));
     let n_profiles = dataset.entities.len();
     let n = n_profiles + text.posts.len();
     features.pooled(n, profiles.chain(posts), |position, pooled| {

@@ -20,7 +20,7 @@ use shared_model::error::Error;
 use shared_model::paths::relative;
 use shared_model::tokenizer::MAX_CHARACTERS;
 
-pub(crate) use candidates::{candidates, given};
+pub(crate) use candidates::{candidates, given, namesakes};
 pub(crate) use check::check;
 pub(crate) use duplicates::{are_near, hasher};
 pub(crate) use import::{ForeignFolder, import};
@@ -124,11 +124,7 @@ impl Split {
 
     /// The name in files and flags.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Dev => "dev",
-            Self::Test => "test",
-        }
+        self.file().trim_end_matches(".jsonl")
     }
 
     /// The name of the part's file.

@@ -57,12 +57,11 @@ fn sources<'a>(
     mentions: &'a [Post],
     encoders: &Encoders,
 ) -> anyhow::Result<Vec<(Source<'a>, bool)>> {
-    let encode = |text: &str, mention| encoders.tokenizer.encode(text, mention);
     let mut sources = Vec::new();
     for post in mentions {
         let surface = post.mention.map(|mention| mention.surface(&post.text));
         let source = Source {
-            text: Some(encode(&post.text, post.mention)?),
+            text: Some(encoders.tokenizer.encode(&post.text, post.mention)?),
             mention: surface.transpose()?,
             images: &post.images,
         };
@@ -73,14 +72,7 @@ fn sources<'a>(
     let timeline = dataset.timeline.iter();
     let timeline = timeline.map(|post| (post.text.clone(), &post.images[..]));
     for (text, images) in profiles.chain(timeline) {
-        let source = Source {
-            text: (!text.is_empty())
-                .then(|| encode(&text, None))
-                .transpose()?,
-            mention: None,
-            images,
-        };
-        sources.push((source, false));
+        sources.push((Source::plain(encoders, &text, images)?, false));
     }
     Ok(sources)
 }

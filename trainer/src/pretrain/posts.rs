@@ -9,11 +9,11 @@ use std::ops::Range;
 use anyhow::ensure;
 use sha2::{Digest as _, Sha256};
 use shared_model::aliases::{AliasIndex, NameMatch};
-use shared_model::data::{self, Entity, MAX_IMAGES, Mention};
+use shared_model::data::{self, MAX_IMAGES, Mention};
 use shared_model::encoders::Encoders;
 use shared_model::joint::MAX_TEXT;
 
-use crate::dataset::{Dataset, Split, train_rows};
+use crate::dataset::{Dataset, Split, namesakes, train_rows};
 use crate::features::{Channels, Patches};
 use crate::holdout::{HoldOut, text_key};
 use crate::run::Model;
@@ -112,9 +112,9 @@ impl Corpus {
         let names = AliasIndex::new(&dataset.entities);
         let first_entity = self.rivals.len();
         self.rivals
-            .extend(rivals(&dataset.entities, &names).into_iter().map(|rivals| {
-                let global = |rival| first_entity + rival;
-                rivals.into_iter().map(global).collect::<Vec<_>>()
+            .extend((0..dataset.entities.len()).map(|entity| {
+                let rivals = namesakes(&dataset.entities, entity, &names).into_iter();
+                rivals.map(|rival| first_entity + rival).collect::<Vec<_>>()
             }));
 
         let positions = dataset.positions();
@@ -208,21 +208,6 @@ fn encode(
     })
 }
 
-/// For every entity the others that have one of its names.
-fn rivals(entities: &[Entity], names: &AliasIndex) -> Vec<Vec<usize>> {
-    let of = |(position, entity): (usize, &Entity)| {
-        let mut rivals: Vec<usize> = entity
-            .names()
-            .flat_map(|name| names.candidates(name, NameMatch::Equal))
-            .filter(|&rival| rival != position)
-            .collect();
-        rivals.sort_unstable();
-        rivals.dedup();
-        rivals
-    };
-    entities.iter().enumerate().map(of).collect()
-}
-
 /// The mention in a timeline post: a name of its owner, else the first name of any entity.
 fn own_name(text: &str, owner: Option<usize>, names: &AliasIndex) -> Option<Mention> {
     let mentions = names.mentions(text);
@@ -235,6 +220,8 @@ fn own_name(text: &str, owner: Option<usize>, names: &AliasIndex) -> Option<Ment
 
 #[cfg(test)]
 mod tests {
+    use shared_model::data::Entity;
+
     use super::*;
 
     fn entities() -> Vec<Entity> {
@@ -257,7 +244,8 @@ mod tests {
         let entities = entities();
         let names = AliasIndex::new(&entities);
         let want: [&[usize]; 4] = [&[1, 2], &[0], &[0], &[]];
-        assert_eq!(rivals(&entities, &names), want);
+        let rivals = (0..4).map(|entity| namesakes(&entities, entity, &names));
+        assert_eq!(rivals.collect::<Vec<_>>(), want);
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
-use shared_model::aliases::{AliasIndex, NameMatch};
+use shared_model::aliases::AliasIndex;
 use shared_model::imn::Modality;
 
 use super::{Example, Query, TrainingSet};
+use crate::dataset::namesakes;
 use crate::files::tracked;
 use crate::holdout::Part;
 use crate::learn::rng;
@@ -54,13 +55,8 @@ impl TrainingSet {
         }
         for post in tracked(chosen, "posts") {
             let owner = self.kb.text.posts[post].entity;
-            let names = self.kb.text.entities[owner].names();
-            let mut others: Vec<usize> = names
-                .flat_map(|name| aliases.candidates(name, NameMatch::Equal))
-                .filter(|other| *other != owner && trained.contains(other))
-                .collect();
-            others.sort_unstable();
-            others.dedup();
+            let mut others = namesakes(&self.kb.text.entities, owner, &aliases);
+            others.retain(|other| trained.contains(other));
             others.shuffle(&mut rng);
             others.truncate(CANDIDATES - 1);
             for _ in 0..4 * CANDIDATES {
