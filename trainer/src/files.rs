@@ -68,7 +68,8 @@ fn parent(path: &Path) -> &Path {
 /// A folder that is written beside its destination and takes its place with [`Self::finish`]; dropped before that, it leaves nothing.
 pub(crate) struct NewFolder {
     beside: TempDir,
-    destination: PathBuf,
+    /// The place that it takes.
+    pub(crate) destination: PathBuf,
 }
 
 impl NewFolder {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use shared_model::data::{Entity, Post, TimelinePost};
 
 use super::{Info, Split};
@@ -53,8 +53,13 @@ impl Staging {
         write(&self.0.path().join(path), bytes)
     }
 
-    /// Moves the complete folder to its destination.
+    /// Moves the complete folder to its destination, which must still be empty.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
+        let destination = &self.0.destination;
+        if destination.exists() {
+            let removed = fs::remove_dir(destination);
+            removed.with_context(|| format!("cannot write {}", destination.display()))?;
+        }
         self.0.finish()
     }
 }

@@ -149,46 +149,6 @@ impl Draft {
         self.row(split, row);
     }
 
-    /// Adds a row for each mention of a text, and its entity unless that is known. A text without a part is put into one by its entity.
-    ///
-    /// # Arguments
-    ///
-    /// - text: the id, the text and the pictures of the rows.
-    /// - names: the names of the entities.
-    /// - answers: the ids of the entities; `None` is NIL.
-    pub(super) fn rows(
-        &mut self,
-        split: Option<Split>,
-        text: &Row,
-        mentions: Vec<String>,
-        names: &[String],
-        answers: Vec<Option<String>>,
-    ) {
-        if mentions.len() != names.len() || names.len() != answers.len() {
-            self.matter(
-                "its mentions, entities and answers differ in number, dropped",
-                &text.id,
-            );
-            return;
-        }
-        let mentions = mentions.into_iter().zip(names).zip(answers);
-        for (number, ((surface, name), entity)) in mentions.enumerate() {
-            if let Some(id) = &entity {
-                self.entity(id, name, "");
-            }
-            let row = Row {
-                number,
-                surface,
-                entity,
-                ..text.clone()
-            };
-            match split {
-                Some(split) => self.row(split, row),
-                None => self.row_of_no_part(row),
-            }
-        }
-    }
-
     /// Sets the candidates of every row by its mention.
     pub(super) fn give_candidates(&mut self, by_mention: &HashMap<String, Vec<String>>) {
         for (_, row) in &mut self.rows {

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 
 use super::draft::{Draft, Row};
+use super::melbench::rows;
 use super::{Pairs, files, split_of};
 use crate::dataset::{CandidatePolicy, Split};
 use crate::files::read_json;
@@ -67,7 +68,8 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
             ..Row::default()
         };
         let answers = record.answer.into_iter().map(Some).collect();
-        draft.rows(Some(split), &text, record.mention, &record.entity, answers);
+        let (mentions, names) = (record.mention, &record.entity);
+        rows(&mut draft, Some(split), &text, mentions, names, answers);
     }
     Ok(draft)
 }

@@ -124,5 +124,43 @@ pub(super) fn add(draft: &mut Draft, split: Option<Split>, id: String, record: R
         images: images.filter(|path| !path.is_empty()).collect(),
         ..Row::default()
     };
-    draft.rows(split, &text, mentions, &names, answers.collect());
+    rows(draft, split, &text, mentions, &names, answers.collect());
+}
+
+/// Adds a row for each mention of a text, and its entity unless that is known. A text without a part is put into one by its entity.
+///
+/// # Arguments
+///
+/// - text: the id, the text and the pictures of the rows.
+/// - names: the names of the entities.
+/// - answers: the ids of the entities; `None` is NIL.
+pub(super) fn rows(
+    draft: &mut Draft,
+    split: Option<Split>,
+    text: &Row,
+    mentions: Vec<String>,
+    names: &[String],
+    answers: Vec<Option<String>>,
+) {
+    if mentions.len() != names.len() || names.len() != answers.len() {
+        let what = "its mentions, entities and answers differ in number, dropped";
+        draft.matter(what, &text.id);
+        return;
+    }
+    let mentions = mentions.into_iter().zip(names).zip(answers);
+    for (number, ((surface, name), entity)) in mentions.enumerate() {
+        if let Some(id) = &entity {
+            draft.entity(id, name, "");
+        }
+        let row = Row {
+            number,
+            surface,
+            entity,
+            ..text.clone()
+        };
+        match split {
+            Some(split) => draft.row(split, row),
+            None => draft.row_of_no_part(row),
+        }
+    }
 }
