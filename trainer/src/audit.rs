@@ -9,11 +9,11 @@ use shared_model::data::{Entity, Post};
 use shared_model::normalise::fold;
 
 use crate::dataset::{Dataset, Split, are_near, hasher, picture};
-use crate::features::FeatureLevel;
-use crate::files::progress;
-use crate::gold_rank::{GoldRank, TIE_RULE};
+use crate::files::tracked;
+use crate::gold_rank::TIE_RULE;
 use crate::mentions::{EncodedMention, with_candidates};
-use crate::systems::{self, Scores, System};
+use crate::outcomes::Answer;
+use crate::systems::{self, ByEntity, System};
 
 /// The findings. Shares are between 0 and 1.
 #[derive(Debug, Serialize)]
@@ -131,14 +131,11 @@ impl Hashes {
             .flat_map(|post| &post.images)
             .chain(dataset.timeline.iter().flat_map(|post| &post.images))
             .collect();
-        let bar = progress(paths.len(), "pictures");
         let mut hashes = HashMap::new();
-        for path in paths {
+        for path in tracked(paths, "pictures") {
             let picture = picture(&dataset.folder.join(path))?;
             hashes.insert(path.clone(), hasher.hash_image(&picture));
-            bar.inc(1);
         }
-        bar.finish_and_clear();
         Ok(Self(hashes))
     }
 
@@ -209,26 +206,15 @@ impl Baselines {
     fn of(dataset: &Dataset, posts: &[Post], train: &[Post]) -> anyhow::Result<Self> {
         let posts: Vec<&Post> = posts.iter().collect();
         let mentions = with_candidates(dataset, &posts, dataset.info.candidate_policy)?;
-        let mut lengths: HashMap<&str, f32> = HashMap::new();
-        for post in &dataset.timeline {
-            *lengths.entry(&post.entity).or_default() += 1.0;
-        }
-        let length = |entity: &Entity| lengths.get(entity.id.as_str()).copied();
         let entities = &dataset.entities;
-        let chance = ByEntity {
-            name: "chance",
-            scores: vec![0.0; entities.len()],
-        };
-        let timeline_length = ByEntity {
-            name: "timeline-length",
-            scores: entities
-                .iter()
-                .map(|entity| length(entity).unwrap_or_default())
-                .collect(),
-        };
+        let owners = dataset.timeline.iter().map(|post| post.entity.as_str());
         let mut systems = systems::without_encoders(dataset, train);
-        systems.push(Box::new(chance));
-        systems.push(Box::new(timeline_length));
+        for system in [
+            ByEntity::counting("chance", entities, std::iter::empty()),
+            ByEntity::counting("timeline-length", entities, owners),
+        ] {
+            systems.push(Box::new(system));
+        }
 
         let has_gold = |mention: &&EncodedMention| mention.gold(entities).is_some();
         let with_gold = mentions.iter().filter(has_gold).count();
@@ -253,49 +239,17 @@ impl Figures {
         entities: &[Entity],
     ) -> anyhow::Result<Self> {
         let scores = system.score(mentions)?;
-        let ranks: Vec<Option<GoldRank>> = mentions
-            .iter()
-            .zip(scores)
-            .map(|(mention, scores)| {
-                let gold = mention.gold(entities)?;
-                Some(GoldRank::of(&scores.values, gold))
-            })
-            .collect();
-        let mean = |value: fn(GoldRank) -> f64| {
-            let values = ranks.iter().map(|rank| rank.map_or(0.0, value));
-            values.sum::<f64>() / ranks.len() as f64
+        let answers = mentions.iter().zip(&scores);
+        let answers =
+            answers.map(|(mention, scores)| Answer::new("", scores, mention.gold(entities)));
+        let answers: Vec<Answer> = answers.collect();
+        let mean = |value: fn(&Answer) -> f64| {
+            answers.iter().map(value).sum::<f64>() / answers.len() as f64
         };
         Ok(Self {
-            p_at_1: mean(|rank| rank.recall_at(1)),
-            mrr: mean(GoldRank::reciprocal_rank),
+            p_at_1: mean(|answer| answer.recall_at(1)),
+            mrr: mean(Answer::reciprocal_rank),
         })
-    }
-}
-
-/// A system that gives each entity the same score for every mention.
-struct ByEntity {
-    name: &'static str,
-    scores: Vec<f32>,
-}
-
-impl System for ByEntity {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn needs(&self) -> FeatureLevel {
-        FeatureLevel::None
-    }
-
-    fn score(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Scores>> {
-        let of_mention = |mention: &EncodedMention| {
-            let candidates = mention.candidates.iter();
-            let scores: Vec<f32> = candidates
-                .map(|&candidate| self.scores[candidate])
-                .collect();
-            scores.into()
-        };
-        Ok(mentions.iter().map(of_mention).collect())
     }
 }
 

@@ -123,22 +123,19 @@ impl Parts {
         if has("text.bpk") && has(vision.file()) {
             return Ok(origin.load(device)?.encoders.into());
         }
-        let text = match weights::pack(folder, "text.bpk")? {
-            Some(pack) => {
-                let config: BertConfig = weights::config(&pack)?;
-                let tokenizer = files::read(&folder.join("tokenizer.json"))?;
-                Some((config.tokenizer(&tokenizer)?, config.load(&pack, device)?))
-            }
-            None => None,
-        };
-        let vision = match weights::pack(folder, vision.file())? {
-            Some(pack) => Some(weights::config::<VisionConfig>(&pack)?.load(&pack, device)?),
-            None => None,
-        };
+        let text = weights::pack(folder, "text.bpk")?.map(|pack| {
+            let config: BertConfig = weights::config(&pack)?;
+            let tokenizer = files::read(&folder.join("tokenizer.json"))?;
+            anyhow::Ok((config.tokenizer(&tokenizer)?, config.load(&pack, device)?))
+        });
+        let vision = weights::pack(folder, vision.file())?.map(|pack| {
+            let config: VisionConfig = weights::config(&pack)?;
+            anyhow::Ok(config.load(&pack, device)?)
+        });
         let words = weights::pack(folder, "words.bpk")?;
         Ok(Self {
-            text,
-            vision,
+            text: text.transpose()?,
+            vision: vision.transpose()?,
             words: words.as_ref().map(WordTable::from_pack).transpose()?,
             joint: None,
         })

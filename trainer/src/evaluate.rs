@@ -13,10 +13,11 @@ use crate::cli::EvalArgs;
 use crate::dataset::{CandidatePolicy, Dataset, Split};
 use crate::device::DeviceArg;
 use crate::features::{FeatureLevel, Features};
+use crate::files;
 use crate::gold_rank::TIE_RULE;
 use crate::mentions::{self, EncodedMention};
 use crate::metrics::{Metrics, calibration_error};
-use crate::outcomes::{self, Answer, ListKind, Outcome, Subset, SubsetLabeller};
+use crate::outcomes::{Answer, ListKind, Outcome, Subset, labelled};
 use crate::prototypes::{PrototypeSettings, build};
 use crate::run::{Model, Network};
 use crate::systems::{self, Scores, System};
@@ -65,7 +66,7 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
         &device.open()?,
     )?;
     if let Some(path) = &args.outcomes {
-        outcomes::write(path, &evaluation.outcomes)?;
+        files::write_jsonl(path, &evaluation.outcomes)?;
     }
     if as_json {
         out!("{:#}", evaluation.json()?);
@@ -122,14 +123,13 @@ impl Evaluation {
         let (golds, nil) = (encode(&golds)?, encode(&nil)?);
         drop(features);
 
-        let labeller = SubsetLabeller::new(&linker.aliases, &dataset.entities, &trained);
-        let mut evaluation =
-            Self::rank(&systems, policy, &golds, &nil, &dataset.entities, labeller)?;
+        let entities = &dataset.entities;
+        let outcomes = labelled(&golds, &linker.aliases, entities, &trained);
+        let mut evaluation = Self::rank(&systems, policy, &golds, &nil, entities, outcomes)?;
         if network.is_some() {
             for (outcome, mention) in evaluation.outcomes.iter_mut().zip(&golds) {
                 let candidates = mention.candidates.iter();
-                let is_trained =
-                    |&candidate: &usize| trained.contains(&dataset.entities[candidate].id);
+                let is_trained = |&candidate: &usize| trained.contains(&entities[candidate].id);
                 outcome.list = ListKind::of(candidates.map(is_trained));
             }
         }
@@ -144,6 +144,7 @@ impl Evaluation {
     /// - golds: mentions with a gold.
     /// - nil: mentions without one.
     /// - entities: those of the knowledge base.
+    /// - outcomes: those of `golds`, without answers.
     ///
     /// # Errors
     ///
@@ -154,12 +155,8 @@ impl Evaluation {
         golds: &[EncodedMention],
         nil: &[EncodedMention],
         entities: &[Entity],
-        mut labeller: SubsetLabeller,
+        mut outcomes: Vec<Outcome>,
     ) -> anyhow::Result<Self> {
-        let mut outcomes: Vec<Outcome> = golds
-            .iter()
-            .map(|mention| labeller.label(mention))
-            .collect();
         let mut figures = BTreeMap::new();
         for system in systems {
             let scores = system.score(golds)?;
@@ -341,9 +338,9 @@ mod tests {
             .partition(|mention| mention.post.entity.is_some());
         let aliases = AliasIndex::new(&entities);
         let trained = HashSet::from(["planet".to_owned()]);
-        let labeller = SubsetLabeller::new(&aliases, &entities, &trained);
+        let outcomes = labelled(&golds, &aliases, &entities, &trained);
         let policy = CandidatePolicy::Given;
-        Evaluation::rank(systems, policy, &golds, &nil, &entities, labeller)
+        Evaluation::rank(systems, policy, &golds, &nil, &entities, outcomes)
             .unwrap()
             .json()
             .unwrap()

@@ -99,7 +99,11 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
         sha256: String::new(),
     };
     parts.insert(MANIFEST.to_owned(), bundle.to_bytes());
-    replace(target, &parts)?;
+    let folder = files::NewFolder::new(target)?;
+    for (path, bytes) in &parts {
+        files::write(&folder.path().join(path), bytes)?;
+    }
+    folder.finish()?;
     eprintln!(
         "{scorer}\n{:.1} MB -> {}",
         bundle.total_bytes() as f64 / 1e6,
@@ -217,16 +221,14 @@ fn linker(
     let encoders = Encoders::load(models, |file| Ok(parts[file].clone()), &device)?;
     let kb = Pack::read("kb.bpk", parts["kb.bpk"].clone())?;
     let kb = KnowledgeBase::from_parts(&parts["kb.json"], &kb, &models.widths())?;
-    let imn = match network {
-        Some(network) => {
-            let written = Network {
-                pack: Pack::read(Network::FILE, parts[Network::FILE].clone())?,
-                ..network.clone()
-            };
-            Some(written.scorer(&kb, &device)?)
-        }
-        None => None,
-    };
+    let imn = network.map(|network| {
+        let written = Network {
+            pack: Pack::read(Network::FILE, parts[Network::FILE].clone())?,
+            ..network.clone()
+        };
+        written.scorer(&kb, &device)
+    });
+    let imn = imn.transpose()?;
     let calibration = run.calibration.clone();
     Ok(Linker::new(encoders, kb, run.scorer, imn, calibration))
 }
@@ -249,23 +251,4 @@ async fn golden(linker: &Linker, parts: &Parts) -> anyhow::Result<Golden> {
     };
     let candidates = AliasIndex::new(&kb.entities).candidates(&entity.name, NameMatch::Equal);
     Ok(Golden::record(linker, &text, mention, picture, candidates).await?)
-}
-
-/// Writes all files into a folder beside the target, then swaps the two.
-fn replace(target: &Path, parts: &Parts) -> anyhow::Result<()> {
-    let refuse = || format!("cannot write {}", target.display());
-    let parent = target
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).with_context(refuse)?;
-    let staging = tempfile::tempdir_in(parent).with_context(refuse)?;
-    let written = staging.path().join("bundle");
-    for (path, bytes) in parts {
-        files::write(&written.join(path), bytes)?;
-    }
-    if target.exists() {
-        fs::rename(target, staging.path().join("old")).with_context(refuse)?;
-    }
-    fs::rename(&written, target).with_context(refuse)
 }

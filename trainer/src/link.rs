@@ -13,7 +13,7 @@ use shared_model::stages::{StageClock, StageTimes};
 
 use crate::dataset::{given, pictures, validate};
 use crate::device::DeviceArg;
-use crate::files::{self, progress, read_jsonl};
+use crate::files::{self, read_jsonl, tracked};
 use crate::run::open_bundle;
 
 /// A line of the output.
@@ -50,16 +50,13 @@ pub(crate) fn link(
     }
     let linker = open_bundle(bundle, &device.open()?)?.linker;
 
-    let bar = progress(posts.len(), "posts");
     let mut lines = Vec::new();
-    for (number, post) in posts.iter().enumerate() {
+    for (number, post) in tracked(&posts, "posts").enumerate() {
         for answer in answers(&linker, post, names, folder).with_context(|| named(number))? {
             serde_json::to_writer(&mut lines, &answer)?;
             lines.push(b'\n');
         }
-        bar.inc(1);
     }
-    bar.finish_and_clear();
     match output {
         Some(path) => files::write(path, &lines),
         None => std::io::stdout()

@@ -39,9 +39,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command, DataCommand, ShardArg, WeightsCommand};
-use crate::features::Share;
-use crate::run::EncoderOrigin;
+use crate::cli::{Cli, Command, DataCommand, WeightsCommand};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -61,38 +59,24 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Weights(WeightsCommand::Import { kind, source, to }) => {
             weights::import(kind, &source, &to)
         }
-        Command::Data(DataCommand::Import(args)) => {
-            let destination = args.destination.clone();
-            dataset::import(&args.into(), &destination, cli.json)
-        }
+        Command::Data(DataCommand::Import(foreign)) => dataset::import(&foreign, cli.json),
         Command::Data(DataCommand::World(args)) => {
             dataset::world(&args.source(), &args.destination, cli.json)
         }
         Command::Data(DataCommand::Audit { dataset }) => audit::audit(&dataset, cli.json),
         Command::Data(DataCommand::Check { dataset }) => dataset::check(&dataset, cli.json),
-        Command::Features(args) => {
-            let origin = EncoderOrigin::of(args.model)?;
-            let shard = args.shard.unwrap_or(ShardArg {
-                number: 1,
-                count: 1,
-            });
-            let share = Share {
-                index: shard.number - 1,
-                count: shard.count,
-            };
-            features::features(&args.dataset, &origin, share, device)
-        }
+        Command::Features(args) => features::features(args, device),
         Command::Prototypes(args) => prototypes::prototypes(args, device),
         Command::Pretrain(args) => pretrain::pretrain(args, device, cli.json),
         Command::Train(args) => train::train(args, device, cli.json),
         Command::Embed(args) => embed::embed(args, device),
         Command::Link(args) => {
-            let (output, names) = (args.output.as_deref(), args.names.into());
-            link::link(&args.bundle, &args.input, output, names, device)
+            let output = args.output.as_deref();
+            link::link(&args.bundle, &args.input, output, args.names, device)
         }
         Command::Eval(args) => evaluate::eval(args, device, cli.json),
         Command::Experiments(args) => experiments::experiments(&args, device),
-        Command::Export(args) => export::export(&args.run, &args.bundle, args.precision.into()),
+        Command::Export(args) => export::export(&args.run, &args.bundle, args.precision),
         Command::ServeDevice(args) => device::serve(&args.listen, &device),
     }
 }

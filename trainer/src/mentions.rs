@@ -46,7 +46,8 @@ pub(crate) fn with_candidates<'a>(
     policy: CandidatePolicy,
 ) -> anyhow::Result<Vec<EncodedMention<'a>>> {
     let candidates = candidates(dataset, posts, policy)?;
-    let of_row = |post: &'a Post, candidates| -> anyhow::Result<EncodedMention<'a>> {
+    let rows = posts.iter().zip(candidates);
+    rows.map(|(&post, candidates)| {
         let mention = post.mention.context("the row has no mention")?;
         Ok(EncodedMention {
             post,
@@ -55,10 +56,6 @@ pub(crate) fn with_candidates<'a>(
             features: PostFeatures::default(),
             candidates,
         })
-    };
-    let rows = posts.iter().zip(candidates);
-    rows.map(|(post, candidates)| {
-        of_row(post, candidates).with_context(|| format!("{:?}", post.id))
     })
     .collect()
 }

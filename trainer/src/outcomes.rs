@@ -1,7 +1,6 @@
 //! Outcomes: how each system ranked each mention. All figures are computed from them, and files keep them.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -10,7 +9,6 @@ use shared_model::aliases::{AliasIndex, NameMatch};
 use shared_model::data::Entity;
 use shared_model::normalise::fold;
 
-use crate::files;
 use crate::gold_rank::GoldRank;
 use crate::mentions::EncodedMention;
 use crate::systems::Scores;
@@ -181,72 +179,38 @@ impl Subset {
     }
 }
 
-/// Labels mentions with the subsets that they belong to. It is stateful: whether a mention is repeated depends on the earlier ones.
-pub(crate) struct SubsetLabeller<'a> {
-    aliases: &'a AliasIndex,
-    names: HashMap<&'a str, &'a str>,
-    trained: &'a HashSet<String>,
-    sentences: HashSet<(String, String)>,
-}
-
-impl<'a> SubsetLabeller<'a> {
-    /// # Arguments
-    ///
-    /// - trained: ids of the entities that the run was trained on.
-    pub(crate) fn new(
-        aliases: &'a AliasIndex,
-        entities: &'a [Entity],
-        trained: &'a HashSet<String>,
-    ) -> Self {
-        Self {
-            aliases,
-            names: entities
-                .iter()
-                .map(|entity| (entity.id.as_str(), entity.name.as_str()))
-                .collect(),
-            trained,
-            sentences: HashSet::new(),
-        }
-    }
-
-    /// The outcome of the next mention, without the answers of systems.
-    pub(crate) fn label(&mut self, mention: &EncodedMention) -> Outcome {
+/// The outcomes of mentions with the subsets that they belong to, without the answers of systems.
+///
+/// # Arguments
+///
+/// - trained: ids of the entities that the run was trained on.
+pub(crate) fn labelled(
+    mentions: &[EncodedMention],
+    aliases: &AliasIndex,
+    entities: &[Entity],
+    trained: &HashSet<String>,
+) -> Vec<Outcome> {
+    let names = entities.iter();
+    let names: HashMap<&str, &str> = names
+        .map(|entity| (entity.id.as_str(), entity.name.as_str()))
+        .collect();
+    let mut sentences = HashSet::new();
+    let label = |mention: &EncodedMention| {
         let gold = mention.post.entity.as_deref().unwrap_or_default();
         let surface = fold(mention.surface);
-        let sentence = (fold(&mention.post.text), gold.to_owned());
+        let same_name = aliases.candidates(mention.surface, NameMatch::Equal);
         Outcome {
             id: mention.post.id.clone(),
             entity: gold.to_owned(),
-            seen: self.trained.contains(gold),
-            ambiguous: self
-                .aliases
-                .candidates(mention.surface, NameMatch::Equal)
-                .len()
-                > 1,
-            renamed: self
-                .names
-                .get(gold)
-                .is_none_or(|name| fold(name) != surface),
-            repeated: !self.sentences.insert(sentence),
+            seen: trained.contains(gold),
+            ambiguous: same_name.len() > 1,
+            renamed: names.get(gold).is_none_or(|name| fold(name) != surface),
+            repeated: !sentences.insert((fold(&mention.post.text), gold.to_owned())),
             list: None,
             systems: Vec::new(),
         }
-    }
-}
-
-/// Writes one line per mention.
-pub(crate) fn write(path: &Path, outcomes: &[Outcome]) -> anyhow::Result<()> {
-    let mut bytes = Vec::new();
-    for outcome in outcomes {
-        serde_json::to_writer(&mut bytes, outcome)?;
-        bytes.push(b'\n');
-    }
-    files::write(path, &bytes)
-}
-
-/// Reads what [`write`] wrote.
-pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Outcome>> {
-    files::read_jsonl(path)
+    };
+    mentions.iter().map(label).collect()
 }
 
 /// Reads the answers; those of an older version, which have no ranks, are refused.

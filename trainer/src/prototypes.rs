@@ -13,11 +13,11 @@ use shared_model::prototype::Selection;
 use shared_model::statistics::{Moments, Statistics};
 use shared_model::vectors::PooledVectors;
 
-use crate::cli::{ChoiceArgs, PrototypesArgs, SelectArg};
+use crate::cli::{ChoiceArgs, PrototypesArgs};
 use crate::dataset::Dataset;
 use crate::device::DeviceArg;
 use crate::features::{Features, Source};
-use crate::files::{self, clear, read_json};
+use crate::files::{clear, read_json, tracked};
 use crate::run::EncoderOrigin;
 use crate::spill::Spill;
 use crate::write_run::{Fitted, write_run};
@@ -36,10 +36,7 @@ impl PrototypeSettings {
     pub(crate) fn of(args: &ChoiceArgs) -> Self {
         Self {
             k: args.k as usize,
-            selection: match args.select {
-                SelectArg::Pagerank => Selection::Pagerank,
-                SelectArg::Random => Selection::Random { seed: 0 },
-            },
+            selection: args.select,
         }
     }
 
@@ -117,18 +114,14 @@ impl Spilled {
         let mut text = text(dataset, settings)?;
         let mut moments = Moments::default();
         let Self { profiles, posts } = self;
-        encode(dataset, &text, encoders, features, |part, pooled| {
+        encode(dataset, &text, encoders, features, |is_post, pooled| {
             moments.add(&pooled);
-            match part {
-                Part::Profile => profiles.push(&pooled),
-                Part::Post => posts.push(&pooled),
-            }
+            if is_post { &mut *posts } else { &mut *profiles }.push(&pooled)
         })?;
         let statistics = moments.statistics();
-        let bar = files::progress(text.entities.len(), "prototypes");
         let mut pooled = self.posts.replay()?;
         let mut posts = text.posts.iter().enumerate().peekable();
-        for entity in 0..text.entities.len() {
+        for entity in tracked(0..text.entities.len(), "prototypes") {
             let mut timeline = Vec::new();
             while let Some((position, _)) = posts.next_if(|(_, post)| post.entity == entity) {
                 timeline.push((position, pooled.next().context("a vector for each post")??));
@@ -139,9 +132,7 @@ impl Spilled {
                 .collect();
             let chosen = Prototypes::choose(&timeline, &statistics, text.k, text.selection);
             text.prototypes.push(chosen);
-            bar.inc(1);
         }
-        bar.finish_and_clear();
         Ok((text, statistics))
     }
 
@@ -175,11 +166,8 @@ pub(crate) fn build(
 ) -> anyhow::Result<KnowledgeBase> {
     let text = text(dataset, settings)?;
     let (mut profiles, mut posts) = (Vec::new(), Vec::new());
-    encode(dataset, &text, encoders, features, |part, pooled| {
-        match part {
-            Part::Profile => profiles.push(pooled),
-            Part::Post => posts.push(pooled),
-        }
+    encode(dataset, &text, encoders, features, |is_post, pooled| {
+        if is_post { &mut posts } else { &mut profiles }.push(pooled);
         Ok(())
     })?;
     Ok(KnowledgeBase::new(text, posts, profiles))
@@ -210,41 +198,23 @@ fn text(
     })
 }
 
-/// What was encoded.
-#[derive(Debug, Clone, Copy)]
-enum Part {
-    Profile,
-    Post,
-}
-
-/// Encodes the profiles, then the timelines, in the order of the knowledge base.
+/// Encodes the profiles, then the timelines, in the order of the knowledge base; calls `keep` with whether it is a post, and the vectors.
 fn encode(
     dataset: &Dataset,
     text: &KbText,
     encoders: &Encoders,
     features: &Features,
-    mut keep: impl FnMut(Part, PooledVectors) -> anyhow::Result<()>,
+    mut keep: impl FnMut(bool, PooledVectors) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let encode = |text: &str| encoders.tokenizer.encode(text, None);
-    let profiles = dataset.entities.iter().map(|entity| {
-        let source = Source {
-            text: Some(encode(&entity.profile())?),
-            mention: None,
-            images: &[],
-        };
-        Ok((Part::Profile, source))
-    });
-    let posts = text.posts.iter().map(|post| {
-        let text = (!post.text.is_empty()).then(|| encode(&post.text));
-        let source = Source {
-            text: text.transpose()?,
-            mention: None,
-            images: &post.images,
-        };
-        Ok((Part::Post, source))
-    });
-    let n = dataset.entities.len() + text.posts.len();
-    features.pooled(n, profiles.chain(posts), &mut keep)
+    let profiles = dataset.entities.iter();
+    let profiles = profiles.map(|entity| Source::plain(encoders, &entity.profile(), &[]));
+    let posts = text.posts.iter();
+    let posts = posts.map(|post| Source::plain(encoders, &post.text, &post.images));
+    let n_profiles = dataset.entities.len();
+    let n = n_profiles + text.posts.len();
+    features.pooled(n, profiles.chain(posts), |position, pooled| {
+        keep(position >= n_profiles, pooled)
+    })
 }
 
 /// The timelines in the order of a knowledge base: grouped by entity, in the order of the file.

@@ -63,7 +63,7 @@ impl Spill {
             readers.push(rows.reader()?);
         }
         Ok(self.kinds.iter().map(move |kinds| {
-            let mut row = |i: usize| (kinds & (1 << i) > 0).then(|| readers[i].row()).transpose();
+            let mut row = |i: usize| (kinds & (1 << i) > 0).then(|| readers[i]()).transpose();
             Ok(PooledVectors {
                 text: row(0)?,
                 image: row(1)?,
@@ -126,13 +126,16 @@ impl Rows {
         flushed.with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    fn reader(&mut self) -> anyhow::Result<Reader> {
+    /// Reads one vector after the other.
+    fn reader(&mut self) -> anyhow::Result<impl FnMut() -> anyhow::Result<Vec<f32>> + use<>> {
         self.flush()?;
-        let refuse = || format!("cannot read {}", self.path.display());
-        Ok(Reader {
-            file: BufReader::new(File::open(&self.path).with_context(refuse)?),
-            path: self.path.clone(),
-            bytes: vec![0; self.width * halves::SIZE],
+        let path = self.path.clone();
+        let refuse = move || format!("cannot read {}", path.display());
+        let mut file = BufReader::new(File::open(&self.path).with_context(&refuse)?);
+        let mut bytes = vec![0; self.width * halves::SIZE];
+        Ok(move || {
+            file.read_exact(&mut bytes).with_context(&refuse)?;
+            Ok(halves::numbers(&bytes).map(f16::to_f32).collect())
         })
     }
 
@@ -141,21 +144,6 @@ impl Rows {
         let n_bytes = self.n * width * halves::SIZE;
         let bytes = Bytes::from_file(&self.path, n_bytes as u64, 0);
         Ok(Entry::halves(name, [self.n, width], bytes))
-    }
-}
-
-struct Reader {
-    path: PathBuf,
-    file: BufReader<File>,
-    /// Buffer for one vector.
-    bytes: Vec<u8>,
-}
-
-impl Reader {
-    fn row(&mut self) -> anyhow::Result<Vec<f32>> {
-        let read = self.file.read_exact(&mut self.bytes);
-        read.with_context(|| format!("cannot read {}", self.path.display()))?;
-        Ok(halves::numbers(&self.bytes).map(f16::to_f32).collect())
     }
 }
 

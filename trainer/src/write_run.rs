@@ -17,7 +17,7 @@ use shared_model::resize::{Filter, resize};
 use shared_model::scorer::ScorerConfig;
 
 use crate::dataset::{Dataset, inside, picture};
-use crate::files::{self, clear, from_json, read_jsonl, read_lines};
+use crate::files::{self, clear, from_json, read_lines_if_any};
 use crate::run::{EncoderOrigin, Example, FORMAT, LearnedSystem, Run};
 
 /// The longer side of a thumbnail.
@@ -127,11 +127,7 @@ fn jpeg(picture: &RgbImage) -> anyhow::Result<Vec<u8>> {
 
 /// Reads the posts that the page offers, and checks their mentions and pictures.
 fn examples(dataset: &Dataset) -> anyhow::Result<Vec<Example>> {
-    let path = dataset.folder.join("examples.jsonl");
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    read_lines(&path, |_, line| {
+    read_lines_if_any(&dataset.folder.join("examples.jsonl"), |_, line| {
         let example: Example = from_json(line)?;
         example.mention.surface(&example.text)?;
         for image in &example.images {
@@ -174,10 +170,7 @@ fn credits(
     originals: &BTreeMap<String, String>,
 ) -> anyhow::Result<Vec<Licence>> {
     let path = dataset.folder.join("credits.jsonl");
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let credits: Vec<Credit> = read_jsonl(&path)?;
+    let credits: Vec<Credit> = read_lines_if_any(&path, |_, line| from_json(line))?;
     let by_file: HashMap<String, &Credit> = credits
         .iter()
         .map(|credit| {

@@ -1,51 +1,16 @@
-//! Flags of `imn data import` and `imn data world`.
+//! Flags of `imn data world`.
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory as _, ValueEnum};
+use clap::builder::TypedValueParser;
+use clap::{Args, CommandFactory as _};
 use shared_model::data::MAX_IMAGES;
+use synth::posts::Marker;
 
-use super::{Cli, parse_part};
+use super::{Cli, choice, parse_part};
 use crate::dataset;
-
-#[derive(Args)]
-pub(crate) struct ImportArgs {
-    /// Layout of the source.
-    #[arg(value_enum)]
-    pub(crate) format: dataset::Format,
-    /// Folder to read.
-    pub(crate) source: PathBuf,
-    /// Dataset folder to write.
-    pub(crate) destination: PathBuf,
-    /// Folder of the pictures, if they are not below the source; pictures are never downloaded.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) images: Option<PathBuf>,
-    /// Keep all mentions of a text instead of the first one only.
-    #[arg(long)]
-    pub(crate) all_mentions: bool,
-}
-
-impl From<ImportArgs> for dataset::ForeignFolder {
-    fn from(args: ImportArgs) -> Self {
-        Self {
-            format: args.format,
-            folder: args.source,
-            images: args.images,
-            all_mentions: args.all_mentions,
-        }
-    }
-}
-
-/// What recurs in posts and is taken as an entity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum By {
-    /// #tag
-    Hashtag,
-    /// @name
-    Handle,
-}
 
 #[derive(Args)]
 #[command(group(clap::ArgGroup::new("source").required(true).args(["photos", "by"])))]
@@ -57,8 +22,8 @@ pub(crate) struct WorldArgs {
     #[arg(long, value_name = "FILE", requires = "photos")]
     pub(crate) senses: Option<PathBuf>,
     /// What recurs in the posts of --posts FILE and is taken as an entity.
-    #[arg(long, value_enum, requires = "posts")]
-    pub(crate) by: Option<By>,
+    #[arg(long, value_parser = markers(), requires = "posts")]
+    pub(crate) by: Option<Marker>,
     /// Dataset folder to write; with --folds, the folder of fold-1, fold-2, ...
     pub(crate) destination: PathBuf,
     /// With --photos: timeline posts per entity, the same number for all entities of a name [default: 2..6]. With --by: file of the posts, one JSON object per line: {"id","text","images"}.
@@ -110,7 +75,11 @@ impl WorldArgs {
                 dataset::WorldSource::Posts {
                     file,
                     pictures,
-                    settings: self.post_settings(by),
+                    settings: synth::posts::Settings {
+                        marker: by,
+                        timeline: self.timeline as usize,
+                        seed: self.seed,
+                    },
                     folds: self.folds.map(|folds| folds as usize),
                 }
             }
@@ -151,18 +120,6 @@ impl WorldArgs {
         settings
     }
 
-    /// The parameters for posts.
-    fn post_settings(&self, by: By) -> synth::posts::Settings {
-        synth::posts::Settings {
-            marker: match by {
-                By::Hashtag => synth::posts::Marker::Hashtag,
-                By::Handle => synth::posts::Marker::Handle,
-            },
-            timeline: self.timeline as usize,
-            seed: self.seed,
-        }
-    }
-
     /// The file of posts, and the folder that its picture paths are relative to.
     fn post_sources(&self) -> (PathBuf, PathBuf) {
         let file = PathBuf::from(self.posts.clone().unwrap_or_default());
@@ -170,6 +127,13 @@ impl WorldArgs {
         let pictures = self.images.as_deref().map_or(beside, Path::new).to_owned();
         (file, pictures)
     }
+}
+
+fn markers() -> impl TypedValueParser<Value = Marker> {
+    choice([
+        ("hashtag", "#tag", Marker::Hashtag),
+        ("handle", "@name", Marker::Handle),
+    ])
 }
 
 /// Parses N or A..B; both ends are included.

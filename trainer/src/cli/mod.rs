@@ -6,13 +6,14 @@ mod training;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use shared_model::aliases::NameMatch;
 use shared_model::data::Mention;
 use shared_model::pack::Precision;
+use shared_model::prototype::Selection;
 use shared_model::vision::VisionKind;
 
-pub(crate) use data::{ImportArgs, WorldArgs};
+pub(crate) use data::WorldArgs;
 pub(crate) use training::{PretrainArgs, StageArg, TrainArgs};
 
 use crate::device::DeviceArg;
@@ -86,7 +87,7 @@ pub(crate) enum WeightsCommand {
 #[derive(Subcommand)]
 pub(crate) enum DataCommand {
     /// Convert a published dataset to a dataset folder, and report what was repaired and what was dropped.
-    Import(ImportArgs),
+    Import(dataset::ForeignFolder),
     /// Generate a labelled dataset: from photographs with a list of senses, or from posts with recurring tags.
     World(WorldArgs),
     /// Count entities, posts and mentions, and report missing or corrupt pictures, unknown ids and bad spans.
@@ -131,14 +132,14 @@ pub(crate) struct FeaturesArgs {
     pub(crate) model: ModelArgs,
     /// Encode only the I-th of N parts, to divide the work among N machines.
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
-    pub(crate) shard: Option<ShardArg>,
+    pub(crate) shard: Option<Share>,
 }
 
 /// A part of the shards of a cache.
 #[derive(Clone, Copy)]
-pub(crate) struct ShardArg {
-    /// Number of the part, from 1.
-    pub(crate) number: usize,
+pub(crate) struct Share {
+    /// Number of the part, from 0.
+    pub(crate) index: usize,
     /// How many parts there are.
     pub(crate) count: usize,
 }
@@ -162,8 +163,8 @@ pub(crate) struct ChoiceArgs {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) k: u32,
     /// How the prototypes are chosen among an entity's posts.
-    #[arg(long, value_enum, default_value = "pagerank")]
-    pub(crate) select: SelectArg,
+    #[arg(long, value_parser = selections(), default_value = "pagerank")]
+    pub(crate) select: Selection,
 }
 
 #[derive(Args)]
@@ -213,8 +214,8 @@ pub(crate) struct LinkArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Which entities are candidates for a mention that lists none.
-    #[arg(long, value_enum, default_value = "similar")]
-    pub(crate) names: NamesArg,
+    #[arg(long, value_parser = name_matches(), default_value = "similar")]
+    pub(crate) names: NameMatch,
 }
 
 #[derive(Args)]
@@ -264,8 +265,8 @@ pub(crate) struct ExportArgs {
     /// Bundle folder to write; a bundle that is already there is replaced.
     pub(crate) bundle: PathBuf,
     /// Number format of the weights.
-    #[arg(long, value_enum, default_value = "int8")]
-    pub(crate) precision: PrecisionArg,
+    #[arg(long, value_parser = precisions(), default_value = "int8")]
+    pub(crate) precision: Precision,
 }
 
 #[derive(Args)]
@@ -275,50 +276,47 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: String,
 }
 
+/// Parses one of several values, each with its name and its help.
+fn choice<T: Clone + Send + Sync + 'static, const N: usize>(
+    values: [(&'static str, &'static str, T); N],
+) -> impl TypedValueParser<Value = T> {
+    let names = values.clone();
+    let names = names.map(|(name, help, _)| PossibleValue::new(name).help(help));
+    PossibleValuesParser::new(names).map(move |chosen| {
+        let mut found = values.iter().filter(|(name, ..)| *name == chosen);
+        let (.., value) = found.next().expect("clap knows the names");
+        value.clone()
+    })
+}
+
 /// Which names make an entity a candidate.
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum NamesArg {
-    /// Entities with a name or alias equal to the mention, regardless of case and punctuation.
-    Equal,
-    /// The same; if there is none, entities with a similar name, as on the page.
-    Similar,
+fn name_matches() -> impl TypedValueParser<Value = NameMatch> {
+    let equal =
+        "Entities with a name or alias equal to the mention, regardless of case and punctuation";
+    let similar = "The same; if there is none, entities with a similar name, as on the page";
+    choice([
+        ("equal", equal, NameMatch::Equal),
+        ("similar", similar, NameMatch::Similar),
+    ])
 }
 
-impl From<NamesArg> for NameMatch {
-    fn from(names: NamesArg) -> Self {
-        match names {
-            NamesArg::Equal => Self::Equal,
-            NamesArg::Similar => Self::Similar,
-        }
-    }
+fn selections() -> impl TypedValueParser<Value = Selection> {
+    let (central, random) = (
+        "The most central posts, by PageRank",
+        "Random posts: the ablation",
+    );
+    choice([
+        ("pagerank", central, Selection::Pagerank),
+        ("random", random, Selection::Random { seed: 0 }),
+    ])
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum SelectArg {
-    /// The most central posts, by PageRank.
-    Pagerank,
-    /// Random posts: the ablation.
-    Random,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum PrecisionArg {
-    /// 4 bytes per weight.
-    F32,
-    /// 2 bytes per weight.
-    F16,
-    /// 1 byte per weight.
-    Int8,
-}
-
-impl From<PrecisionArg> for Precision {
-    fn from(precision: PrecisionArg) -> Self {
-        match precision {
-            PrecisionArg::F32 => Self::F32,
-            PrecisionArg::F16 => Self::F16,
-            PrecisionArg::Int8 => Self::Int8,
-        }
-    }
+fn precisions() -> impl TypedValueParser<Value = Precision> {
+    choice([
+        ("f32", "4 bytes per weight", Precision::F32),
+        ("f16", "2 bytes per weight", Precision::F16),
+        ("int8", "1 byte per weight", Precision::Int8),
+    ])
 }
 
 fn parse_span(span: &str) -> Result<Mention, String> {
@@ -339,19 +337,20 @@ fn parse_part(part: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a share between 0 and 1".to_owned())
 }
 
-fn parse_shard(shard: &str) -> Result<ShardArg, String> {
+fn parse_shard(shard: &str) -> Result<Share, String> {
     let parsed = shard
         .split_once('/')
         .and_then(|(number, count)| Some((number.parse::<usize>().ok()?, count.parse().ok()?)));
     match parsed {
-        Some((number, count)) if (1..=count).contains(&number) => Ok(ShardArg { number, count }),
+        Some((number, count)) if (1..=count).contains(&number) => Ok(Share {
+            index: number - 1,
+            count,
+        }),
         _ => Err("expected I/N with I from 1 to N".to_owned()),
     }
 }
 
 /// Parses an image encoder's name.
 fn vision_kinds() -> impl TypedValueParser<Value = VisionKind> {
-    let kinds =
-        VisionKind::ALL.map(|kind| PossibleValue::new(kind.name()).help(kind.description()));
-    PossibleValuesParser::new(kinds).try_map(|name| name.parse())
+    choice(VisionKind::ALL.map(|kind| (kind.name(), kind.description(), kind)))
 }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 use shared_model::imn::Modality;
 
-use super::{ChoiceArgs, EncoderArgs, ModelArgs, parse_part};
+use super::{ChoiceArgs, EncoderArgs, ModelArgs, choice, parse_part};
 
 #[derive(Args)]
 pub(crate) struct PretrainArgs {
@@ -69,11 +70,11 @@ pub(crate) struct TrainArgs {
     /// Modalities that the network and the scorer use; those that no encoder or knowledge base has are left out.
     #[arg(
         long,
-        value_enum,
+        value_parser = modalities(),
         value_delimiter = ',',
         default_value = "text,image,joint"
     )]
-    pub(crate) modalities: Vec<ModalityArg>,
+    pub(crate) modalities: Vec<Modality>,
     /// Seed of the random generator.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -128,24 +129,13 @@ pub(crate) enum StageArg {
     Task,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum ModalityArg {
-    /// Text.
-    Text,
-    /// Pictures.
-    Image,
-    /// Text and pictures in the joint encoder.
-    Joint,
-}
-
-impl From<ModalityArg> for Modality {
-    fn from(modality: ModalityArg) -> Self {
-        match modality {
-            ModalityArg::Text => Self::Text,
-            ModalityArg::Image => Self::Image,
-            ModalityArg::Joint => Self::Joint,
-        }
-    }
+fn modalities() -> impl TypedValueParser<Value = Modality> {
+    let joint = "Text and pictures in the joint encoder";
+    choice([
+        ("text", "Text", Modality::Text),
+        ("image", "Pictures", Modality::Image),
+        ("joint", joint, Modality::Joint),
+    ])
 }
 
 fn parse_dropout(part: &str) -> Result<f64, String> {

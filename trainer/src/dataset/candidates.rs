@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use anyhow::Context as _;
 use shared_model::aliases::{AliasIndex, NameMatch};
-use shared_model::data::Post;
+use shared_model::data::{Entity, Post};
 
 use super::{CandidatePolicy, Dataset};
 use crate::parallel::on_all_cores;
@@ -34,6 +34,18 @@ pub(crate) fn candidates(
     on_all_cores(posts, "candidates", |post| {
         of_row(post).with_context(|| format!("{:?}", post.id))
     })
+}
+
+/// The other entities that have one of an entity's names, by position.
+pub(crate) fn namesakes(entities: &[Entity], entity: usize, aliases: &AliasIndex) -> Vec<usize> {
+    let names = entities[entity].names();
+    let mut others: Vec<usize> = names
+        .flat_map(|name| aliases.candidates(name, NameMatch::Equal))
+        .filter(|&other| other != entity)
+        .collect();
+    others.sort_unstable();
+    others.dedup();
+    others
 }
 
 /// Positions of the candidates that a row names, each once.

@@ -9,7 +9,7 @@ use shared_model::data::Post;
 use shared_model::paths::is_inside;
 
 use super::{Dataset, Split, picture, validate};
-use crate::files::{from_json, progress, read_lines};
+use crate::files::{from_json, read_lines, tracked};
 
 #[derive(Debug, Default, Serialize)]
 struct Report {
@@ -84,18 +84,15 @@ pub(crate) fn check(folder: &Path, json: bool) -> anyhow::Result<()> {
         report.mentions.insert(file, posts.len());
     }
 
-    let bar = progress(paths.len(), "pictures");
     report.pictures = paths.len();
-    for path in paths {
+    for path in tracked(paths, "pictures") {
         let file = folder.join(&path);
         if !file.exists() {
             report.missing_pictures.push(path);
         } else if let Err(error) = picture(&file) {
             report.corrupt_pictures.push(format!("{error:#}"));
         }
-        bar.inc(1);
     }
-    bar.finish_and_clear();
 
     if json {
         out!("{}", serde_json::to_string_pretty(&report)?);

@@ -20,13 +20,13 @@ use shared_model::error::Error;
 use shared_model::paths::relative;
 use shared_model::tokenizer::MAX_CHARACTERS;
 
-pub(crate) use candidates::{candidates, given};
+pub(crate) use candidates::{candidates, given, namesakes};
 pub(crate) use check::check;
 pub(crate) use duplicates::{are_near, hasher};
-pub(crate) use import::{ForeignFolder, Format, import};
+pub(crate) use import::{ForeignFolder, import};
 pub(crate) use world::{WorldSource, world};
 
-use crate::files::{from_json, read, read_json, read_lines};
+use crate::files::{from_json, read, read_json, read_lines, read_lines_if_any};
 
 /// The newest version of the dataset format that this code reads.
 const FORMAT: u32 = 1;
@@ -124,11 +124,7 @@ impl Split {
 
     /// The name in files and flags.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Dev => "dev",
-            Self::Test => "test",
-        }
+        self.file().trim_end_matches(".jsonl")
     }
 
     /// The name of the part's file.
@@ -175,6 +171,11 @@ impl Dataset {
         })
     }
 
+    /// Reads several dataset folders.
+    pub(crate) fn open_all(folders: &[PathBuf]) -> anyhow::Result<Vec<Self>> {
+        folders.iter().map(|folder| Self::open(folder)).collect()
+    }
+
     /// Reads one part of the mentions.
     pub(crate) fn posts(&self, split: Split) -> anyhow::Result<Vec<Post>> {
         read_lines(&self.folder.join(split.file()), validated)
@@ -193,6 +194,13 @@ impl Dataset {
             .map(|(position, entity)| (entity.id.as_str(), position))
             .collect()
     }
+}
+
+/// The train rows of each dataset; none where it has no such part.
+pub(crate) fn train_rows(datasets: &[Dataset]) -> anyhow::Result<Vec<Vec<Post>>> {
+    let rows = datasets.iter();
+    rows.map(|dataset| dataset.posts_if_any(Split::Train))
+        .collect()
 }
 
 /// The FNV-1a hash, the same on every platform.
@@ -261,15 +269,4 @@ pub(crate) fn picture(path: &Path) -> anyhow::Result<RgbImage> {
 /// Decodes the bytes of one picture.
 pub(crate) fn picture_of(bytes: &[u8], path: &str) -> anyhow::Result<RgbImage> {
     shared_model::image::decode(bytes).with_context(|| path.to_owned())
-}
-
-fn read_lines_if_any<T>(
-    path: &Path,
-    parse: impl FnMut(usize, &str) -> anyhow::Result<T>,
-) -> anyhow::Result<Vec<T>> {
-    if path.exists() {
-        read_lines(path, parse)
-    } else {
-        Ok(Vec::new())
-    }
 }

@@ -1,21 +1,16 @@
 //! A dataset folder in the making: written beside its destination, and moved there when it is complete.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use serde::Serialize;
 use shared_model::data::{Entity, Post, TimelinePost};
-use tempfile::TempDir;
 
 use super::{Info, Split};
-use crate::files::{write, write_json};
+use crate::files::{NewFolder, write, write_json, write_jsonl};
 
 /// A temporary folder that becomes the dataset folder with [`Staging::finish`]; dropped before that, it leaves nothing.
-pub(crate) struct Staging {
-    folder: TempDir,
-    destination: PathBuf,
-}
+pub(crate) struct Staging(NewFolder);
 
 impl Staging {
     /// Starts a dataset folder. A destination that is a file or a folder with anything in it is refused.
@@ -26,70 +21,45 @@ impl Staging {
             "{} is not empty; name a new folder",
             destination.display()
         );
-        let parent = destination
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let refuse = || format!("cannot write {}", destination.display());
-        fs::create_dir_all(parent).with_context(refuse)?;
-        Ok(Self {
-            folder: TempDir::new_in(parent).with_context(refuse)?,
-            destination: destination.to_owned(),
-        })
+        NewFolder::new(destination).map(Self)
     }
 
     /// Starts a dataset folder inside this one: several are moved to their destination together.
     pub(crate) fn within(&self, name: &str) -> anyhow::Result<Self> {
-        Self::new(&self.folder.path().join(name))
+        Self::new(&self.0.path().join(name))
     }
 
-    /// Writes `dataset.json`.
-    pub(crate) fn info(&self, info: &Info) -> anyhow::Result<()> {
-        write_json(&self.folder.path().join("dataset.json"), info)
-    }
-
-    /// Writes `entities.jsonl`.
-    pub(crate) fn entities(&self, entities: &[Entity]) -> anyhow::Result<()> {
-        self.lines("entities.jsonl", entities)
-    }
-
-    /// Writes `timeline.jsonl`.
-    pub(crate) fn timeline(&self, posts: &[TimelinePost]) -> anyhow::Result<()> {
-        self.lines("timeline.jsonl", posts)
-    }
-
-    /// Writes one part of the mentions.
-    pub(crate) fn posts(&self, split: Split, posts: &[Post]) -> anyhow::Result<()> {
-        self.lines(split.file(), posts)
+    /// Writes everything but the pictures.
+    pub(crate) fn write<'a>(
+        &self,
+        info: &Info,
+        entities: &[Entity],
+        timeline: &[TimelinePost],
+        parts: impl IntoIterator<Item = (Split, &'a Vec<Post>)>,
+    ) -> anyhow::Result<()> {
+        let folder = self.0.path();
+        write_json(&folder.join("dataset.json"), info)?;
+        write_jsonl(&folder.join("entities.jsonl"), entities)?;
+        write_jsonl(&folder.join("timeline.jsonl"), timeline)?;
+        for (split, posts) in parts {
+            write_jsonl(&folder.join(split.file()), posts)?;
+        }
+        Ok(())
     }
 
     /// Writes a picture's bytes at a path relative to the folder, such as `images/a.jpg`.
     pub(crate) fn picture(&self, path: &str, bytes: &[u8]) -> anyhow::Result<()> {
         super::inside(path)?;
-        write(&self.folder.path().join(path), bytes)
+        write(&self.0.path().join(path), bytes)
     }
 
-    /// Moves the complete folder to its destination.
+    /// Moves the complete folder to its destination, which must still be empty.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
-        let refuse = || format!("cannot write {}", self.destination.display());
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o755))
-                .with_context(refuse)?;
+        let destination = &self.0.destination;
+        if destination.exists() {
+            let removed = fs::remove_dir(destination);
+            removed.with_context(|| format!("cannot write {}", destination.display()))?;
         }
-        if self.destination.exists() {
-            fs::remove_dir(&self.destination).with_context(refuse)?;
-        }
-        fs::rename(self.folder.path(), &self.destination).with_context(refuse)
-    }
-
-    fn lines(&self, file: &str, rows: &[impl Serialize]) -> anyhow::Result<()> {
-        let mut bytes = Vec::new();
-        for row in rows {
-            serde_json::to_writer(&mut bytes, row)?;
-            bytes.push(b'\n');
-        }
-        write(&self.folder.path().join(file), &bytes)
+        self.0.finish()
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Row {
     pub(super) name: String,
     /// Number of runs that were averaged.
     pub(super) seeds: usize,
+    /// P@1 of each mention, averaged over the runs.
+    values: Vec<f64>,
     /// P@1 with its interval, by subset; `None` for a subset without mentions.
     pub(super) p_at_1: [Option<(f64, [f64; 2])>; 3],
     /// Mean reciprocal rank.
@@ -45,16 +47,6 @@ pub(super) struct Row {
     pub(super) at: Option<f64>,
     /// Line of the figure that the row belongs to.
     pub(super) line: String,
-}
-
-/// A system's figures per mention, averaged over its runs.
-struct Averaged {
-    name: String,
-    seeds: usize,
-    p_at_1: Vec<f64>,
-    reciprocal_rank: Vec<f64>,
-    at: Option<f64>,
-    line: String,
 }
 
 impl Table {
@@ -84,7 +76,7 @@ impl Table {
                 Some(row) => row.clone(),
                 None => own_system(&runs[0][0])?.to_owned(),
             };
-            systems.push(Averaged::of(system, &row, &runs)?);
+            systems.push(Row::of(system, &row, &runs, &mentions)?);
             shown.insert(row);
             if baselines.is_empty() {
                 baselines = runs;
@@ -96,12 +88,9 @@ impl Table {
             if !named && !shown.contains(name) {
                 let plan = SystemPlan {
                     name: name.to_owned(),
-                    runs: Vec::new(),
-                    row: None,
-                    at: None,
-                    line: String::new(),
+                    ..SystemPlan::default()
                 };
-                systems.push(Averaged::of(&plan, name, &baselines)?);
+                systems.push(Row::of(&plan, name, &baselines, &mentions)?);
             }
         }
 
@@ -128,10 +117,7 @@ impl Table {
             reference: plan.primary[1].clone(),
             compared: plan.subset,
             comparisons: comparisons(&plan.primary, &systems, &mentions, plan.subset)?,
-            rows: systems
-                .iter()
-                .map(|system| Row::of(system, &mentions))
-                .collect(),
+            rows: systems,
         })
     }
 
@@ -179,7 +165,7 @@ impl Table {
 /// Compares every system with the reference. The p-values of all comparisons but the primary one are corrected.
 fn comparisons(
     [first, reference]: &[String; 2],
-    systems: &[Averaged],
+    systems: &[Row],
     mentions: &[Outcome],
     subset: Subset,
 ) -> anyhow::Result<Vec<(String, Comparison)>> {
@@ -202,7 +188,7 @@ fn comparisons(
         subset.name()
     );
     let clusters = Clusters::of(held.iter().map(|&i| mentions[i].entity.as_str()));
-    let of = |system: &Averaged| -> Vec<f64> { held.iter().map(|&i| system.p_at_1[i]).collect() };
+    let of = |system: &Row| -> Vec<f64> { held.iter().map(|&i| system.values[i]).collect() };
     let others = systems
         .iter()
         .filter(|system| ![&first.name, &reference.name].contains(&&system.name));
@@ -252,8 +238,13 @@ fn own_system(outcome: &Outcome) -> anyhow::Result<&str> {
     Ok(&own.name)
 }
 
-impl Averaged {
-    fn of(plan: &SystemPlan, row: &str, runs: &[Vec<Outcome>]) -> anyhow::Result<Self> {
+impl Row {
+    fn of(
+        plan: &SystemPlan,
+        row: &str,
+        runs: &[Vec<Outcome>],
+        mentions: &[Outcome],
+    ) -> anyhow::Result<Self> {
         let mean = |mention: usize, value: fn(&Answer) -> f64| -> anyhow::Result<f64> {
             let mut sum = 0.0;
             for run in runs {
@@ -271,42 +262,32 @@ impl Averaged {
                 .map(|mention| mean(mention, value))
                 .collect()
         };
-        let p_at_1: anyhow::Result<Vec<f64>> = means(|answer| answer.recall_at(1));
-        let reciprocal_rank: anyhow::Result<Vec<f64>> = means(Answer::reciprocal_rank);
+        let values: anyhow::Result<Vec<f64>> = means(|answer| answer.recall_at(1));
+        let values = values?;
+        let reciprocal_ranks: anyhow::Result<Vec<f64>> = means(Answer::reciprocal_rank);
+        let p_at_1 = SUBSETS.map(|subset| {
+            let (mentions, values): (Vec<&Outcome>, Vec<f64>) = mentions
+                .iter()
+                .zip(&values)
+                .filter(|(mention, _)| subset.contains(mention))
+                .unzip();
+            let clusters = Clusters::of(mentions.iter().map(|mention| mention.entity.as_str()));
+            let ends = interval(&values, &clusters)?;
+            Some((average(&values), ends))
+        });
         Ok(Self {
             name: plan.name.clone(),
             seeds: runs.len(),
-            p_at_1: p_at_1?,
-            reciprocal_rank: reciprocal_rank?,
+            values,
+            p_at_1,
+            mrr: average(&reciprocal_ranks?),
             at: plan.at,
             line: plan.line.clone(),
         })
     }
 }
 
-impl Row {
-    fn of(system: &Averaged, mentions: &[Outcome]) -> Self {
-        let p_at_1 = SUBSETS.map(|subset| {
-            let held = || mentions.iter().zip(&system.p_at_1);
-            let (mentions, values): (Vec<&Outcome>, Vec<f64>) = held()
-                .filter(|(mention, _)| subset.contains(mention))
-                .unzip();
-            let clusters = Clusters::of(mentions.iter().map(|mention| mention.entity.as_str()));
-            let ends = interval(&values, &clusters)?;
-            Some((mean(&values), ends))
-        });
-        Self {
-            name: system.name.clone(),
-            seeds: system.seeds,
-            p_at_1,
-            mrr: mean(&system.reciprocal_rank),
-            at: system.at,
-            line: system.line.clone(),
-        }
-    }
-}
-
-fn mean(values: &[f64]) -> f64 {
+fn average(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 

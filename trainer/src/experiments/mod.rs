@@ -13,7 +13,7 @@ use crate::dataset::{CandidatePolicy, Dataset, Split};
 use crate::device::DeviceArg;
 use crate::evaluate::Evaluation;
 use crate::files;
-use crate::outcomes::{self, Outcome, Subset};
+use crate::outcomes::{Outcome, Subset};
 
 use compare::Table;
 
@@ -49,7 +49,7 @@ fn test() -> Split {
 }
 
 /// The plan of a row.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SystemPlan {
     name: String,
@@ -95,7 +95,13 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
     let mut figures = Vec::new();
     for (number, table) in plan.tables.iter().enumerate() {
         let refuse = || format!("{}, {:?}", named(), table.title);
-        let reader = Reader::new(folder, table, device.clone()).with_context(refuse)?;
+        let dataset = Dataset::open(&folder.join(&table.dataset)).with_context(refuse)?;
+        let reader = Reader {
+            folder,
+            plan: table,
+            dataset,
+            device: &device,
+        };
         let computed = Table::of(table, &reader, &source).with_context(refuse)?;
         result += &format!("\n## {}\n\n{}", table.title, computed.markdown());
         if let Some(kind) = table.figure {
@@ -129,19 +135,10 @@ struct Reader<'a> {
     folder: &'a Path,
     plan: &'a TablePlan,
     dataset: Dataset,
-    device: DeviceArg,
+    device: &'a DeviceArg,
 }
 
-impl<'a> Reader<'a> {
-    fn new(folder: &'a Path, plan: &'a TablePlan, device: DeviceArg) -> anyhow::Result<Self> {
-        Ok(Self {
-            folder,
-            plan,
-            dataset: Dataset::open(&folder.join(&plan.dataset))?,
-            device,
-        })
-    }
-
+impl Reader<'_> {
     fn policy(&self) -> CandidatePolicy {
         let own = self.plan.candidates;
         own.unwrap_or(self.dataset.info.candidate_policy)
@@ -157,7 +154,7 @@ impl<'a> Reader<'a> {
                 Evaluation::of(&self.dataset, &path, split, Some(self.policy()), &device)?;
             return Ok(evaluation.outcomes);
         }
-        let outcomes = outcomes::read(&path)?;
+        let outcomes: Vec<Outcome> = files::read_jsonl(&path)?;
         ensure!(!outcomes.is_empty(), "{} is empty", path.display());
         Ok(outcomes)
     }

@@ -2,13 +2,12 @@
 
 use shared_model::data::Post;
 use shared_model::encoders::Encoders;
-use shared_model::vectors::TokenVectors;
+use shared_model::vectors::{ImageVectors, TokenVectors};
 
-use super::keys::{joint_content, joint_key};
-use super::shards::{Row, shard_name, write_shard};
-use super::{BATCH, CHUNK, Features, Share, Source, joint_folder};
+use super::keys::{joint_content, key};
+use super::{BATCH, Features, Source, joint_folder, write_shards};
+use crate::cli::Share;
 use crate::dataset::Dataset;
-use crate::files;
 use crate::weights::Fingerprint;
 
 /// Writes the shards that are missing, if there is a joint encoder: mentions with their tokens, timelines and profiles pooled.
@@ -24,40 +23,32 @@ pub(super) fn encode(
     };
     let features = Features::open(dataset, encoders, fingerprint)?;
     let sources = sources(dataset, mentions, encoders)?;
-    let bar = files::progress(sources.len(), "posts");
-    for (number, chunk) in sources.chunks(CHUNK).enumerate() {
-        if number % share.count == share.index {
-            let keys = chunk
-                .iter()
-                .map(|(source, with_tokens)| {
-                    let content = joint_content(dataset, encoders, source)?;
-                    Ok(joint_key(&content, *with_tokens))
-                })
-                .collect::<anyhow::Result<Vec<_>>>()?;
-            let shard = folder.join(shard_name("joint", &keys));
-            if !shard.exists() {
-                let mut rows = Vec::with_capacity(chunk.len());
-                for batch in chunk.chunks(BATCH) {
-                    let sources: Vec<&Source> = batch.iter().map(|(source, _)| source).collect();
-                    let vectors = features.joint_vectors(&sources)?;
-                    for (TokenVectors { pooled, tokens }, (_, with_tokens)) in
-                        vectors.into_iter().zip(batch)
-                    {
-                        rows.push(Row {
-                            pooled,
-                            classes: Vec::new(),
-                            tokens: if *with_tokens { tokens } else { Vec::new() },
-                        });
-                    }
-                }
-                write_shard(&shard, &keys, &rows)?;
-                features.forget_pictures();
+    let keys = |chunk: &[(Source, bool)]| {
+        let keys = chunk.iter().map(|(source, with_tokens)| {
+            let content = joint_content(dataset, encoders, source)?;
+            Ok(key(&content, *with_tokens))
+        });
+        Ok((keys.collect::<anyhow::Result<_>>()?, ()))
+    };
+    let rows = |chunk: &[(Source, bool)], ()| {
+        let mut rows = Vec::with_capacity(chunk.len());
+        for batch in chunk.chunks(BATCH) {
+            let sources: Vec<&Source> = batch.iter().map(|(source, _)| source).collect();
+            let vectors = features.joint_vectors(&sources)?;
+            for (TokenVectors { pooled, tokens }, (_, with_tokens)) in
+                vectors.into_iter().zip(batch)
+            {
+                rows.push(ImageVectors {
+                    pooled,
+                    classes: Vec::new(),
+                    tokens: if *with_tokens { tokens } else { Vec::new() },
+                });
             }
         }
-        bar.inc(chunk.len() as u64);
-    }
-    bar.finish_and_clear();
-    Ok(())
+        features.forget_pictures();
+        Ok(rows)
+    };
+    write_shards(&folder, ["joint", "posts"], &sources, share, keys, rows)
 }
 
 /// All posts of a dataset, and whether their tokens are stored.
@@ -66,12 +57,11 @@ fn sources<'a>(
     mentions: &'a [Post],
     encoders: &Encoders,
 ) -> anyhow::Result<Vec<(Source<'a>, bool)>> {
-    let encode = |text: &str, mention| encoders.tokenizer.encode(text, mention);
     let mut sources = Vec::new();
     for post in mentions {
         let surface = post.mention.map(|mention| mention.surface(&post.text));
         let source = Source {
-            text: Some(encode(&post.text, post.mention)?),
+            text: Some(encoders.tokenizer.encode(&post.text, post.mention)?),
             mention: surface.transpose()?,
             images: &post.images,
         };
@@ -82,14 +72,7 @@ fn sources<'a>(
     let timeline = dataset.timeline.iter();
     let timeline = timeline.map(|post| (post.text.clone(), &post.images[..]));
     for (text, images) in profiles.chain(timeline) {
-        let source = Source {
-            text: (!text.is_empty())
-                .then(|| encode(&text, None))
-                .transpose()?,
-            mention: None,
-            images,
-        };
-        sources.push((source, false));
+        sources.push((Source::plain(encoders, &text, images)?, false));
     }
     Ok(sources)
 }

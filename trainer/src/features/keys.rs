@@ -13,30 +13,19 @@ use crate::files;
 /// A SHA-256 hash.
 pub(super) type Key = [u8; 32];
 
+/// The key of a picture by the bytes of its file, or of a post in the joint encoder by [`joint_content`]; stored with its tokens or pooled.
+pub(super) fn key(bytes: &[u8], with_tokens: bool) -> Key {
+    let hash = Sha256::new().chain_update([u8::from(with_tokens)]);
+    hash.chain_update(bytes).finalize().into()
+}
+
 /// The key of a text, stored with its tokens or pooled.
 pub(super) fn text_key(encoded: &Encoded, with_tokens: bool) -> Key {
-    let mut hash = Sha256::new();
-    hash.update([u8::from(with_tokens)]);
-    for id in &encoded.ids {
-        hash.update(id.to_le_bytes());
-    }
-    hash.finalize().into()
+    key(&id_bytes(encoded), with_tokens)
 }
 
-/// The key of a picture, stored with its tokens or pooled, by the bytes of its file.
-pub(super) fn picture_key(bytes: &[u8], with_tokens: bool) -> Key {
-    let mut hash = Sha256::new();
-    hash.update([u8::from(with_tokens)]);
-    hash.update(bytes);
-    hash.finalize().into()
-}
-
-/// The key of a post in the joint encoder, stored with its tokens or pooled.
-pub(super) fn joint_key(content: &Key, with_tokens: bool) -> Key {
-    let mut hash = Sha256::new();
-    hash.update([u8::from(with_tokens)]);
-    hash.update(content);
-    hash.finalize().into()
+fn id_bytes(encoded: &Encoded) -> Vec<u8> {
+    encoded.ids.iter().flat_map(|id| id.to_le_bytes()).collect()
 }
 
 /// A hash over what the joint encoder reads of a post, the files of the pictures included.
@@ -46,13 +35,12 @@ pub(super) fn joint_content(
     source: &Source,
 ) -> anyhow::Result<Key> {
     let mut hash = Sha256::new();
-    for id in joint_text(source, encoders)?.within(MAX_TEXT).ids {
-        hash.update(id.to_le_bytes());
-    }
+    let text = joint_text(source, encoders)?.within(MAX_TEXT);
+    hash.update(id_bytes(&text));
     hash.update(source.mention.unwrap_or_default());
     for path in source.images.iter().take(MAX_IMAGES) {
         let bytes = files::read(&dataset.folder.join(path))?;
-        hash.update(picture_key(&bytes, true));
+        hash.update(key(&bytes, true));
     }
     Ok(hash.finalize().into())
 }

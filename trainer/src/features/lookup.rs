@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -11,10 +11,9 @@ use shared_model::data::MAX_IMAGES;
 use shared_model::encoders::Encoders;
 use shared_model::joint::JointPost;
 use shared_model::tokenizer::Encoded;
-use shared_model::vectors::PooledVectors;
-use shared_model::vectors::{ImageVectors, PostVectors, TokenVectors};
+use shared_model::vectors::{ImageVectors, PooledVectors, PostVectors, TokenVectors};
 
-use super::keys::{joint_content, joint_key, joint_text, picture_key, text_key};
+use super::keys::{joint_content, joint_text, key, text_key};
 use super::shards::{CachedRow, Shards};
 use super::source::Source;
 use super::{BATCH, CHUNK, batches_by_length, folder, joint_folder};
@@ -59,30 +58,26 @@ impl<'a> Features<'a> {
         })
     }
 
-    /// Calls `keep` with the pooled vectors of each of `n` posts, in their order; only a bounded number of them is held at once.
+    /// Calls `keep` with the position and the pooled vectors of each of `n` posts, in their order; only a bounded number of them is held at once.
     ///
     /// # Errors
     ///
     /// If a picture cannot be read; the error names it. Errors of the posts and of `keep` are passed on.
-    pub(crate) fn pooled<'s, T>(
+    pub(crate) fn pooled<'s>(
         &self,
         n: usize,
-        posts: impl Iterator<Item = anyhow::Result<(T, Source<'s>)>>,
-        mut keep: impl FnMut(T, PooledVectors) -> anyhow::Result<()>,
+        posts: impl Iterator<Item = anyhow::Result<Source<'s>>>,
+        mut keep: impl FnMut(usize, PooledVectors) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let bar = progress(n, "posts");
         let mut posts = posts.peekable();
+        let mut positions = 0..n;
         while posts.peek().is_some() {
             let chunk = posts.by_ref().take(CHUNK);
-            let (tags, chunk): (Vec<T>, Vec<Source>) = chunk
-                .collect::<anyhow::Result<Vec<_>>>()?
-                .into_iter()
-                .unzip();
-            for (tag, post) in tags
-                .into_iter()
-                .zip(self.some(&chunk, FeatureLevel::Pooled)?)
-            {
-                keep(tag, post.without_tokens().pooled())?;
+            let chunk = chunk.collect::<anyhow::Result<Vec<_>>>()?;
+            let features = self.some(&chunk, FeatureLevel::Pooled)?;
+            for (post, position) in features.iter().zip(positions.by_ref()) {
+                keep(position, post.without_tokens().pooled())?;
                 bar.inc(1);
             }
         }
@@ -111,30 +106,16 @@ impl<'a> Features<'a> {
     }
 
     fn some(&self, posts: &[Source], level: FeatureLevel) -> anyhow::Result<Vec<PostFeatures>> {
-        let texts = match level {
-            FeatureLevel::None => return Ok(vec![PostFeatures::default(); posts.len()]),
-            FeatureLevel::Pooled => self.texts(posts)?,
-            FeatureLevel::Tokens => posts
-                .iter()
-                .map(|post| {
-                    post.text
-                        .as_ref()
-                        .map(|text| self.text_with_tokens(text))
-                        .transpose()
-                })
-                .collect::<anyhow::Result<_>>()?,
-        };
-        let joints = self.joints(posts, level)?;
+        if level == FeatureLevel::None {
+            return Ok(vec![PostFeatures::default(); posts.len()]);
+        }
+        let with_tokens = level == FeatureLevel::Tokens;
+        let texts = self.texts(posts, with_tokens)?;
+        let joints = self.joints(posts, with_tokens)?;
         let mut features = Vec::with_capacity(posts.len());
         for ((post, text), joint) in posts.iter().zip(texts).zip(joints) {
             let images = post.images.iter().take(MAX_IMAGES);
-            let images = images.map(|path| {
-                if level == FeatureLevel::Tokens {
-                    self.picture_with_tokens(path)
-                } else {
-                    Ok(Arc::new(self.picture(path)?))
-                }
-            });
+            let images = images.map(|path| self.picture(path, with_tokens));
             features.push(PostFeatures {
                 text,
                 images: images.collect::<anyhow::Result<_>>()?,
@@ -144,44 +125,48 @@ impl<'a> Features<'a> {
         Ok(features)
     }
 
-    fn text_with_tokens(&self, encoded: &Encoded) -> anyhow::Result<CachedRow> {
-        if let Some(row) = self.texts.row_with_tokens(&text_key(encoded, true))? {
+    fn picture(&self, path: &str, with_tokens: bool) -> anyhow::Result<Arc<CachedRow>> {
+        let file = self.dataset.folder.join(path);
+        let shown = self.shown.borrow().get(&file).cloned();
+        if let Some(row) = shown.filter(|_| with_tokens) {
             return Ok(row);
         }
-        let text = pollster::block_on(self.encoders.text(encoded))?;
-        Ok(CachedRow {
-            pooled: rounded(text.pooled),
-            classes: Vec::new(),
-            tokens: halved(&text.tokens),
-        })
-    }
-
-    fn picture_with_tokens(&self, path: &str) -> anyhow::Result<Arc<CachedRow>> {
-        let file = self.dataset.folder.join(path);
-        if let Some(row) = self.shown.borrow().get(&file) {
-            return Ok(Arc::clone(row));
-        }
         let bytes = files::read(&file)?;
-        let row = match self.pictures.row_with_tokens(&picture_key(&bytes, true))? {
+        let row = self
+            .pictures
+            .row(|stored| key(&bytes, stored), with_tokens)?;
+        let row = match row {
             Some(row) => row,
-            None => self.encode(&bytes, &file)?,
+            None => {
+                let picture = picture_of(&bytes, &file.display().to_string())?;
+                let image = pollster::block_on(self.encoders.image(&picture))?;
+                let tokens = if with_tokens { &image.tokens[..] } else { &[] };
+                CachedRow::encoded(image.pooled, image.classes, tokens)
+            }
         };
         let row = Arc::new(row);
-        self.shown.borrow_mut().insert(file, Arc::clone(&row));
+        if with_tokens {
+            self.shown.borrow_mut().insert(file, Arc::clone(&row));
+        }
         Ok(row)
     }
 
-    fn texts(&self, posts: &[Source]) -> anyhow::Result<Vec<Option<CachedRow>>> {
+    fn texts(&self, posts: &[Source], with_tokens: bool) -> anyhow::Result<Vec<Option<CachedRow>>> {
         let mut vectors: Vec<Option<CachedRow>> = vec![None; posts.len()];
         let mut missing = Vec::new();
         for (i, post) in posts.iter().enumerate() {
             let Some(encoded) = &post.text else { continue };
-            match self
+            vectors[i] = self
                 .texts
-                .row(|with_tokens| text_key(encoded, with_tokens))?
-            {
-                Some(row) => vectors[i] = Some(row),
-                None => missing.push((i, encoded)),
+                .row(|stored| text_key(encoded, stored), with_tokens)?;
+            if vectors[i].is_some() {
+                continue;
+            }
+            if with_tokens {
+                let text = pollster::block_on(self.encoders.text(encoded))?;
+                vectors[i] = Some(CachedRow::encoded(text.pooled, Vec::new(), &text.tokens));
+            } else {
+                missing.push((i, encoded));
             }
         }
         let batches =
@@ -190,10 +175,7 @@ impl<'a> Features<'a> {
             let encoded: Vec<Encoded> = batch.iter().map(|&row| missing[row].1.clone()).collect();
             let pooled = pollster::block_on(self.encoders.texts(&encoded))?;
             for (&row, vector) in batch.iter().zip(pooled) {
-                vectors[missing[row].0] = Some(CachedRow {
-                    pooled: rounded(vector),
-                    ..CachedRow::default()
-                });
+                vectors[missing[row].0] = Some(CachedRow::encoded(vector, Vec::new(), &[]));
             }
         }
         Ok(vectors)
@@ -203,21 +185,18 @@ impl<'a> Features<'a> {
     fn joints(
         &self,
         posts: &[Source],
-        level: FeatureLevel,
+        with_tokens: bool,
     ) -> anyhow::Result<Vec<Option<CachedRow>>> {
         let mut rows: Vec<Option<CachedRow>> = vec![None; posts.len()];
         if self.encoders.joint.is_none() {
             return Ok(rows);
         }
-        let with_tokens = level == FeatureLevel::Tokens;
         let mut missing = Vec::new();
         for (i, post) in posts.iter().enumerate() {
             let content = joint_content(self.dataset, self.encoders, post)?;
-            rows[i] = if with_tokens {
-                self.joint.row_with_tokens(&joint_key(&content, true))?
-            } else {
-                self.joint.row(|stored| joint_key(&content, stored))?
-            };
+            rows[i] = self
+                .joint
+                .row(|stored| key(&content, stored), with_tokens)?;
             if rows[i].is_none() {
                 missing.push(i);
             }
@@ -226,15 +205,8 @@ impl<'a> Features<'a> {
             let sources: Vec<&Source> = batch.iter().map(|&i| &posts[i]).collect();
             let vectors = self.joint_vectors(&sources)?;
             for (&i, TokenVectors { pooled, tokens }) in batch.iter().zip(vectors) {
-                rows[i] = Some(CachedRow {
-                    pooled: rounded(pooled),
-                    classes: Vec::new(),
-                    tokens: if with_tokens {
-                        halved(&tokens)
-                    } else {
-                        Vec::new()
-                    },
-                });
+                let tokens = if with_tokens { &tokens[..] } else { &[] };
+                rows[i] = Some(CachedRow::encoded(pooled, Vec::new(), tokens));
             }
         }
         Ok(rows)
@@ -256,7 +228,8 @@ impl<'a> Features<'a> {
 
     fn joint_post(&self, source: &Source) -> anyhow::Result<JointPost> {
         let pictures = source.images.iter().take(MAX_IMAGES);
-        let pictures = pictures.map(|path| self.picture_tokens(path));
+        let tokens = |path: &String| Ok(widened(&self.picture(path, true)?.tokens));
+        let pictures = pictures.map(tokens);
         Ok(self.encoders.joint_post(
             &joint_text(source, self.encoders)?,
             source.mention,
@@ -264,38 +237,9 @@ impl<'a> Features<'a> {
         ))
     }
 
-    fn picture_tokens(&self, path: &str) -> anyhow::Result<Vec<f32>> {
-        Ok(widened(&self.picture_with_tokens(path)?.tokens))
-    }
-
     /// Frees the memory of the pictures' tokens; pictures that are shown again are read again.
     pub(super) fn forget_pictures(&self) {
         self.shown.borrow_mut().clear();
-    }
-
-    fn picture(&self, path: &str) -> anyhow::Result<CachedRow> {
-        let file = self.dataset.folder.join(path);
-        let bytes = files::read(&file)?;
-        match self
-            .pictures
-            .row(|with_tokens| picture_key(&bytes, with_tokens))?
-        {
-            Some(row) => Ok(row),
-            None => Ok(CachedRow {
-                tokens: Vec::new(),
-                ..self.encode(&bytes, &file)?
-            }),
-        }
-    }
-
-    fn encode(&self, bytes: &[u8], file: &Path) -> anyhow::Result<CachedRow> {
-        let picture = picture_of(bytes, &file.display().to_string())?;
-        let image = pollster::block_on(self.encoders.image(&picture))?;
-        Ok(CachedRow {
-            pooled: rounded(image.pooled),
-            classes: rounded(image.classes),
-            tokens: halved(&image.tokens),
-        })
     }
 }
 
@@ -353,9 +297,10 @@ impl PostFeatures {
     /// The features of a text of one token.
     #[cfg(test)]
     pub(crate) fn of_text(pooled: Vec<f32>) -> Self {
+        let tokens = pooled.iter().map(|&value| f16::from_f32(value)).collect();
         Self {
             text: Some(CachedRow {
-                tokens: halved(&pooled),
+                tokens,
                 pooled,
                 classes: Vec::new(),
             }),
@@ -363,17 +308,6 @@ impl PostFeatures {
             joint: None,
         }
     }
-}
-
-fn rounded(values: Vec<f32>) -> Vec<f32> {
-    values
-        .into_iter()
-        .map(|value| f16::from_f32(value).to_f32())
-        .collect()
-}
-
-fn halved(values: &[f32]) -> Vec<f16> {
-    values.iter().map(|&value| f16::from_f32(value)).collect()
 }
 
 fn widened(values: &[f16]) -> Vec<f32> {

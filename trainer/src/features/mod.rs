@@ -18,41 +18,31 @@ use shared_model::encoders::Encoders;
 use shared_model::math::mean;
 use shared_model::tensors::read as read_tensor;
 use shared_model::tokenizer::Encoded;
+use shared_model::vectors::ImageVectors;
 
 pub(crate) use lookup::{FeatureLevel, Features, PostFeatures};
 pub(crate) use patches::{Channels, Patches};
 pub(crate) use source::Source;
 
+use crate::cli::{FeaturesArgs, Share};
 use crate::dataset::{Dataset, Split, picture_of};
 use crate::device::DeviceArg;
 use crate::files;
 use crate::run::{EncoderOrigin, Model};
 use crate::weights::Fingerprint;
-use keys::{Key, picture_key, text_key};
-use shards::{Row, shard_name, write_shard};
+use keys::{Key, key, text_key};
+use shards::{shard_name, write_shard};
 
 /// Number of texts or pictures per shard.
 const CHUNK: usize = 256;
 /// Number of texts or pictures encoded at once.
 const BATCH: usize = 16;
 
-/// Which part of the shards to write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Share {
-    /// Number of the part, from 0.
-    pub(crate) index: usize,
-    /// How many parts there are.
-    pub(crate) count: usize,
-}
-
 /// Encodes what is not in the cache yet. The texts and pictures of mentions are stored with their tokens, those of timelines as pooled vectors only.
-pub(crate) fn features(
-    dataset: &Path,
-    origin: &EncoderOrigin,
-    share: Share,
-    device: DeviceArg,
-) -> anyhow::Result<()> {
-    let dataset = Dataset::open(dataset)?;
+pub(crate) fn features(args: FeaturesArgs, device: DeviceArg) -> anyhow::Result<()> {
+    let origin = EncoderOrigin::of(args.model)?;
+    let share = args.shard.unwrap_or(Share { index: 0, count: 1 });
+    let dataset = Dataset::open(&args.dataset)?;
     let Model {
         encoders,
         fingerprint,
@@ -63,45 +53,60 @@ pub(crate) fn features(
     for split in Split::ALL {
         mentions.extend(dataset.posts_if_any(split)?);
     }
-    let work = Work::of(&dataset, &mentions, &encoders)?;
+    let texts = texts(&dataset, &mentions, &encoders)?;
+    let keys = |chunk: &[Text]| {
+        let keys = chunk.iter().map(|(text, stored)| text_key(text, *stored));
+        Ok((keys.collect(), ()))
+    };
+    let rows = |chunk: &[Text], ()| encode_texts(chunk, &encoders);
+    write_shards(&folder, ["text", "texts"], &texts, share, keys, rows)?;
 
-    let bar = files::progress(work.texts.len(), "texts");
-    for (number, chunk) in work.texts.chunks(CHUNK).enumerate() {
-        let keys: Vec<Key> = chunk.iter().map(TextItem::key).collect();
-        let shard = folder.join(shard_name("text", &keys));
-        if number % share.count == share.index && !shard.exists() {
-            let rows = encode_texts(chunk, &encoders)?;
-            write_shard(&shard, &keys, &rows)?;
-        }
-        bar.inc(chunk.len() as u64);
-    }
-    bar.finish_and_clear();
+    let pictures = pictures(&dataset, &mentions);
+    let keys = |chunk: &[Picture]| {
+        let contents = contents(&dataset, chunk)?;
+        let keys = contents.iter().zip(chunk);
+        let keys = keys.map(|(bytes, (_, with_tokens))| key(bytes, *with_tokens));
+        Ok((keys.collect(), contents))
+    };
+    let rows = |chunk: &[Picture], contents: Vec<_>| encode_pictures(&contents, chunk, &encoders);
+    write_shards(&folder, ["image", "pictures"], &pictures, share, keys, rows)?;
+    joint::encode(&dataset, &mentions, &encoders, &fingerprint, share)?;
+    eprintln!(
+        "{} texts and {} pictures -> {}",
+        texts.len(),
+        pictures.len(),
+        folder.display()
+    );
+    Ok(())
+}
 
-    let bar = files::progress(work.pictures.len(), "pictures");
-    for (number, chunk) in work.pictures.chunks(CHUNK).enumerate() {
+/// Writes the shards of one kind that are missing in a share of them.
+///
+/// # Arguments
+///
+/// - names: the kind in file names, and the items as the progress bar calls them.
+/// - keys: the keys of some items, and what was read for them.
+/// - rows: the vectors of some items.
+fn write_shards<T, C>(
+    folder: &Path,
+    [kind, what]: [&'static str; 2],
+    items: &[T],
+    share: Share,
+    keys: impl Fn(&[T]) -> anyhow::Result<(Vec<Key>, C)>,
+    rows: impl Fn(&[T], C) -> anyhow::Result<Vec<ImageVectors>>,
+) -> anyhow::Result<()> {
+    let bar = files::progress(items.len(), what);
+    for (number, chunk) in items.chunks(CHUNK).enumerate() {
         if number % share.count == share.index {
-            let contents = contents(&dataset, chunk)?;
-            let keys: Vec<Key> = contents
-                .iter()
-                .zip(chunk)
-                .map(|(bytes, item)| picture_key(bytes, item.with_tokens))
-                .collect();
-            let shard = folder.join(shard_name("image", &keys));
+            let (keys, content) = keys(chunk)?;
+            let shard = folder.join(shard_name(kind, &keys));
             if !shard.exists() {
-                let rows = encode_pictures(&contents, chunk, &encoders)?;
-                write_shard(&shard, &keys, &rows)?;
+                write_shard(&shard, &keys, &rows(chunk, content)?)?;
             }
         }
         bar.inc(chunk.len() as u64);
     }
     bar.finish_and_clear();
-    joint::encode(&dataset, &mentions, &encoders, &fingerprint, share)?;
-    eprintln!(
-        "{} texts and {} pictures -> {}",
-        work.texts.len(),
-        work.pictures.len(),
-        folder.display()
-    );
     Ok(())
 }
 
@@ -115,75 +120,46 @@ fn joint_folder(dataset: &Dataset, fingerprint: &Fingerprint) -> Option<PathBuf>
     Some(folder(dataset, &fingerprint.encoders).join(joint))
 }
 
-/// Everything in a dataset that is encoded, in the order of its files, without repetitions.
-struct Work {
-    texts: Vec<TextItem>,
-    pictures: Vec<PictureItem>,
-}
+/// A text, and whether its tokens are stored.
+type Text = (Encoded, bool);
 
-struct TextItem {
-    ids: Encoded,
-    with_tokens: bool,
-}
+/// The path of a picture, and whether its tokens are stored.
+type Picture = (String, bool);
 
-struct PictureItem {
-    path: String,
-    with_tokens: bool,
-}
-
-impl TextItem {
-    fn key(&self) -> Key {
-        text_key(&self.ids, self.with_tokens)
+/// The texts that are encoded, in the order of the dataset's files, without repetitions.
+fn texts(dataset: &Dataset, mentions: &[Post], encoders: &Encoders) -> anyhow::Result<Vec<Text>> {
+    let mut texts = Vec::new();
+    for post in mentions.iter().filter(|post| !post.text.is_empty()) {
+        texts.push((encoders.tokenizer.encode(&post.text, post.mention)?, true));
     }
-}
-
-impl Work {
-    fn of(dataset: &Dataset, mentions: &[Post], encoders: &Encoders) -> anyhow::Result<Self> {
-        let mut work = Self {
-            texts: Vec::new(),
-            pictures: Vec::new(),
-        };
-        let mut seen = HashSet::new();
-        let mut add_text = |ids: Encoded, with_tokens: bool, texts: &mut Vec<TextItem>| {
-            let item = TextItem { ids, with_tokens };
-            if seen.insert(item.key()) {
-                texts.push(item);
-            }
-        };
-        for post in mentions {
-            if !post.text.is_empty() {
-                let ids = encoders.tokenizer.encode(&post.text, post.mention)?;
-                add_text(ids, true, &mut work.texts);
-            }
-        }
-        let profiles = dataset.entities.iter().map(|entity| entity.profile());
-        let timelines = dataset.timeline.iter().map(|post| post.text.clone());
-        for text in profiles.chain(timelines).filter(|text| !text.is_empty()) {
-            let ids = encoders.tokenizer.encode(&text, None)?;
-            add_text(ids, false, &mut work.texts);
-        }
-        let mut seen = HashSet::new();
-        let of_mentions = mentions.iter().map(|post| (&post.images, true));
-        let of_timelines = dataset.timeline.iter().map(|post| (&post.images, false));
-        for (images, with_tokens) in of_mentions.chain(of_timelines) {
-            for path in images.iter().take(MAX_IMAGES) {
-                if seen.insert((path.clone(), with_tokens)) {
-                    work.pictures.push(PictureItem {
-                        path: path.clone(),
-                        with_tokens,
-                    });
-                }
-            }
-        }
-        Ok(work)
+    let profiles = dataset.entities.iter().map(|entity| entity.profile());
+    let timelines = dataset.timeline.iter().map(|post| post.text.clone());
+    for text in profiles.chain(timelines).filter(|text| !text.is_empty()) {
+        texts.push((encoders.tokenizer.encode(&text, None)?, false));
     }
+    let mut seen = HashSet::new();
+    texts.retain(|(text, with_tokens)| seen.insert(text_key(text, *with_tokens)));
+    Ok(texts)
 }
 
-fn contents(dataset: &Dataset, chunk: &[PictureItem]) -> anyhow::Result<Vec<Vec<u8>>> {
-    chunk
-        .iter()
-        .map(|item| files::read(&dataset.folder.join(&item.path)))
+/// The pictures that are encoded, in the order of the dataset's files, without repetitions.
+fn pictures(dataset: &Dataset, mentions: &[Post]) -> Vec<Picture> {
+    let of_mentions = mentions.iter().map(|post| (&post.images, true));
+    let of_timelines = dataset.timeline.iter().map(|post| (&post.images, false));
+    let pictures = of_mentions.chain(of_timelines);
+    let pictures = pictures.flat_map(|(images, with_tokens)| {
+        let images = images.iter().take(MAX_IMAGES);
+        images.map(move |path| (path.clone(), with_tokens))
+    });
+    let mut seen = HashSet::new();
+    pictures
+        .filter(|picture| seen.insert(picture.clone()))
         .collect()
+}
+
+fn contents(dataset: &Dataset, chunk: &[Picture]) -> anyhow::Result<Vec<Vec<u8>>> {
+    let paths = chunk.iter().map(|(path, _)| dataset.folder.join(path));
+    paths.map(|path| files::read(&path)).collect()
 }
 
 /// Divides texts into batches of similar length, so that little is computed on padding.
@@ -201,36 +177,41 @@ pub(crate) fn batches_by_length(
     order.chunks(batch).map(<[usize]>::to_vec).collect()
 }
 
-fn encode_texts(chunk: &[TextItem], encoders: &Encoders) -> anyhow::Result<Vec<Row>> {
-    let mut rows = vec![Row::default(); chunk.len()];
-    for batch in batches_by_length(chunk.iter().map(|text| text.ids.ids.len()), BATCH) {
-        let ids: Vec<Encoded> = batch.iter().map(|&i| chunk[i].ids.clone()).collect();
+fn encode_texts(chunk: &[Text], encoders: &Encoders) -> anyhow::Result<Vec<ImageVectors>> {
+    let mut rows = vec![None; chunk.len()];
+    for batch in batches_by_length(chunk.iter().map(|(text, _)| text.ids.len()), BATCH) {
+        let ids: Vec<Encoded> = batch.iter().map(|&i| chunk[i].0.clone()).collect();
         let (tokens, _) = encoders.text_tokens(&ids);
         let [_, length, width] = tokens.dims();
         let values = pollster::block_on(read_tensor(tokens))?;
         for (&i, tokens) in batch.iter().zip(values.chunks(length * width)) {
-            let n = chunk[i].ids.ids.len();
-            let tokens = &tokens[..n * width];
-            rows[i].pooled = mean(tokens.chunks(width)).unwrap_or_default();
-            if chunk[i].with_tokens {
-                rows[i].tokens = tokens.to_vec();
-            }
+            let (text, with_tokens) = &chunk[i];
+            let tokens = &tokens[..text.ids.len() * width];
+            rows[i] = Some(ImageVectors {
+                pooled: mean(tokens.chunks(width)).unwrap_or_default(),
+                classes: Vec::new(),
+                tokens: if *with_tokens {
+                    tokens.to_vec()
+                } else {
+                    Vec::new()
+                },
+            });
         }
     }
-    Ok(rows)
+    Ok(rows.into_iter().flatten().collect())
 }
 
 fn encode_pictures(
     contents: &[Vec<u8>],
-    chunk: &[PictureItem],
+    chunk: &[Picture],
     encoders: &Encoders,
-) -> anyhow::Result<Vec<Row>> {
+) -> anyhow::Result<Vec<ImageVectors>> {
     let mut rows = Vec::with_capacity(chunk.len());
     for (bytes, items) in contents.chunks(BATCH).zip(chunk.chunks(BATCH)) {
         let pictures = bytes
             .iter()
             .zip(items)
-            .map(|(bytes, item)| picture_of(bytes, &item.path))
+            .map(|(bytes, (path, _))| picture_of(bytes, path))
             .collect::<anyhow::Result<Vec<_>>>()?;
         let encoded = encoders.image_tokens(&pictures);
         let [_, length, width] = encoded.tokens.dims();
@@ -238,12 +219,12 @@ fn encode_pictures(
         let tokens = pollster::block_on(read_tensor(encoded.tokens))?;
         let pooled = pollster::block_on(read_tensor(encoded.pooled))?;
         let classes = pollster::block_on(read_tensor(encoded.classes))?;
-        for (i, item) in items.iter().enumerate() {
+        for (i, (_, with_tokens)) in items.iter().enumerate() {
             let tokens = &tokens[i * length * width..(i + 1) * length * width];
-            rows.push(Row {
+            rows.push(ImageVectors {
                 pooled: pooled[i * width..(i + 1) * width].to_vec(),
                 classes: classes[i * n_classes..(i + 1) * n_classes].to_vec(),
-                tokens: if item.with_tokens {
+                tokens: if *with_tokens {
                     tokens.to_vec()
                 } else {
                     Vec::new()

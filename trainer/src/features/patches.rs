@@ -3,15 +3,14 @@
 //! They are stored in shards beside those of `imn features`, so that the next run finds them.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use anyhow::ensure;
 use half::f16;
 use shared_model::encoders::Encoders;
 
-use super::keys::{Key, picture_key};
+use super::keys::{Key, key};
 use super::shards::shard_name;
-use super::{CHUNK, PictureItem, contents, encode_pictures, folder};
+use super::{CHUNK, Picture, contents, encode_pictures, folder};
 use crate::dataset::Dataset;
 use crate::files::{self, progress};
 use crate::halves;
@@ -59,21 +58,12 @@ impl Patches {
         fingerprint: &str,
     ) -> anyhow::Result<HashMap<String, usize>> {
         let folder = folder(dataset, fingerprint);
-        let items: Vec<PictureItem> = paths
-            .iter()
-            .map(|path| PictureItem {
-                path: path.clone(),
-                with_tokens: true,
-            })
-            .collect();
+        let items: Vec<Picture> = paths.iter().map(|path| (path.clone(), true)).collect();
         let mut found = HashMap::new();
         let bar = progress(items.len(), "pictures");
         for chunk in items.chunks(CHUNK) {
             let contents = contents(dataset, chunk)?;
-            let keys: Vec<Key> = contents
-                .iter()
-                .map(|bytes| picture_key(bytes, true))
-                .collect();
+            let keys: Vec<Key> = contents.iter().map(|bytes| key(bytes, true)).collect();
             let shard = folder
                 .join(shard_name("patches", &keys))
                 .with_extension("tokens");
@@ -84,37 +74,26 @@ impl Patches {
                     .collect();
                 files::write(&shard, &bytes)?;
             }
-            self.read(&shard, chunk, &keys, &mut found)?;
+            let bytes = files::read(&shard)?;
+            let size = halves::SIZE * self.tokens * self.width;
+            ensure!(
+                bytes.len() == size * keys.len(),
+                "{} does not hold the tokens of {} pictures; delete it",
+                shard.display(),
+                keys.len()
+            );
+            for ((bytes, key), (path, _)) in bytes.chunks(size).zip(keys).zip(chunk) {
+                let next = self.places.len();
+                let place = *self.places.entry(key).or_insert(next);
+                if place == next {
+                    self.values.extend(halves::numbers(bytes));
+                }
+                found.insert(path.clone(), place);
+            }
             bar.inc(chunk.len() as u64);
         }
         bar.finish_and_clear();
         Ok(found)
-    }
-
-    fn read(
-        &mut self,
-        shard: &Path,
-        chunk: &[PictureItem],
-        keys: &[Key],
-        found: &mut HashMap<String, usize>,
-    ) -> anyhow::Result<()> {
-        let bytes = files::read(shard)?;
-        let size = halves::SIZE * self.tokens * self.width;
-        ensure!(
-            bytes.len() == size * keys.len(),
-            "{} does not hold the tokens of {} pictures; delete it",
-            shard.display(),
-            keys.len()
-        );
-        for ((bytes, key), item) in bytes.chunks(size).zip(keys).zip(chunk) {
-            let next = self.places.len();
-            let place = *self.places.entry(*key).or_insert(next);
-            if place == next {
-                self.values.extend(halves::numbers(bytes));
-            }
-            found.insert(item.path.clone(), place);
-        }
-        Ok(())
     }
 
     /// The tokens of the picture at position `place`, row-major.

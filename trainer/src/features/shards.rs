@@ -11,6 +11,7 @@ use burn_std::Reader;
 use half::f16;
 use shared_model::hash::sha256;
 use shared_model::pack::{Entry, Precision, write};
+use shared_model::vectors::ImageVectors;
 
 use super::keys::Key;
 use crate::{files, halves};
@@ -50,13 +51,32 @@ pub(super) struct CachedRow {
     pub(super) tokens: Vec<f16>,
 }
 
+impl CachedRow {
+    /// A row of vectors that were just encoded, rounded as the cache rounds them.
+    pub(super) fn encoded(pooled: Vec<f32>, classes: Vec<f32>, tokens: &[f32]) -> Self {
+        let rounded = |values: Vec<f32>| {
+            let values = values.into_iter();
+            values.map(|value| f16::from_f32(value).to_f32()).collect()
+        };
+        Self {
+            pooled: rounded(pooled),
+            classes: rounded(classes),
+            tokens: tokens.iter().map(|&value| f16::from_f32(value)).collect(),
+        }
+    }
+}
+
 impl Shards {
     /// Opens the shards of a folder, which need not exist, whose names start with `kind`.
     pub(super) fn open(folder: &Path, kind: &str) -> anyhow::Result<Self> {
         let mut shards = Self::default();
-        for path in paths(folder)? {
+        if !folder.exists() {
+            return Ok(shards);
+        }
+        for path in files::list(folder)? {
+            let is_shard = path.extension().is_some_and(|extension| extension == "bpk");
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with(kind) {
+            if is_shard && name.starts_with(kind) {
                 shards.add(&path)?;
             }
         }
@@ -119,12 +139,21 @@ impl Shards {
         Ok(())
     }
 
-    /// Reads a row with its tokens, if they were stored.
-    pub(super) fn row_with_tokens(&self, key: &Key) -> anyhow::Result<Option<CachedRow>> {
-        let Some(&(shard, row)) = self.positions.get(key) else {
+    /// Reads a row: with its tokens, if they were stored, or one that was stored with or without them.
+    pub(super) fn row(
+        &self,
+        key: impl Fn(bool) -> Key,
+        with_tokens: bool,
+    ) -> anyhow::Result<Option<CachedRow>> {
+        let position = |stored| self.positions.get(&key(stored));
+        let pooled = || position(false).filter(|_| !with_tokens);
+        let Some(&(shard, row)) = position(true).or_else(pooled) else {
             return Ok(None);
         };
         let shard = &self.shards[shard];
+        if !with_tokens {
+            return shard.row(row).map(Some);
+        }
         let (start, end) = (shard.starts[row], shard.starts[row + 1]);
         let mut bytes = vec![0; (end - start) as usize * halves::SIZE];
         let read = |bytes: &mut [u8]| {
@@ -137,15 +166,6 @@ impl Shards {
             tokens: halves::numbers(&bytes).collect(),
             ..shard.row(row)?
         }))
-    }
-
-    /// Reads a row that was stored with or without its tokens, without them.
-    pub(super) fn row(&self, key: impl Fn(bool) -> Key) -> anyhow::Result<Option<CachedRow>> {
-        let position = |with_tokens| self.positions.get(&key(with_tokens));
-        let position = position(true).or_else(|| position(false));
-        position
-            .map(|&(shard, row)| self.shards[shard].row(row))
-            .transpose()
     }
 }
 
@@ -181,30 +201,19 @@ fn read(bytes: &Bytes) -> anyhow::Result<&[u8]> {
         .map_err(|error| anyhow!("{error}"))
 }
 
-/// A row to write.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Row {
-    /// Pooled vector.
-    pub(super) pooled: Vec<f32>,
-    /// Class probabilities; empty but for pictures.
-    pub(super) classes: Vec<f32>,
-    /// `[n, width]`, row-major; empty unless they are stored.
-    pub(super) tokens: Vec<f32>,
-}
-
 /// The name of a shard: its kind and a hash over its keys.
 pub(super) fn shard_name(kind: &str, keys: &[Key]) -> String {
     format!("{kind}-{}.bpk", &sha256(&keys.concat())[..24])
 }
 
-/// Writes the tokens, then the shard: a shard that exists is whole.
-pub(super) fn write_shard(path: &Path, keys: &[Key], rows: &[Row]) -> anyhow::Result<()> {
+/// Writes the tokens, then the shard: a shard that exists is whole. Texts and posts are rows without classes.
+pub(super) fn write_shard(path: &Path, keys: &[Key], rows: &[ImageVectors]) -> anyhow::Result<()> {
     let tokens: Vec<u8> = rows
         .iter()
         .flat_map(|row| halves::bytes(&row.tokens))
         .collect();
     files::write(&path.with_extension("tokens"), &tokens)?;
-    let matrix = |name: &str, of: fn(&Row) -> &Vec<f32>| {
+    let matrix = |name: &str, of: fn(&ImageVectors) -> &Vec<f32>| {
         let values: Vec<f32> = rows.iter().flat_map(of).copied().collect();
         Entry::floats(name, [rows.len(), values.len() / rows.len()], values)
     };
@@ -219,20 +228,4 @@ pub(super) fn write_shard(path: &Path, keys: &[Key], rows: &[Row]) -> anyhow::Re
         matrix("classes", |row| &row.classes),
     ];
     files::write(path, &write(entries, &[], Precision::F16)?)
-}
-
-/// The paths of the shards in a folder, sorted.
-fn paths(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if !folder.exists() {
-        return Ok(Vec::new());
-    }
-    let refuse = || format!("cannot read {}", folder.display());
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
-        .with_context(refuse)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()
-        .with_context(refuse)?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "bpk"));
-    paths.sort();
-    Ok(paths)
 }

@@ -1,5 +1,6 @@
 //! `curves-<stage>.svg`: the loss above, the watched figure below.
 
+use std::error::Error;
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -60,15 +61,15 @@ pub(crate) fn draw(
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        let refuse = |error| anyhow!("{stage}: its curves cannot be drawn: {error}");
-        root.fill(&WHITE)
-            .map_err(|error| refuse(error.to_string()))?;
-        for (area, panel) in root.split_evenly((2, 1)).iter().zip(&panels) {
-            panel
-                .draw(area)
-                .map_err(|error| refuse(error.to_string()))?;
-        }
-        root.present().map_err(|error| refuse(error.to_string()))?;
+        let drawn = || -> Result<(), Box<dyn Error + '_>> {
+            root.fill(&WHITE)?;
+            for (area, panel) in root.split_evenly((2, 1)).iter().zip(&panels) {
+                panel.draw(area)?;
+            }
+            root.present()?;
+            Ok(())
+        };
+        drawn().map_err(|error| anyhow!("{stage}: its curves cannot be drawn: {error}"))?;
     }
     files::write(path, svg.as_bytes())
 }

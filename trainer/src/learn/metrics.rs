@@ -64,11 +64,6 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// An empty file.
-    pub(crate) fn create(path: &Path, plan: &Plan) -> anyhow::Result<Self> {
-        Self::open(path, plan, "")
-    }
-
     /// The file as it was when the checkpoint of `step` was written.
     pub(crate) fn resume(path: &Path, plan: &Plan, step: usize) -> anyhow::Result<Self> {
         let bytes = files::read(path)?;
@@ -91,7 +86,8 @@ impl Log {
         Ok(log)
     }
 
-    fn open(path: &Path, plan: &Plan, content: &str) -> anyhow::Result<Self> {
+    /// The file with this content, whatever was in it.
+    pub(crate) fn open(path: &Path, plan: &Plan, content: &str) -> anyhow::Result<Self> {
         files::write(path, content.as_bytes())?;
         let file = OpenOptions::new().append(true).open(path);
         let lines = content.lines().map(serde_json::from_str);

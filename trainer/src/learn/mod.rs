@@ -28,7 +28,7 @@ use sha2::{Digest as _, Sha256};
 pub(crate) use optimised::Optimised;
 pub(crate) use schedule::{rows, warmed};
 pub(crate) use settings::save_or_verify;
-pub(crate) use team::{Draw, Team};
+pub(crate) use team::Team;
 
 use self::checkpoint::Checkpoint;
 use self::metrics::{Log, Part};
@@ -123,7 +123,7 @@ pub(crate) fn learn<M: Module, S: Stage<M>>(
             fs::remove_file(&checkpoints)
                 .with_context(|| format!("cannot remove {}", checkpoints.display()))?;
         }
-        log = Log::create(&metrics, plan)?;
+        log = Log::open(&metrics, plan, "")?;
         at = Checkpoint::start();
         let value = evaluate(stage, model, plan, &mut log, &mut at, 0)?;
         announce(value, &at);

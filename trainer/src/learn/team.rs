@@ -9,8 +9,6 @@ use burn::prelude::*;
 use shared_model::error::Error;
 use shared_model::tensors::read;
 
-use super::reseed;
-
 /// The devices of a training: micro-batch i of a step is computed on device i mod n.
 ///
 /// Weights and gradients go through this process, in one message per device and direction: servers need not reach each other.
@@ -19,17 +17,6 @@ pub(crate) struct Team<M> {
     devices: Vec<Device>,
     /// Models on the other devices, from the first step on.
     copies: Vec<M>,
-}
-
-/// What a step's random numbers depend on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Draw<'a> {
-    /// Seed of the run.
-    pub(crate) seed: u64,
-    /// Name of the stage.
-    pub(crate) stage: &'a str,
-    /// Step, counted from 1.
-    pub(crate) step: usize,
 }
 
 impl<M: Module> Team<M> {
@@ -43,12 +30,12 @@ impl<M: Module> Team<M> {
 
     /// The mean loss of a step's `n` micro-batches, and its gradients on the first device.
     ///
-    /// `batch` makes the i-th on a device and is called in their order. Dropout is seeded for each of them, so that it does not matter which device computes which.
+    /// `batch` makes the i-th on a device and is called in their order. `reseed` seeds dropout for each of them, so that it does not matter which device computes which.
     pub(crate) fn gradients<B>(
         &mut self,
         model: &M,
         n: usize,
-        draw: Draw,
+        reseed: impl Fn(&Device, usize),
         mut batch: impl FnMut(usize, &Device) -> B,
         loss: impl Fn(&M, B) -> Tensor<1>,
     ) -> anyhow::Result<(f64, GradientsParams)> {
@@ -65,7 +52,7 @@ impl<M: Module> Team<M> {
             let mut parts = Vec::new();
             // The first device comes last: the others work while this process computes.
             for ((place, device), batch) in devices.zip(batches).rev() {
-                draw.reseed(device, start + place);
+                reseed(device, start + place);
                 let model = place.checked_sub(1).map_or(model, |i| &self.copies[i]);
                 let loss = loss(model, batch) / n as f64;
                 let gradients = GradientsParams::from_grads(loss.backward(), model);
@@ -105,19 +92,6 @@ impl<M: Module> Team<M> {
             .map(|(copy, device)| copy.map(&mut Fill(Flat::new(&weights, device))))
             .collect();
         Ok(())
-    }
-}
-
-impl Draw<'_> {
-    /// Seeds a device for a micro-batch; for the first one as the training loop does.
-    fn reseed(&self, device: &Device, micro_batch: usize) {
-        match micro_batch {
-            0 => reseed(device, self.seed, self.stage, self.step),
-            _ => {
-                let stage = format!("{}, micro-batch {micro_batch}", self.stage);
-                reseed(device, self.seed, &stage, self.step);
-            }
-        }
     }
 }
 

@@ -8,7 +8,6 @@ mod stage;
 mod start;
 mod tasks;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -30,7 +29,7 @@ use crate::device::DeviceArg;
 use crate::features::Patches;
 use crate::files;
 use crate::learn::{Optimised, Outcome, Plan, learn, reseed, save_or_verify};
-use crate::run::{EncoderOrigin, Model};
+use crate::run::EncoderOrigin;
 
 /// Name of the stage in file names and seeds.
 const STAGE: &str = "pretrain";
@@ -98,10 +97,8 @@ struct Report {
     train: Counts,
     held_out: Counts,
     dropped: usize,
-    steps: usize,
-    best_step: usize,
-    start: BTreeMap<String, f64>,
-    best: BTreeMap<String, f64>,
+    #[serde(flatten)]
+    outcome: Outcome,
 }
 
 /// Numbers of posts.
@@ -118,30 +115,21 @@ struct Counts {
 
 /// Trains the joint encoder and writes `joint.bpk` into the run folder.
 pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> anyhow::Result<()> {
-    let datasets = args
-        .datasets
-        .iter()
-        .map(|folder| Dataset::open(folder))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let datasets = Dataset::open_all(&args.datasets)?;
     let origin = EncoderOrigin::of(ModelArgs {
         encoders: args.encoders,
         joint: None,
     })?;
     let device = device.open()?;
-    let Model {
-        encoders,
-        sizes,
-        fingerprint,
-        ..
-    } = origin.load(&device)?;
-    let fingerprint = fingerprint.encoders;
-    let joint = sizes_of(&sizes, &encoders, args.layers as usize);
+    let base = origin.load(&device)?;
+    let encoders = &base.encoders;
+    let joint = sizes_of(&base.sizes, encoders, args.layers as usize);
     let patches = Patches::new(joint.patches, joint.image_width);
-    let corpus = Corpus::read(&datasets, &encoders, patches, &fingerprint)?;
+    let corpus = Corpus::read(&datasets, &base, patches)?;
     let settings = Settings {
         datasets: args.datasets,
         posts: corpus.fingerprint.clone(),
-        encoders: fingerprint,
+        encoders: base.fingerprint.encoders.clone(),
         plain: args.plain,
         steps: args.steps as usize,
         batch: args.batch as usize,
@@ -171,7 +159,13 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
         args.resume,
     )?;
     save(&model.model, &settings.joint, &datasets, &args.run)?;
-    report(&corpus, outcome).print(as_json)
+    let report = Report {
+        train: Counts::of(&corpus.train, &corpus.rivals),
+        held_out: Counts::of(&corpus.held_out, &corpus.rivals),
+        dropped: corpus.dropped,
+        outcome,
+    };
+    report.print(as_json)
 }
 
 /// The joint encoder that these encoders feed.
@@ -214,18 +208,6 @@ fn save(
     let entries = Entry::of_module(&model.encoder);
     let bytes = write(entries, &metadata, Precision::F32)?;
     files::write(&run.join("joint.bpk"), &bytes)
-}
-
-fn report(corpus: &Corpus, outcome: Outcome) -> Report {
-    Report {
-        train: Counts::of(&corpus.train, &corpus.rivals),
-        held_out: Counts::of(&corpus.held_out, &corpus.rivals),
-        dropped: corpus.dropped,
-        steps: outcome.steps,
-        best_step: outcome.best_step,
-        start: outcome.start,
-        best: outcome.best,
-    }
 }
 
 impl Counts {
@@ -275,11 +257,11 @@ impl Report {
         );
         out!(
             "held-out figures before the first step and at step {} of {}:",
-            self.best_step,
-            self.steps
+            self.outcome.best_step,
+            self.outcome.steps
         );
-        for (name, start) in &self.start {
-            let best = self.best.get(name).context("figures differ")?;
+        for (name, start) in &self.outcome.start {
+            let best = self.outcome.best.get(name).context("figures differ")?;
             out!("{name:>20} {start:9.4} {best:9.4}");
         }
         Ok(())

@@ -9,13 +9,14 @@ use std::ops::Range;
 use anyhow::ensure;
 use sha2::{Digest as _, Sha256};
 use shared_model::aliases::{AliasIndex, NameMatch};
-use shared_model::data::{self, Entity, MAX_IMAGES, Mention};
+use shared_model::data::{self, MAX_IMAGES, Mention};
 use shared_model::encoders::Encoders;
 use shared_model::joint::MAX_TEXT;
 
-use crate::dataset::{Dataset, Split};
+use crate::dataset::{Dataset, Split, namesakes, train_rows};
 use crate::features::{Channels, Patches};
 use crate::holdout::{HoldOut, text_key};
+use crate::run::Model;
 
 /// A post as the joint encoder reads it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -53,18 +54,6 @@ pub(crate) struct Corpus {
     pub(crate) fingerprint: String,
 }
 
-/// A dataset with what its posts are read by.
-#[derive(Clone, Copy)]
-struct Source<'a> {
-    dataset: &'a Dataset,
-    /// Train rows.
-    rows: &'a [data::Post],
-    hold_out: &'a HoldOut,
-    encoders: &'a Encoders,
-    /// Hash of the encoders.
-    fingerprint: &'a str,
-}
-
 /// A post before it is encoded.
 struct Draft<'a> {
     label: String,
@@ -75,12 +64,11 @@ struct Draft<'a> {
 }
 
 impl Corpus {
-    /// Reads and encodes the posts of `datasets`.
+    /// Reads the posts of `datasets`, and encodes them with the encoders of `model`.
     pub(crate) fn read(
         datasets: &[Dataset],
-        encoders: &Encoders,
+        model: &Model,
         patches: Patches,
-        fingerprint: &str,
     ) -> anyhow::Result<Self> {
         let mut corpus = Self {
             patches,
@@ -93,21 +81,11 @@ impl Corpus {
                 seen.extend(posts.iter().filter_map(|post| text_key(&post.text)));
             }
         }
-        let rows = datasets
-            .iter()
-            .map(|dataset| dataset.posts_if_any(Split::Train))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let rows = train_rows(datasets)?;
         let (hold_out, _) = HoldOut::of_rows(datasets, &rows)?;
         let mut hash = Sha256::new();
         for (dataset, rows) in datasets.iter().zip(&rows) {
-            let source = Source {
-                dataset,
-                rows,
-                hold_out: &hold_out,
-                encoders,
-                fingerprint,
-            };
-            corpus.add(&source, &mut seen, &mut hash)?;
+            corpus.add(dataset, rows, &hold_out, model, &mut seen, &mut hash)?;
         }
         ensure!(
             !corpus.train.is_empty() && !corpus.held_out.is_empty(),
@@ -123,23 +101,20 @@ impl Corpus {
 
     fn add(
         &mut self,
-        source: &Source,
+        dataset: &Dataset,
+        rows: &[data::Post],
+        hold_out: &HoldOut,
+        model: &Model,
         seen: &mut HashSet<String>,
         hash: &mut Sha256,
     ) -> anyhow::Result<()> {
-        let Source {
-            dataset,
-            rows,
-            hold_out,
-            encoders,
-            fingerprint,
-        } = *source;
+        let encoders = &model.encoders;
         let names = AliasIndex::new(&dataset.entities);
         let first_entity = self.rivals.len();
         self.rivals
-            .extend(rivals(&dataset.entities, &names).into_iter().map(|rivals| {
-                let global = |rival| first_entity + rival;
-                rivals.into_iter().map(global).collect::<Vec<_>>()
+            .extend((0..dataset.entities.len()).map(|entity| {
+                let rivals = namesakes(&dataset.entities, entity, &names).into_iter();
+                rivals.map(|rival| first_entity + rival).collect::<Vec<_>>()
             }));
 
         let positions = dataset.positions();
@@ -187,6 +162,7 @@ impl Corpus {
             .filter(|path| listed.insert(path.as_str()))
             .cloned()
             .collect();
+        let fingerprint = &model.fingerprint.encoders;
         let places = self.patches.add(dataset, &paths, encoders, fingerprint)?;
         for draft in drafts {
             let post = encode(&draft, encoders, &places)?;
@@ -232,21 +208,6 @@ fn encode(
     })
 }
 
-/// For every entity the others that have one of its names.
-fn rivals(entities: &[Entity], names: &AliasIndex) -> Vec<Vec<usize>> {
-    let of = |(position, entity): (usize, &Entity)| {
-        let mut rivals: Vec<usize> = entity
-            .names()
-            .flat_map(|name| names.candidates(name, NameMatch::Equal))
-            .filter(|&rival| rival != position)
-            .collect();
-        rivals.sort_unstable();
-        rivals.dedup();
-        rivals
-    };
-    entities.iter().enumerate().map(of).collect()
-}
-
 /// The mention in a timeline post: a name of its owner, else the first name of any entity.
 fn own_name(text: &str, owner: Option<usize>, names: &AliasIndex) -> Option<Mention> {
     let mentions = names.mentions(text);
@@ -259,6 +220,8 @@ fn own_name(text: &str, owner: Option<usize>, names: &AliasIndex) -> Option<Ment
 
 #[cfg(test)]
 mod tests {
+    use shared_model::data::Entity;
+
     use super::*;
 
     fn entities() -> Vec<Entity> {
@@ -281,7 +244,8 @@ mod tests {
         let entities = entities();
         let names = AliasIndex::new(&entities);
         let want: [&[usize]; 4] = [&[1, 2], &[0], &[0], &[]];
-        assert_eq!(rivals(&entities, &names), want);
+        let rivals = (0..4).map(|entity| namesakes(&entities, entity, &names));
+        assert_eq!(rivals.collect::<Vec<_>>(), want);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) struct Pretraining<'a> {
     corpus: &'a Corpus,
     train: Negatives<'a>,
     held_out: Negatives<'a>,
-    pieces: Pieces,
+    collator: Collator<'a>,
     /// The text encoder's word embeddings, frozen.
     words: Tensor<2>,
 }
@@ -55,20 +55,16 @@ impl<'a> Pretraining<'a> {
             train: Negatives::new(&corpus.train, &corpus.rivals),
             held_out: Negatives::new(&corpus.held_out, &corpus.rivals),
             corpus,
-            pieces: Pieces {
-                mask,
-                n: words.dims()[0] as u32,
+            collator: Collator {
+                patches: &corpus.patches,
+                channels: &corpus.channels,
+                sizes: &settings.joint,
+                pieces: Pieces {
+                    mask,
+                    n: words.dims()[0] as u32,
+                },
             },
             words,
-        }
-    }
-
-    fn collator(&self) -> Collator<'_> {
-        Collator {
-            patches: &self.corpus.patches,
-            channels: &self.corpus.channels,
-            sizes: &self.settings.joint,
-            pieces: self.pieces,
         }
     }
 
@@ -106,7 +102,7 @@ impl Stage<Pretrained> for Pretraining<'_> {
         let mut rng = rng(self.settings.seed, STAGE, step);
         let questions = self.train.draw(&rows, !self.settings.plain, &mut rng);
         let shares = self.settings.shares();
-        let batch = self.collator().batch(
+        let batch = self.collator.batch(
             &self.corpus.train,
             &rows,
             &questions,
@@ -156,7 +152,7 @@ impl Stage<Pretrained> for Pretraining<'_> {
             ];
             for pass in passes.into_iter().filter(|pass| !pass.is_empty()) {
                 let (rows, questions): (Vec<_>, Vec<_>) = pass.into_iter().unzip();
-                let batch = self.collator().batch(
+                let batch = self.collator.batch(
                     &self.corpus.held_out,
                     &rows,
                     &questions,

@@ -78,13 +78,10 @@ fn taken(name: &str, shape: &[usize], drawn: &[f32], text: &Pack) -> anyhow::Res
     };
     let (part, rest) = name.split_once('.').unwrap_or((name, ""));
     let counterpart = match part {
-        "encoder" | "position_embeddings" => Some(name.to_owned()),
-        "types" => Some("token_type_embeddings.weight".to_owned()),
-        part if NORMS.contains(&part) => Some(format!("norm.{rest}")),
-        _ => None,
-    };
-    let Some(counterpart) = counterpart else {
-        return Ok(drawn.to_vec());
+        "encoder" | "position_embeddings" => name.to_owned(),
+        "types" => "token_type_embeddings.weight".to_owned(),
+        part if NORMS.contains(&part) => format!("norm.{rest}"),
+        _ => return Ok(drawn.to_vec()),
     };
     let (_, theirs) = text.floats(&counterpart)?;
     let n: usize = if part == "types" {

@@ -69,17 +69,11 @@ impl Model {
 
     /// Joins the model with a knowledge base.
     pub(crate) fn linker(&self, kb: KnowledgeBase) -> anyhow::Result<Linker> {
-        let imn = match Network::among(&self.systems) {
-            Some(network) => Some(network.scorer(&kb, &self.encoders.device)?),
-            None => None,
-        };
-        Ok(Linker::new(
-            self.encoders.clone(),
-            kb,
-            self.scorer,
-            imn,
-            self.calibration.clone(),
-        ))
+        let encoders = self.encoders.clone();
+        let imn = Network::among(&self.systems);
+        let imn = imn.map(|network| network.scorer(&kb, &encoders.device));
+        let (imn, calibration) = (imn.transpose()?, self.calibration.clone());
+        Ok(Linker::new(encoders, kb, self.scorer, imn, calibration))
     }
 }
 

@@ -1,6 +1,5 @@
 //! `imn`: the run's network, added to the training-free score.
 
-use anyhow::Context as _;
 use shared_model::linker::{Linker, Reading};
 
 use super::{Scores, System};
@@ -13,15 +12,9 @@ use crate::parallel::on_all_cores;
 const BATCH: usize = 32;
 
 /// The whole scorer of a run with a network.
-pub(super) struct Imn<'a> {
-    linker: &'a Linker,
-}
+pub(super) struct Imn<'a>(pub(super) &'a Linker);
 
-impl<'a> Imn<'a> {
-    pub(super) fn new(linker: &'a Linker) -> Self {
-        Self { linker }
-    }
-
+impl Imn<'_> {
     fn read(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Reading>> {
         let mut readings = Vec::with_capacity(mentions.len());
         let bar = progress(mentions.len(), "reading");
@@ -30,7 +23,7 @@ impl<'a> Imn<'a> {
                 .iter()
                 .map(|mention| mention.features.vectors())
                 .collect();
-            readings.extend(pollster::block_on(self.linker.read(posts))?);
+            readings.extend(pollster::block_on(self.0.read(posts))?);
             bar.inc(batch.len() as u64);
         }
         bar.finish_and_clear();
@@ -51,12 +44,7 @@ impl System for Imn<'_> {
         let readings = self.read(mentions)?;
         let rows: Vec<_> = mentions.iter().zip(readings).collect();
         on_all_cores(&rows, self.name(), |(mention, reading)| {
-            let post = mention.post;
-            let ranking =
-                self.linker
-                    .rank(reading, &post.text, mention.mention, &mention.candidates);
-            let ranking = ranking.with_context(|| format!("{:?}", post.id))?;
-            Ok(Scores::of_ranking(&ranking, mention, self.linker))
+            Scores::of_linker(self.0, mention, reading)
         })
     }
 }

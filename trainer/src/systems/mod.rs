@@ -9,8 +9,12 @@ mod prototype;
 
 use std::collections::HashMap;
 
-use shared_model::data::{Post, Ranking};
-use shared_model::linker::Linker;
+use anyhow::Context as _;
+use shared_model::data::Post;
+use shared_model::linker::{Linker, Reading};
+use shared_model::names::Names;
+
+pub(crate) use popularity::ByEntity;
 
 use crate::dataset::Dataset;
 use crate::features::FeatureLevel;
@@ -23,7 +27,9 @@ pub(crate) trait System {
     fn name(&self) -> &'static str;
 
     /// Which features of the mentions the system reads.
-    fn needs(&self) -> FeatureLevel;
+    fn needs(&self) -> FeatureLevel {
+        FeatureLevel::None
+    }
 
     /// Scores the candidates of each mention.
     ///
@@ -68,8 +74,15 @@ impl Probabilities {
 }
 
 impl Scores {
-    /// Brings a ranking back into the order of the mention's candidates.
-    fn of_ranking(ranking: &Ranking, mention: &EncodedMention, linker: &Linker) -> Self {
+    /// Ranks a mention, and brings the ranking back into the order of its candidates.
+    fn of_linker(
+        linker: &Linker,
+        mention: &EncodedMention,
+        reading: &Reading,
+    ) -> anyhow::Result<Self> {
+        let post = mention.post;
+        let ranking = linker.rank(reading, &post.text, mention.mention, &mention.candidates);
+        let ranking = ranking.with_context(|| format!("{:?}", post.id))?;
         let by_id: HashMap<&str, f32> = ranking
             .candidates
             .iter()
@@ -77,7 +90,7 @@ impl Scores {
             .collect();
         let entities = &linker.kb.text.entities;
         let candidates = mention.candidates.iter();
-        Self {
+        Ok(Self {
             values: candidates
                 .map(|&candidate| by_id[entities[candidate].id.as_str()])
                 .collect(),
@@ -88,15 +101,17 @@ impl Scores {
                     .map_or(0.0, |best| best.probability),
                 nil: ranking.nil_probability,
             }),
-        }
+        })
     }
 }
 
 /// The systems that rank by a dataset alone, without encoders.
 pub(crate) fn without_encoders(dataset: &Dataset, train: &[Post]) -> Vec<Box<dyn System>> {
+    let entities = &dataset.entities;
+    let golds = train.iter().filter_map(|post| post.entity.as_deref());
     vec![
-        Box::new(popularity::Popularity::new(dataset, train)),
-        Box::new(name_only::NameOnly::new(dataset)),
+        Box::new(ByEntity::counting("popularity", entities, golds)),
+        Box::new(name_only::NameOnly(Names::of(entities))),
     ]
 }
 
@@ -110,14 +125,12 @@ pub(crate) fn of_run<'a>(
     let mut systems: Vec<Box<dyn System + 'a>> = Vec::new();
     for system in learned {
         systems.push(match system {
-            LearnedSystem::Imn(_) => Box::new(imn::Imn::new(linker)),
+            LearnedSystem::Imn(_) => Box::new(imn::Imn(linker)),
         });
     }
     if learned.is_empty() || !linker.scorer.is_zero() {
-        systems.push(Box::new(prototype::Prototype::new(linker)));
+        systems.push(Box::new(prototype::Prototype(linker)));
     }
-    for system in without_encoders(dataset, train) {
-        systems.push(system);
-    }
+    systems.extend(without_encoders(dataset, train));
     systems
 }

@@ -3,31 +3,15 @@
 use shared_model::names::{NameQuery, Names};
 
 use super::{Scores, System};
-use crate::dataset::Dataset;
-use crate::features::FeatureLevel;
 use crate::mentions::EncodedMention;
 use crate::parallel::on_all_cores;
 
 /// Scores a candidate by its names.
-pub(super) struct NameOnly {
-    names: Names,
-}
-
-impl NameOnly {
-    pub(super) fn new(dataset: &Dataset) -> Self {
-        Self {
-            names: Names::of(&dataset.entities),
-        }
-    }
-}
+pub(super) struct NameOnly(pub(super) Names);
 
 impl System for NameOnly {
     fn name(&self) -> &'static str {
         "name-only"
-    }
-
-    fn needs(&self) -> FeatureLevel {
-        FeatureLevel::None
     }
 
     fn score(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Scores>> {
@@ -35,7 +19,7 @@ impl System for NameOnly {
             let query = NameQuery::of(mention.surface);
             let candidates = mention.candidates.iter();
             let scores: Vec<f32> = candidates
-                .map(|&candidate| self.names.score(&query, candidate))
+                .map(|&candidate| self.0.score(&query, candidate))
                 .collect();
             Ok(scores.into())
         })

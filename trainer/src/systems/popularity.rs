@@ -1,54 +1,54 @@
-//! `popularity`: how often an entity is the gold in train.
+//! `popularity`: how often an entity is the gold in train; and the other systems whose scores depend on the candidate alone.
 
 use std::collections::HashMap;
 
-use shared_model::data::Post;
+use shared_model::data::Entity;
 
 use super::{Scores, System};
-use crate::dataset::Dataset;
-use crate::features::FeatureLevel;
 use crate::mentions::EncodedMention;
-use crate::parallel::on_all_cores;
 
-/// Scores a candidate by its number of train mentions.
-pub(super) struct Popularity {
-    /// Number of train mentions per entity, by position in the knowledge base.
-    counts: Vec<f32>,
+/// A system that gives each entity the same score for every mention.
+pub(crate) struct ByEntity {
+    name: &'static str,
+    /// By position in the knowledge base.
+    scores: Vec<f32>,
 }
 
-impl Popularity {
-    pub(super) fn new(dataset: &Dataset, train: &[Post]) -> Self {
+impl ByEntity {
+    /// A system that scores each entity by how often its id is among `ids`.
+    pub(crate) fn counting<'a>(
+        name: &'static str,
+        entities: &[Entity],
+        ids: impl Iterator<Item = &'a str>,
+    ) -> Self {
         let mut counts: HashMap<&str, f32> = HashMap::new();
-        for id in train.iter().filter_map(|post| post.entity.as_deref()) {
+        for id in ids {
             *counts.entry(id).or_default() += 1.0;
         }
-        let count = |id: &str| counts.get(id).copied().unwrap_or_default();
+        let count = |entity: &Entity| counts.get(entity.id.as_str()).copied();
+        let scores = entities.iter();
         Self {
-            counts: dataset
-                .entities
-                .iter()
-                .map(|entity| count(&entity.id))
+            name,
+            scores: scores
+                .map(|entity| count(entity).unwrap_or_default())
                 .collect(),
         }
     }
 }
 
-impl System for Popularity {
+impl System for ByEntity {
     fn name(&self) -> &'static str {
-        "popularity"
-    }
-
-    fn needs(&self) -> FeatureLevel {
-        FeatureLevel::None
+        self.name
     }
 
     fn score(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Scores>> {
-        on_all_cores(mentions, self.name(), |mention| {
+        let of_mention = |mention: &EncodedMention| {
             let candidates = mention.candidates.iter();
             let scores: Vec<f32> = candidates
-                .map(|&candidate| self.counts[candidate])
+                .map(|&candidate| self.scores[candidate])
                 .collect();
-            Ok(scores.into())
-        })
+            scores.into()
+        };
+        Ok(mentions.iter().map(of_mention).collect())
     }
 }

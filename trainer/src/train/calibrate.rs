@@ -31,31 +31,29 @@ struct Row<'a> {
 
 /// The calibration of the greatest likelihood; every mention has the same weight.
 pub(super) fn calibrate(scored: &[Scored]) -> Fitted {
-    let with_nil = scored.iter().any(|row| row.gold.is_none());
-    let rows = scored.iter().map(|scored| Row {
-        scored,
-        weight: 1.0,
-        with_nil,
-    });
-    fit(&rows.collect::<Vec<_>>())
+    fit(&rows(scored.iter().collect(), 1.0))
 }
 
 /// The calibration of the greatest likelihood; every kind of list has the same weight, however many there are.
 ///
 /// A kind without NIL mentions says nothing of how frequent they are: its lists count without NIL.
 pub(super) fn calibrate_balanced(scored: &[Scored]) -> Fitted {
-    let mut rows = Vec::with_capacity(scored.len());
-    for kind in ListKind::ALL {
+    let rows = ListKind::ALL.map(|kind| {
         let of_kind: Vec<&Scored> = scored.iter().filter(|row| row.kind == kind).collect();
-        let with_nil = of_kind.iter().any(|row| row.gold.is_none());
         let weight = 1.0 / of_kind.len() as f64;
-        rows.extend(of_kind.into_iter().map(|scored| Row {
-            scored,
-            weight,
-            with_nil,
-        }));
-    }
-    fit(&rows)
+        rows(of_kind, weight)
+    });
+    fit(&rows.into_iter().flatten().collect::<Vec<_>>())
+}
+
+fn rows(scored: Vec<&Scored>, weight: f64) -> Vec<Row<'_>> {
+    let with_nil = scored.iter().any(|row| row.gold.is_none());
+    let row = |scored| Row {
+        scored,
+        weight,
+        with_nil,
+    };
+    scored.into_iter().map(row).collect()
 }
 
 fn fit(rows: &[Row]) -> Fitted {

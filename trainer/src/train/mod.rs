@@ -37,11 +37,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     if args.stage == StageArg::Text {
         return stages::text::train(&args, device, as_json);
     }
-    let datasets = args
-        .datasets
-        .iter()
-        .map(|folder| Dataset::open(folder))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let datasets = Dataset::open_all(&args.datasets)?;
     plan::check_shares(&args.shares, datasets.len())?;
     let origin = EncoderOrigin::of(args.model.clone())?;
     let devices = device.open_all()?;
@@ -116,8 +112,10 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         temperature,
         nil_logit,
     };
-    let report = Report::new(&sets, [&before, &scored[..n_held]], scorer, calibration)
-        .with_network(network.as_ref().map(|network| &network.trained), errors);
+    let trained = network.as_ref();
+    let trained = trained.map(|network| (network.trained.clone(), errors));
+    let figures = [&before[..], &scored[..n_held]];
+    let report = Report::new(&sets, figures, scorer, calibration, trained);
 
     let dataset = datasets.into_iter().next();
     let set = sets.into_iter().next();

@@ -88,7 +88,11 @@ pub(super) fn train(setup: &Setup, args: &TrainArgs) -> anyhow::Result<Trained> 
         let examples = examples.map(|(task, posts)| if task.is_empty() { posts } else { task });
         let sampler = Sampler::new(examples.cloned().collect(), &settings.shares);
         let sampler = sampler.context("no dataset has examples")?;
-        let mut stage = ContrastiveStage::new(setup, sampler, held.clone());
+        let mut stage = ContrastiveStage {
+            setup,
+            sampler,
+            held: held.clone(),
+        };
         let mut model = ContrastiveStage::optimised(network, setup.device);
         let plan = settings.plan(contrastive::NAME, settings.metric_steps);
         let outcome = learn(&mut stage, &mut model, &plan, &args.run, args.resume)?;

@@ -1,6 +1,6 @@
 //! The plan of a training: `train.toml` in the run folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
@@ -17,7 +17,7 @@ const MIN_BATCH: usize = 8;
 /// Everything that the result of a run depends on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Settings {
-    pub(super) datasets: Vec<String>,
+    pub(super) datasets: Vec<PathBuf>,
     /// Weight of each dataset in a batch and in the scorer's fit.
     pub(super) shares: Vec<f64>,
     pub(super) modalities: Vec<Modality>,
@@ -57,7 +57,6 @@ impl Settings {
             .modalities
             .iter()
             .filter_map(|&modality| {
-                let modality = modality.into();
                 Some(Input {
                     modality,
                     width: width(modality)?,
@@ -66,11 +65,7 @@ impl Settings {
             .collect();
         let modalities = inputs.iter().map(|input| input.modality).collect();
         Self {
-            datasets: args
-                .datasets
-                .iter()
-                .map(|folder| folder.display().to_string())
-                .collect(),
+            datasets: args.datasets.clone(),
             shares: if args.shares.is_empty() {
                 vec![1.0; args.datasets.len()]
             } else {

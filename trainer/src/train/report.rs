@@ -29,17 +29,18 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// A report of the training-free scorer.
-    ///
     /// # Arguments
     ///
     /// - scored: held-out mentions under the default weights, and under the result.
+    /// - network: a trained network with its calibration errors.
     pub(super) fn new(
         sets: &[TrainingSet],
         [before, after]: [&[Scored]; 2],
         scorer: ScorerConfig,
         calibration: Calibration,
+        network: Option<(TrainedImn, CalibrationErrors)>,
     ) -> Self {
+        let (imn, calibration_error) = network.unzip();
         let count = |part: fn(&TrainingSet) -> usize| sets.iter().map(part).sum::<usize>();
         let fitted_on = count(|set| set.fit().count());
         Self {
@@ -52,21 +53,8 @@ impl Report {
             tie_rule: TIE_RULE,
             scorer,
             calibration,
-            calibration_error: None,
-            imn: None,
-        }
-    }
-
-    /// Adds a trained network.
-    pub(super) fn with_network(
-        self,
-        imn: Option<&TrainedImn>,
-        calibration_error: CalibrationErrors,
-    ) -> Self {
-        Self {
-            calibration_error: imn.map(|_| calibration_error),
-            imn: imn.cloned(),
-            ..self
+            calibration_error,
+            imn,
         }
     }
 

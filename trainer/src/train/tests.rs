@@ -269,7 +269,11 @@ fn the_contrastive_stage_matches_posts_with_their_entities() {
     device.seed(1);
     let network = settings.imn.init(&device);
     let sampler = sampler(placed(&sets[0], 0..64));
-    let mut stage = ContrastiveStage::new(&setup, sampler, placed(&sets[0], 0..64));
+    let mut stage = ContrastiveStage {
+        setup: &setup,
+        sampler,
+        held: placed(&sets[0], 0..64),
+    };
     let mut model = ContrastiveStage::optimised(network, &device);
     let figures = |figures: crate::learn::Metrics, name: &str| {
         let found = figures.into_iter().find(|(found, _)| *found == name);

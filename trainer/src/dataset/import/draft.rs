@@ -13,7 +13,7 @@ use super::archives::Archives;
 use crate::dataset::account::Account;
 use crate::dataset::staging::Staging;
 use crate::dataset::{CandidatePolicy, Info, Split, validate};
-use crate::files::{progress, read};
+use crate::files::{read, tracked};
 
 /// Where a format has no timelines, an entity with this many train mentions has them as its timeline.
 const TIMELINE: usize = 3;
@@ -29,6 +29,7 @@ pub(super) struct Draft {
 }
 
 /// A text of the foreign dataset with one of its mentions.
+#[derive(Clone, Default)]
 pub(super) struct Row {
     /// Id of the text, unique within its part.
     pub(super) id: String,
@@ -182,7 +183,7 @@ impl Draft {
         destination: &Path,
     ) -> anyhow::Result<Report> {
         let staging = Staging::new(destination)?;
-        let posts = self.posts();
+        let mut posts = self.posts();
         ensure!(
             posts.iter().any(|(_, posts)| !posts.is_empty()),
             "{}: no row of it can be used{}",
@@ -192,17 +193,11 @@ impl Draft {
         if self.timeline.is_empty() {
             self.timeline = timelines(&posts);
         }
-        let mut posts = posts;
         let folders: Vec<&Path> = images.into_iter().chain([source]).collect();
         let pictures = self.copy_pictures(&staging, &folders, &mut posts)?;
-        staging.info(&self.info)?;
-        staging.entities(&self.entities)?;
-        staging.timeline(&self.timeline)?;
-        for (split, posts) in &posts {
-            if !posts.is_empty() {
-                staging.posts(*split, posts)?;
-            }
-        }
+        let parts = posts.iter().filter(|(_, posts)| !posts.is_empty());
+        let parts = parts.map(|(split, posts)| (*split, posts));
+        staging.write(&self.info, &self.entities, &self.timeline, parts)?;
         staging.finish()?;
         Ok(Report {
             entities: self.entities.len(),
@@ -240,8 +235,7 @@ impl Draft {
                 .expect("all parts are there");
             if Some(&post.id) == post.entity.as_ref() {
                 self.matter("the id was the answer, given another", &id);
-                let name = split.file().trim_end_matches(".jsonl");
-                post.id = format!("{name}-{}", posts.len() + 1);
+                post.id = format!("{}-{}", split.name(), posts.len() + 1);
             }
             posts.push(post);
         }
@@ -316,8 +310,7 @@ impl Draft {
             .chain(timeline.iter_mut().map(|post| &mut post.images))
             .filter(|images| !images.is_empty())
             .collect::<Vec<_>>();
-        let bar = progress(lists.len(), "pictures");
-        for images in lists {
+        for images in tracked(lists, "pictures") {
             for path in std::mem::take(images) {
                 let path = relative(&path).unwrap_or(path);
                 if !copies.contains_key(&path) {
@@ -326,9 +319,7 @@ impl Draft {
                 }
                 images.extend(copies[&path].clone());
             }
-            bar.inc(1);
         }
-        bar.finish_and_clear();
         timeline.retain(|post| !post.text.trim().is_empty() || !post.images.is_empty());
         self.timeline = timeline;
         Ok(copies.values().flatten().count())

@@ -6,19 +6,15 @@ use std::path::Path;
 use anyhow::ensure;
 
 use super::draft::Draft;
-use super::melbench::{Record, knowledge, records, rows};
+use super::melbench::{Record, add, knowledge, records};
 use super::{Pairs, split_of};
 use crate::dataset::CandidatePolicy;
-use crate::files::read_json;
+use crate::files::{read_json, read_json_if_any};
 
 /// Reads the folder.
 pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
-    let top = folder.join("search_top100.json");
-    let candidates: HashMap<String, Vec<String>> = if top.exists() {
-        read_json(&top)?
-    } else {
-        HashMap::new()
-    };
+    let candidates: HashMap<String, Vec<String>> =
+        read_json_if_any(&folder.join("search_top100.json"))?.unwrap_or_default();
     let policy = if candidates.is_empty() {
         CandidatePolicy::Fuzzy100
     } else {
@@ -52,9 +48,7 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
                 let split = split_of(part).expect("the names above are known");
                 let records: Pairs<Record> = read_json(&folder.join(format!("{part}.json")))?;
                 for (id, record) in records.0 {
-                    for row in rows(&mut draft, &id, record) {
-                        draft.row(split, row);
-                    }
+                    add(&mut draft, Some(split), id, record);
                 }
             }
         }

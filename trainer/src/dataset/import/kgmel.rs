@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 
 use super::draft::{Draft, Row};
+use super::melbench::rows;
 use super::{Pairs, files, split_of};
 use crate::dataset::{CandidatePolicy, Split};
 use crate::files::read_json;
@@ -59,39 +60,16 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
             draft.matter("in no part, dropped", &id);
             continue;
         };
-        let n = record.mention.len();
-        if record.entity.len() != n || record.answer.len() != n {
-            draft.matter(
-                "its mentions, entities and answers differ in number, dropped",
-                &id,
-            );
-            continue;
-        }
-        let named = record
-            .mention
-            .into_iter()
-            .zip(record.entity.into_iter().zip(record.answer));
-        for (number, (surface, (entity, answer))) in named.enumerate() {
-            draft.entity(&answer, &entity, "");
-            draft.row(
-                split,
-                Row {
-                    id: id.clone(),
-                    number,
-                    text: record.sentence.clone(),
-                    surface,
-                    start: None,
-                    images: record
-                        .image
-                        .iter()
-                        .filter(|path| !path.is_empty())
-                        .cloned()
-                        .collect(),
-                    candidates: None,
-                    entity: Some(answer),
-                },
-            );
-        }
+        let images = record.image.into_iter();
+        let text = Row {
+            id,
+            text: record.sentence,
+            images: images.filter(|path| !path.is_empty()).collect(),
+            ..Row::default()
+        };
+        let answers = record.answer.into_iter().map(Some).collect();
+        let (mentions, names) = (record.mention, &record.entity);
+        rows(&mut draft, Some(split), &text, mentions, names, answers);
     }
     Ok(draft)
 }

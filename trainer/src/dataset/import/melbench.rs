@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::draft::{Draft, Row};
 use super::{OneOrMany, Pairs, files, split_of};
 use crate::dataset::{CandidatePolicy, Split};
-use crate::files::read_json;
+use crate::files::{read_json, read_json_if_any};
 
 const SOURCE: &str = "MELBench, https://github.com/seukgcode/MELBench";
 
@@ -60,11 +60,8 @@ pub(super) fn read_weibo(folder: &Path) -> anyhow::Result<Draft> {
 /// Adds the entities of `qid2ne.json` (names) and `qid2abs.json` (descriptions), if there are such files.
 pub(super) fn knowledge(draft: &mut Draft, folder: &Path) -> anyhow::Result<()> {
     let map = |name: &str| -> anyhow::Result<Vec<(String, String)>> {
-        let path = folder.join(name);
-        if !path.exists() {
-            return Ok(Vec::new());
-        }
-        Ok(read_json::<Pairs<String>>(&path)?.0)
+        let pairs: Option<Pairs<String>> = read_json_if_any(&folder.join(name))?;
+        Ok(pairs.map_or_else(Vec::new, |pairs| pairs.0))
     };
     let (descriptions, names) = (map("qid2abs.json")?, map("qid2ne.json")?);
     let by_id: HashMap<&str, &str> = descriptions
@@ -82,17 +79,15 @@ pub(super) fn knowledge(draft: &mut Draft, folder: &Path) -> anyhow::Result<()> 
 pub(super) fn records(draft: &mut Draft, folder: &Path, name: &str) -> anyhow::Result<()> {
     let records: Pairs<Record> = read_json(&folder.join(name))?;
     let path = folder.join("splits.json");
-    if !path.exists() {
+    let Some(listed) = read_json_if_any::<Pairs<Vec<String>>>(&path)? else {
         for (id, record) in records.0 {
-            for row in rows(draft, &id, record) {
-                draft.row_of_no_part(row);
-            }
+            add(draft, None, id, record);
         }
         return Ok(());
-    }
+    };
     let mut parts: HashMap<String, Split> = HashMap::new();
     let mut named = 0;
-    for (part, ids) in read_json::<Pairs<Vec<String>>>(&path)?.0 {
+    for (part, ids) in listed.0 {
         let split = split_of(&part)
             .with_context(|| format!("{}: there is no part {part:?}", path.display()))?;
         named += ids.len();
@@ -101,11 +96,7 @@ pub(super) fn records(draft: &mut Draft, folder: &Path, name: &str) -> anyhow::R
     ensure!(named > 0, "{} names no id", path.display());
     for (id, record) in records.0 {
         match parts.remove(&id) {
-            Some(split) => {
-                for row in rows(draft, &id, record) {
-                    draft.row(split, row);
-                }
-            }
+            Some(split) => add(draft, Some(split), id, record),
             None => draft.matter("in no part (or there twice), dropped", &id),
         }
     }
@@ -117,42 +108,59 @@ pub(super) fn records(draft: &mut Draft, folder: &Path, name: &str) -> anyhow::R
     Ok(())
 }
 
-/// The mentions of a record. Adds its entities unless a file has named them already.
-pub(super) fn rows(draft: &mut Draft, id: &str, record: Record) -> Vec<Row> {
+/// Adds the mentions of a record, and its entities unless a file has named them already.
+pub(super) fn add(draft: &mut Draft, split: Option<Split>, id: String, record: Record) {
     let (mentions, names) = (record.mentions.into_vec(), record.entities.into_vec());
     let answers = record
         .answer
         .map_or_else(|| names.clone(), OneOrMany::into_vec);
+    let is_entity = |answer: &String| !answer.is_empty() && !answer.eq_ignore_ascii_case("nil");
+    let answers = answers.into_iter();
+    let answers = answers.map(|answer| Some(answer).filter(is_entity));
+    let images = record.image.into_iter();
+    let text = Row {
+        id,
+        text: record.sentence,
+        images: images.filter(|path| !path.is_empty()).collect(),
+        ..Row::default()
+    };
+    rows(draft, split, &text, mentions, &names, answers.collect());
+}
+
+/// Adds a row for each mention of a text, and its entity unless that is known. A text without a part is put into one by its entity.
+///
+/// # Arguments
+///
+/// - text: the id, the text and the pictures of the rows.
+/// - names: the names of the entities.
+/// - answers: the ids of the entities; `None` is NIL.
+pub(super) fn rows(
+    draft: &mut Draft,
+    split: Option<Split>,
+    text: &Row,
+    mentions: Vec<String>,
+    names: &[String],
+    answers: Vec<Option<String>>,
+) {
     if mentions.len() != names.len() || names.len() != answers.len() {
-        draft.matter(
-            "its mentions, entities and answers differ in number, dropped",
-            id,
-        );
-        return Vec::new();
+        let what = "its mentions, entities and answers differ in number, dropped";
+        draft.matter(what, &text.id);
+        return;
     }
-    let mentions = mentions.into_iter().zip(names.iter().zip(answers));
-    mentions
-        .enumerate()
-        .map(|(number, (surface, (name, answer)))| {
-            let is_nil = answer.is_empty() || answer.eq_ignore_ascii_case("nil");
-            if !is_nil {
-                draft.entity(&answer, name, "");
-            }
-            Row {
-                id: id.to_owned(),
-                number,
-                text: record.sentence.clone(),
-                surface,
-                start: None,
-                images: record
-                    .image
-                    .iter()
-                    .filter(|path| !path.is_empty())
-                    .cloned()
-                    .collect(),
-                candidates: None,
-                entity: (!is_nil).then_some(answer),
-            }
-        })
-        .collect()
+    let mentions = mentions.into_iter().zip(names).zip(answers);
+    for (number, ((surface, name), entity)) in mentions.enumerate() {
+        if let Some(id) = &entity {
+            draft.entity(id, name, "");
+        }
+        let row = Row {
+            number,
+            surface,
+            entity,
+            ..text.clone()
+        };
+        match split {
+            Some(split) => draft.row(split, row),
+            None => draft.row_of_no_part(row),
+        }
+    }
 }

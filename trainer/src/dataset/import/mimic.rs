@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::draft::{Draft, Row};
 use super::{files, percent_decoded, split_of};
 use crate::dataset::CandidatePolicy;
-use crate::files::read_json;
+use crate::files::{read_json, read_json_if_any};
 
 #[derive(Deserialize)]
 struct KbEntity {
@@ -97,16 +97,14 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
                         .id
                         .as_str()
                         .map_or_else(|| record.id.to_string(), str::to_owned),
-                    number: 0,
                     text: record.sentence,
                     surface: record.mentions,
-                    start: None,
                     images: (!stem.is_empty())
                         .then(|| format!("{pictures}/{stem}.jpg"))
                         .into_iter()
                         .collect(),
-                    candidates: None,
                     entity: (!is_nil).then_some(record.answer),
+                    ..Row::default()
                 },
             );
         }
@@ -117,10 +115,8 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
 /// The Wikidata ids by number; empty if the release has no such file.
 fn qids(path: &Path) -> anyhow::Result<HashMap<u64, String>> {
     let mut qids: HashMap<u64, String> = HashMap::new();
-    if !path.exists() {
-        return Ok(qids);
-    }
-    for (qid, number) in read_json::<HashMap<String, u64>>(path)? {
+    let numbers: HashMap<String, u64> = read_json_if_any(path)?.unwrap_or_default();
+    for (qid, number) in numbers {
         if let Some(other) = qids.get(&number) {
             bail!("qid2id.json: {qid} and {other} have the same number {number}");
         }

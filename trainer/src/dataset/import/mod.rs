@@ -14,8 +14,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
-use clap::ValueEnum;
+use anyhow::ensure;
+use clap::{Args, ValueEnum};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -41,25 +41,26 @@ pub(crate) enum Format {
     Kgmel,
 }
 
-/// A foreign folder, and how it is read.
+#[derive(Args)]
 pub(crate) struct ForeignFolder {
-    /// Layout of the folder.
-    pub(crate) format: Format,
+    /// Layout of the source.
+    #[arg(value_enum)]
+    format: Format,
     /// Folder to read.
-    pub(crate) folder: PathBuf,
-    /// Folder of the pictures; `None` if they are below the folder itself.
-    pub(crate) images: Option<PathBuf>,
+    source: PathBuf,
+    /// Dataset folder to write.
+    destination: PathBuf,
+    /// Folder of the pictures, if they are not below the source; pictures are never downloaded.
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
     /// Keep all mentions of a text instead of the first one only.
-    pub(crate) all_mentions: bool,
+    #[arg(long)]
+    all_mentions: bool,
 }
 
 /// Reads a foreign folder, writes the canonical one, and reports what was repaired and dropped.
-pub(crate) fn import(
-    foreign: &ForeignFolder,
-    destination: &Path,
-    as_json: bool,
-) -> anyhow::Result<()> {
-    let source = &foreign.folder;
+pub(crate) fn import(foreign: &ForeignFolder, as_json: bool) -> anyhow::Result<()> {
+    let source = &foreign.source;
     for folder in [Some(source), foreign.images.as_ref()]
         .into_iter()
         .flatten()
@@ -88,7 +89,7 @@ pub(crate) fn import(
     if !foreign.all_mentions {
         draft.keep_first_mentions();
     }
-    let report = draft.write(source, foreign.images.as_deref(), destination)?;
+    let report = draft.write(source, foreign.images.as_deref(), &foreign.destination)?;
     if as_json {
         out!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -153,14 +154,9 @@ fn split_of(name: &str) -> Option<Split> {
 
 /// The names of a folder's files, sorted.
 fn files(folder: &Path) -> anyhow::Result<Vec<String>> {
-    let refuse = || format!("cannot read {}", folder.display());
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(refuse)? {
-        let name = entry.with_context(refuse)?.file_name();
-        names.push(name.to_string_lossy().into_owned());
-    }
-    names.sort();
-    Ok(names)
+    let paths = crate::files::list(folder)?.into_iter();
+    let names = paths.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    Ok(names.collect())
 }
 
 /// Decodes percent-encoded UTF-8; leaves everything else as it is.

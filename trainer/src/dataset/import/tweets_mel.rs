@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::anyhow;
 
 use super::draft::{Draft, Row};
 use crate::dataset::{CandidatePolicy, Split};
@@ -17,22 +17,16 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
         "MEL_Tweets, https://github.com/OA256864/MEL_Tweets",
         CandidatePolicy::Given,
     );
-    let names = lines(folder, "mapSreenNameToMention.txt", '|', 2)?;
     let mut bearers: HashMap<String, Vec<String>> = HashMap::new();
-    for [screen, mention] in names.iter().map(|line| [&line[0], &line[1]]) {
-        draft.entity(screen, screen.trim_start_matches('@'), "");
-        draft.alias(screen, mention);
-        bearers
-            .entry(mention.to_lowercase())
-            .or_default()
-            .push(screen.clone());
+    for [screen, mention] in lines::<2>(folder, "mapSreenNameToMention.txt", '|')? {
+        draft.entity(&screen, screen.trim_start_matches('@'), "");
+        draft.alias(&screen, &mention);
+        let bearers = bearers.entry(mention.to_lowercase());
+        bearers.or_default().push(screen);
     }
-    for post in lines(folder, "timelineKB.txt", '\t', 4)? {
-        let [screen, _, text, image] = &post[..] else {
-            unreachable!("counted")
-        };
-        draft.entity(screen, screen.trim_start_matches('@'), "");
-        draft.timeline_post(screen, text, picture(image));
+    for [screen, _, text, image] in lines::<4>(folder, "timelineKB.txt", '\t')? {
+        draft.entity(&screen, screen.trim_start_matches('@'), "");
+        draft.timeline_post(&screen, &text, picture(&image));
     }
     for (split, file) in [
         (Split::Train, "Train.txt"),
@@ -43,21 +37,18 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
             draft.matter("part is not there", file);
             continue;
         }
-        for row in lines(folder, file, '\t', 7)? {
-            let [id, start, _, mention, screen, text, image] = &row[..] else {
-                unreachable!("counted")
-            };
+        for [id, start, _, mention, screen, text, image] in lines::<7>(folder, file, '\t')? {
             draft.row(
                 split,
                 Row {
-                    id: id.clone(),
+                    id,
                     number: 0,
-                    text: text.clone(),
-                    surface: mention.clone(),
-                    start: start.parse().ok(),
-                    images: picture(image),
+                    text,
                     candidates: bearers.get(&mention.to_lowercase()).cloned(),
-                    entity: Some(screen.clone()),
+                    surface: mention,
+                    start: start.parse().ok(),
+                    images: picture(&image),
+                    entity: Some(screen),
                 },
             );
         }
@@ -66,12 +57,15 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
 }
 
 /// The columns of each line; another number of them is an error.
-fn lines(folder: &Path, file: &str, separator: char, n: usize) -> anyhow::Result<Vec<Vec<String>>> {
+fn lines<const N: usize>(
+    folder: &Path,
+    file: &str,
+    separator: char,
+) -> anyhow::Result<Vec<[String; N]>> {
     files::read_lines(&folder.join(file), |_, line| {
         let columns: Vec<String> = line.split(separator).map(|c| c.trim().to_owned()).collect();
-        let found = columns.len();
-        ensure!(found == n, "{found} columns instead of {n}");
-        Ok(columns)
+        let columns = <[String; N]>::try_from(columns);
+        columns.map_err(|found| anyhow!("{} columns instead of {N}", found.len()))
     })
 }
 

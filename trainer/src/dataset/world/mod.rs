@@ -17,7 +17,7 @@ use synth::{Benchmark, Note, Source};
 use super::account::Account;
 use super::staging::Staging;
 use super::{CandidatePolicy, Info, Split, picture};
-use crate::files::{progress, read};
+use crate::files::{read, tracked};
 
 const PHOTOS_LICENCE: &str = "of the photographs: that of the folder they come from";
 const PHOTOS_SOURCE: &str =
@@ -146,18 +146,11 @@ fn write(
     staging: &Staging,
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
-    staging.info(info)?;
-    staging.entities(&benchmark.entities)?;
-    staging.timeline(&benchmark.timeline)?;
-    for (split, posts) in Split::ALL.into_iter().zip(&benchmark.mentions) {
-        staging.posts(split, posts)?;
-    }
-    let bar = progress(benchmark.pictures.len(), "pictures");
-    for picture in &benchmark.pictures {
+    let parts = Split::ALL.into_iter().zip(&benchmark.mentions);
+    staging.write(info, &benchmark.entities, &benchmark.timeline, parts)?;
+    for picture in tracked(&benchmark.pictures, "pictures") {
         staging.picture(&picture.path, &bytes(&picture.source, pictures)?)?;
-        bar.inc(1);
     }
-    bar.finish_and_clear();
     summary.add(benchmark);
     Ok(())
 }

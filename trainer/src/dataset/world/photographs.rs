@@ -1,9 +1,7 @@
 //! A list of senses, and a folder of photographs for each.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
@@ -13,7 +11,7 @@ use synth::photos::{Class, MIN_PHOTOS, Photo};
 use crate::dataset::account::Account;
 use crate::dataset::duplicates::Pictures;
 use crate::dataset::{inside, picture_of};
-use crate::files::{progress, read, read_jsonl};
+use crate::files::{list, read, read_jsonl, tracked};
 
 /// A line of the list.
 #[derive(Debug, Deserialize)]
@@ -36,9 +34,8 @@ pub(super) fn classes(
     let senses: Vec<Sense> = read_jsonl(list)?;
     ensure!(!senses.is_empty(), "{}: no senses", list.display());
     let (mut ids, mut folders) = (HashSet::new(), HashSet::new());
-    let bar = progress(senses.len(), "photographs");
     let mut classes = Vec::with_capacity(senses.len());
-    for sense in senses {
+    for sense in tracked(senses, "photographs") {
         let of_sense = format!("{}: {:?}", list.display(), sense.id);
         ensure!(!sense.name.trim().is_empty(), "{of_sense} has no name");
         ensure!(ids.insert(sense.id.clone()), "{of_sense} appears twice");
@@ -57,9 +54,7 @@ pub(super) fn classes(
         };
         let class = photos.and_then(|photos| Ok(Class::new(entity, photos)?));
         classes.push(class.context(of_sense)?);
-        bar.inc(1);
     }
-    bar.finish_and_clear();
     Ok(classes)
 }
 
@@ -67,7 +62,8 @@ pub(super) fn classes(
 fn photographs(all: &Path, folder: &Path, account: &mut Account) -> anyhow::Result<Vec<Photo>> {
     let full = all.join(folder);
     let shown = full.display();
-    let files = files(&full).with_context(|| format!("cannot read {shown}"))?;
+    let mut files = list(&full)?;
+    files.retain(|file| file.is_file());
     let n = files.len();
     ensure!(n > 0, "{shown} holds no pictures");
     let mut so_far = Pictures::new();
@@ -95,13 +91,4 @@ fn photographs(all: &Path, folder: &Path, account: &mut Account) -> anyhow::Resu
         photos.len()
     );
     Ok(photos)
-}
-
-/// The files of a folder, by name.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
-    let mut files = entries.collect::<io::Result<Vec<PathBuf>>>()?;
-    files.retain(|file| file.is_file());
-    files.sort();
-    Ok(files)
 }

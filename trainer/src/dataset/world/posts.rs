@@ -11,7 +11,7 @@ use synth::posts::SourcePost;
 use crate::dataset::account::Account;
 use crate::dataset::duplicates::{Pictures, Texts};
 use crate::dataset::{inside, picture, validate};
-use crate::files::{progress, read_jsonl};
+use crate::files::{read_jsonl, tracked};
 
 /// A line of the file.
 #[derive(Debug, Deserialize)]
@@ -33,10 +33,8 @@ pub(super) fn read(
     let lines: Vec<Line> = read_jsonl(file)?;
     let mut ids = HashSet::new();
     let (mut known_texts, mut known_pictures) = (Texts::default(), Pictures::new());
-    let bar = progress(lines.len(), "posts");
     let mut posts = Vec::new();
-    for (number, line) in (1..).zip(lines) {
-        bar.inc(1);
+    for (number, line) in (1..).zip(tracked(lines, "posts")) {
         let Line {
             mut id,
             text,
@@ -90,6 +88,5 @@ pub(super) fn read(
             });
         }
     }
-    bar.finish_and_clear();
     Ok(posts)
 }

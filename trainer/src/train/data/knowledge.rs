@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
-use shared_model::aliases::{AliasIndex, NameMatch};
-use shared_model::cues::CueQuery;
+use shared_model::aliases::AliasIndex;
 use shared_model::imn::Modality;
 
-use super::{Example, Query, TrainingSet, mask};
-use crate::files::progress;
+use super::{Example, Query, TrainingSet};
+use crate::dataset::namesakes;
+use crate::files::tracked;
 use crate::holdout::Part;
 use crate::learn::rng;
 
@@ -53,17 +53,10 @@ impl TrainingSet {
                 chosen.push(post);
             }
         }
-        let bar = progress(chosen.len(), "posts");
-        for post in chosen {
-            bar.inc(1);
+        for post in tracked(chosen, "posts") {
             let owner = self.kb.text.posts[post].entity;
-            let names = self.kb.text.entities[owner].names();
-            let mut others: Vec<usize> = names
-                .flat_map(|name| aliases.candidates(name, NameMatch::Equal))
-                .filter(|other| *other != owner && trained.contains(other))
-                .collect();
-            others.sort_unstable();
-            others.dedup();
+            let mut others = namesakes(&self.kb.text.entities, owner, &aliases);
+            others.retain(|other| trained.contains(other));
             others.shuffle(&mut rng);
             others.truncate(CANDIDATES - 1);
             for _ in 0..4 * CANDIDATES {
@@ -76,24 +69,17 @@ impl TrainingSet {
                 continue;
             }
             let candidates: Vec<usize> = std::iter::once(owner).chain(others).collect();
-            let query = CueQuery {
-                post: &self.kb.pooled[post],
-                text: &self.kb.text.posts[post].text,
-                mention: "",
-            };
-            let mut cues = self.cues.cues(&self.kb, &query, &candidates, Some(post));
-            cues.iter_mut().for_each(|cues| mask(cues, modalities));
+            let query = Query::Timeline(post);
             self.posts.push(Example {
-                query: Query::Timeline(post),
+                cues: self.cues_of(&query, &candidates, Some(post), modalities),
+                query,
                 pooled: Vec::new(),
                 candidates,
                 gold: Some(0),
                 without: Some(post),
-                cues,
                 part: Part::Fit,
             });
         }
-        bar.finish_and_clear();
         Ok(())
     }
 }

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use rand::seq::SliceRandom as _;
-use shared_model::cues::CueQuery;
 use shared_model::imn::Modality;
 
-use super::{Example, Query, TrainingSet, mask};
+use super::{Example, TrainingSet};
 use crate::holdout::Part;
 use crate::learn::rng;
 use crate::outcomes::ListKind;
@@ -53,24 +52,7 @@ impl TrainingSet {
             if self.kind(&made) != ListKind::Mixed {
                 continue;
             }
-            let Query::Mention {
-                features,
-                text,
-                surface,
-            } = &example.query
-            else {
-                continue;
-            };
-            let pooled = features.without_tokens().pooled();
-            let query = CueQuery {
-                post: &pooled,
-                text,
-                mention: surface,
-            };
-            made.cues = self
-                .cues
-                .cues(&self.kb, &query, &made.candidates, made.without);
-            made.cues.iter_mut().for_each(|cues| mask(cues, modalities));
+            made.cues = self.cues_of(&made.query, &made.candidates, made.without, modalities);
             mixed.push(made);
         }
         self.mixed = mixed;

@@ -14,13 +14,13 @@ use shared_model::data::Post;
 use shared_model::encoders::Encoders;
 use shared_model::imn::{CentredEntity, Input, Modality, PlainSequence, mention_sequences};
 use shared_model::kb::KnowledgeBase;
-use shared_model::vectors::{ImageVectors, PooledVectors, PostVectors, TokenVectors};
+use shared_model::vectors::{PooledVectors, PostVectors};
 
 use crate::cli::{StageArg, TrainArgs};
-use crate::dataset::{Dataset, Split};
+use crate::dataset::{Dataset, train_rows};
 use crate::features::{FeatureLevel, Features, PostFeatures};
-use crate::files::progress;
-use crate::holdout::{HoldOut, Mentions, Part};
+use crate::files::tracked;
+use crate::holdout::{self, HoldOut, Mentions, Part};
 use crate::mentions::{self, EncodedMention};
 use crate::outcomes::ListKind;
 use crate::prototypes::{PrototypeSettings, build, timeline};
@@ -115,10 +115,7 @@ pub(crate) fn open(
         StageArg::Text | StageArg::Prototype => FeatureLevel::Pooled,
     };
     let named = |dataset: &Dataset| dataset.folder.display().to_string();
-    let rows = datasets
-        .iter()
-        .map(|dataset| dataset.posts_if_any(Split::Train))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let rows = train_rows(datasets)?;
     let mut opened = Vec::new();
     for (dataset, rows) in datasets.iter().zip(&rows) {
         let open = || {
@@ -129,7 +126,7 @@ pub(crate) fn open(
                 &features,
                 PrototypeSettings::of(&args.choice),
             )?;
-            let rows: Vec<&Post> = rows.iter().filter(|row| row.mention.is_some()).collect();
+            let rows: Vec<&Post> = holdout::mentions(rows).collect();
             let policy = dataset.info.candidate_policy;
             let mentions = mentions::encode(dataset, &rows, policy, encoders, &features, wanted)?;
             Ok((kb, mentions))
@@ -150,17 +147,11 @@ pub(crate) fn open(
         .collect();
     let hold_out = Rc::new(HoldOut::new(&mentions)?);
     drop(mentions);
-    let modalities: Vec<Modality> = args.modalities.iter().map(|&named| named.into()).collect();
     let mut sets = Vec::new();
     for (position, (dataset, (kb, mentions))) in datasets.iter().zip(opened).enumerate() {
         let mut set = TrainingSet::new(kb, &dataset.folder, &hold_out);
-        set.add_mentions(dataset, mentions, hold_out.parts(position));
-        for example in set.examples.iter_mut().chain(&mut set.nil) {
-            example
-                .cues
-                .iter_mut()
-                .for_each(|cues| mask(cues, &modalities));
-        }
+        let parts = hold_out.parts(position);
+        set.add_mentions(dataset, mentions, parts, &args.modalities);
         ensure!(
             rows[position].is_empty() || set.fit().next().is_some(),
             "{}: train.jsonl has no mention with its entity and another among the candidates; \
@@ -205,7 +196,13 @@ impl TrainingSet {
     }
 
     /// Adds the mentions from which something can be learned. A mention's own post never speaks for its gold.
-    fn add_mentions(&mut self, dataset: &Dataset, mentions: Vec<EncodedMention>, parts: &[Part]) {
+    fn add_mentions(
+        &mut self,
+        dataset: &Dataset,
+        mentions: Vec<EncodedMention>,
+        parts: &[Part],
+        modalities: &[Modality],
+    ) {
         if mentions.is_empty() {
             return;
         }
@@ -216,9 +213,7 @@ impl TrainingSet {
             .collect();
         let positions = dataset.positions();
         let mut trained = BTreeSet::new();
-        let bar = progress(mentions.len(), "cues");
-        for (mention, &part) in mentions.into_iter().zip(parts) {
-            bar.inc(1);
+        for (mention, &part) in tracked(mentions, "cues").zip(parts) {
             let entity = mention.post.entity.as_deref();
             let position = entity.and_then(|id| positions.get(id));
             let gold = position.and_then(|entity| {
@@ -234,25 +229,18 @@ impl TrainingSet {
                 continue;
             }
             let without = own.get(mention.post.id.as_str()).copied();
-            let pooled = mention.features.without_tokens().pooled();
-            let query = CueQuery {
-                post: &pooled,
-                text: &mention.post.text,
-                mention: mention.surface,
+            let query = Query::Mention {
+                features: Arc::new(mention.features),
+                text: mention.post.text.clone(),
+                surface: mention.surface.to_owned(),
             };
-            let cues = self
-                .cues
-                .cues(&self.kb, &query, &mention.candidates, without);
+            let cues = self.cues_of(&query, &mention.candidates, without, modalities);
             let examples = match gold {
                 Some(_) => &mut self.examples,
                 None => &mut self.nil,
             };
             examples.push(Example {
-                query: Query::Mention {
-                    features: Arc::new(mention.features),
-                    text: mention.post.text.clone(),
-                    surface: mention.surface.to_owned(),
-                },
+                query,
                 pooled: Vec::new(),
                 candidates: mention.candidates,
                 gold,
@@ -261,10 +249,39 @@ impl TrainingSet {
                 part,
             });
         }
-        bar.finish_and_clear();
         self.known.fill(false);
         trained.iter().for_each(|&entity| self.known[entity] = true);
         self.trained = trained.into_iter().collect();
+    }
+
+    /// The cues of a post's candidates, without what modalities say that a run does not have.
+    fn cues_of(
+        &self,
+        query: &Query,
+        candidates: &[usize],
+        without: Option<usize>,
+        modalities: &[Modality],
+    ) -> Vec<AllCues> {
+        let pooled;
+        let (post, text, mention) = match query {
+            Query::Mention {
+                features,
+                text,
+                surface,
+            } => {
+                pooled = features.without_tokens().pooled();
+                (&pooled, text, surface.as_str())
+            }
+            Query::Timeline(post) => (&self.kb.pooled[*post], &self.kb.text.posts[*post].text, ""),
+        };
+        let query = CueQuery {
+            post,
+            text,
+            mention,
+        };
+        let mut cues = self.cues.cues(&self.kb, &query, candidates, without);
+        cues.iter_mut().for_each(|cues| mask(cues, modalities));
+        cues
     }
 
     /// Mentions with an entity that are trained on.
@@ -301,11 +318,8 @@ impl TrainingSet {
         let [mut examples, mut nil, mut posts] =
             [&mut self.examples, &mut self.nil, &mut self.posts].map(std::mem::take);
         for example in examples.iter_mut().chain(&mut nil).chain(&mut posts) {
-            let vectors = match &example.query {
-                Query::Mention { features, .. } => features.without_tokens(),
-                Query::Timeline(_) => self.vectors(example),
-            };
-            let sequences = self.centre(inputs, &vectors).into_iter();
+            let sequences = self.sequences(inputs, &example.query, PostFeatures::without_tokens);
+            let sequences = sequences.into_iter();
             example.pooled = sequences.map(|sequence| sequence.pooled).collect();
         }
         (self.examples, self.nil, self.posts) = (examples, nil, posts);
@@ -317,7 +331,7 @@ impl TrainingSet {
         inputs: &[Input],
         example: &Example,
     ) -> Vec<PlainSequence> {
-        self.centre(inputs, &self.vectors(example))
+        self.sequences(inputs, &example.query, PostFeatures::vectors)
     }
 
     /// An entity as the network reads it, with some posts of its timeline.
@@ -325,14 +339,21 @@ impl TrainingSet {
         self.centred[entity].sequences(|post| posts.contains(&post))
     }
 
-    fn centre(&self, inputs: &[Input], vectors: &PostVectors) -> Vec<PlainSequence> {
-        mention_sequences(inputs, vectors, &vectors.pooled(), &self.kb.statistics)
-    }
-
-    fn vectors(&self, example: &Example) -> PostVectors {
-        match &example.query {
-            Query::Mention { features, .. } => features.vectors(),
-            Query::Timeline(post) => without_tokens(&self.kb.pooled[*post]),
+    fn sequences(
+        &self,
+        inputs: &[Input],
+        query: &Query,
+        vectors: fn(&PostFeatures) -> PostVectors,
+    ) -> Vec<PlainSequence> {
+        let centred = |vectors: &PostVectors, pooled: &PooledVectors| {
+            mention_sequences(inputs, vectors, pooled, &self.kb.statistics)
+        };
+        match query {
+            Query::Mention { features, .. } => {
+                let vectors = vectors(features);
+                centred(&vectors, &vectors.pooled())
+            }
+            Query::Timeline(post) => centred(&PostVectors::default(), &self.kb.pooled[*post]),
         }
     }
 }
@@ -414,29 +435,6 @@ fn held_of<'a>(
 
 fn step(n: usize, limit: Option<usize>) -> usize {
     limit.map_or(1, |limit| n.div_ceil(limit).max(1))
-}
-
-fn without_tokens(pooled: &PooledVectors) -> PostVectors {
-    let text = |pooled: &Vec<f32>| {
-        Arc::new(TokenVectors {
-            pooled: pooled.clone(),
-            tokens: Vec::new(),
-        })
-    };
-    let images = pooled.image.iter().zip(&pooled.classes);
-    PostVectors {
-        joint: pooled.joint.as_ref().map(text),
-        text: pooled.text.as_ref().map(text),
-        images: images
-            .map(|(image, classes)| {
-                Arc::new(ImageVectors {
-                    pooled: image.clone(),
-                    classes: classes.clone(),
-                    tokens: Vec::new(),
-                })
-            })
-            .collect(),
-    }
 }
 
 fn prototype_posts(kb: &KnowledgeBase, entity: usize) -> Vec<usize> {

@@ -16,7 +16,7 @@ use shared_model::tensors::read;
 
 use super::Setup;
 use crate::learn::{LOSS, Metrics, Optimised, Stage, rng};
-use crate::train::data::{Example, Placed};
+use crate::train::data::Placed;
 use crate::train::sampler::{Sampler, named};
 use crate::train::select::{Held, Selection};
 
@@ -37,9 +37,10 @@ type Pooled = Vec<Vec<f32>>;
 
 /// Data of the stage.
 pub(in crate::train) struct ContrastiveStage<'a> {
-    setup: &'a Setup<'a>,
-    sampler: Sampler<'a>,
-    held: Vec<Placed<'a>>,
+    pub(in crate::train) setup: &'a Setup<'a>,
+    pub(in crate::train) sampler: Sampler<'a>,
+    /// Held-out mentions.
+    pub(in crate::train) held: Vec<Placed<'a>>,
 }
 
 /// An example with the posts that represent its entity, without itself.
@@ -50,18 +51,6 @@ struct Drawn<'a> {
 }
 
 impl<'a> ContrastiveStage<'a> {
-    pub(in crate::train) fn new(
-        setup: &'a Setup<'a>,
-        sampler: Sampler<'a>,
-        held: Vec<Placed<'a>>,
-    ) -> Self {
-        Self {
-            setup,
-            sampler,
-            held,
-        }
-    }
-
     /// A network with the optimiser of this stage.
     pub(in crate::train) fn optimised(network: Imn, device: &Device) -> Optimised<Imn> {
         let adamw = AdamWConfig::new().with_weight_decay(0.01);
@@ -204,7 +193,7 @@ impl Stage<Imn> for ContrastiveStage<'_> {
 
     fn batch(&self, step: usize) -> String {
         let (drawn, _) = self.draw(step);
-        let drawn: Vec<(usize, &Example)> = drawn.iter().map(|drawn| drawn.placed).collect();
+        let drawn: Vec<Placed> = drawn.iter().map(|drawn| drawn.placed).collect();
         named(self.setup.sets, &drawn)
     }
 

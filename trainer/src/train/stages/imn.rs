@@ -12,7 +12,7 @@ use shared_model::loss::{FusionLoss, info_nce};
 use shared_model::tensors::read;
 
 use super::Setup;
-use crate::learn::{Draw, LOSS, Metrics, Optimised, Stage, Team, rng};
+use crate::learn::{LOSS, Metrics, Optimised, Stage, Team, reseed, rng};
 use crate::train::batch::{Batch, dropped, whole};
 use crate::train::data::Placed;
 use crate::train::plan::Settings;
@@ -172,15 +172,18 @@ impl Stage<Imn> for ImnStage<'_> {
         let setup = self.setup;
         let n = setup.settings.micro_batches;
         let size = drawn.len() / n;
-        let draw = Draw {
-            seed: setup.settings.seed,
-            stage: self.name,
-            step,
+        let reseed = |device: &Device, i: usize| {
+            let mut stage = self.name.to_owned();
+            // The first one is seeded as the training loop does it.
+            if i > 0 {
+                stage += &format!(", micro-batch {i}");
+            }
+            reseed(device, setup.settings.seed, &stage, step);
         };
         let (loss, gradients) = self.team.gradients(
             &model.model,
             n,
-            draw,
+            reseed,
             |i, device| batch_of(setup, &drawn[i * size..][..size], &mut rng, device),
             |model, batch| loss_of(setup, model, &batch),
         )?;

@@ -26,9 +26,15 @@ pub(in crate::weights) fn bert(
         .tokenizer(&tokenizer)
         .with_context(|| path.display().to_string())?;
     let state = renamed(checkpoint.read()?, NAMES)?;
-    let json = serde_json::to_string(&config)?;
     let load = |pack: &_, device: &_| config.load(pack, device);
-    save(&to.join("text.bpk"), state, checkpoint, &json, origin, load)?;
+    save(
+        &to.join("text.bpk"),
+        state,
+        checkpoint,
+        &config,
+        origin,
+        load,
+    )?;
     files::write(&to.join("tokenizer.json"), &tokenizer)
 }
 

@@ -30,11 +30,7 @@ struct HubConfig {
 /// Converts a DETR with a ResNet-50. Sizes are read off the shapes; the number of heads is that of `config.json`, or without one that of heads [`HEAD_WIDTH`] wide.
 pub(super) fn detr(checkpoint: &Checkpoint, to: &Path, origin: &Origin) -> anyhow::Result<()> {
     let path = checkpoint.folder.join("config.json");
-    let hub: HubConfig = if path.exists() {
-        files::read_json(&path)?
-    } else {
-        HubConfig::default()
-    };
+    let hub: HubConfig = files::read_json_if_any(&path)?.unwrap_or_default();
     hub.check().with_context(|| path.display().to_string())?;
 
     let mut state = renamed(checkpoint.read()?, NAMES)?;
@@ -59,7 +55,7 @@ pub(super) fn detr(checkpoint: &Checkpoint, to: &Path, origin: &Origin) -> anyho
             .count()
     };
     let d_model = shape("query_embeddings.weight", 1)?;
-    let config = DetrConfig {
+    let config = VisionConfig::Detr(DetrConfig {
         d_model,
         n_heads: hub
             .encoder_attention_heads
@@ -70,10 +66,16 @@ pub(super) fn detr(checkpoint: &Checkpoint, to: &Path, origin: &Origin) -> anyho
         n_queries: shape("query_embeddings.weight", 0)?,
         n_logits: shape("class_head.weight", 0)?,
         backbone_width: shape("backbone.stem.weight", 0)?,
-    };
-    let json = serde_json::to_string(&VisionConfig::Detr(config.clone()))?;
+    });
     let load = |pack: &_, device: &_| config.load(pack, device);
-    save(&to.join("detr.bpk"), state, checkpoint, &json, origin, load)
+    save(
+        &to.join("detr.bpk"),
+        state,
+        checkpoint,
+        &config,
+        origin,
+        load,
+    )
 }
 
 impl HubConfig {

@@ -18,13 +18,12 @@ pub(in crate::weights) fn efficientnet(
     let mut state = renamed(checkpoint.read()?, NAMES)?;
     fold_norms(&mut state, 1e-3)?;
     let config = VisionConfig::Efficientnet;
-    let json = serde_json::to_string(&config)?;
     let load = |pack: &_, device: &_| config.load(pack, device);
     save(
         &to.join("efficientnet.bpk"),
         state,
         checkpoint,
-        &json,
+        &config,
         origin,
         load,
     )

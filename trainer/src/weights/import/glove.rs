@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use shared_model::hash::sha256;
 use shared_model::pack::{Precision, write};
 use shared_model::words::WordTable;
 
 use super::Origin;
-use super::source::files_with;
+use super::source::{files_with, only};
 use crate::files;
 
 /// Words kept of a table, most frequent first.
@@ -32,12 +32,7 @@ fn text_file(source: &Path) -> anyhow::Result<PathBuf> {
     if !source.is_dir() {
         return Ok(source.to_owned());
     }
-    let mut found = files_with(source, &["txt"])?;
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        0 => bail!("{} holds no .txt file", source.display()),
-        n => bail!("{} holds {n} .txt files; name one", source.display()),
-    }
+    only(files_with(source, &["txt"])?, source, &["txt"], ".txt")
 }
 
 /// The words and their vectors, one after the other. A word that is repeated keeps its first vector.

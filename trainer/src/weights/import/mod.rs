@@ -10,11 +10,9 @@ mod source;
 
 use std::path::Path;
 
-use anyhow::bail;
 use burn::prelude::Device;
+use serde::Serialize;
 use shared_model::pack::{Pack, Precision, write};
-use shared_model::text::TextKind;
-use shared_model::vision::VisionKind;
 
 pub(super) use bert::bert;
 pub(super) use efficientnet::efficientnet;
@@ -48,16 +46,11 @@ pub(crate) fn import(kind: Importable, source: &str, to: &Path) -> anyhow::Resul
         source,
     };
     match kind {
-        Importable::Text(TextKind::Bert) => {
+        Importable::Bert => {
             let checkpoint = Checkpoint::find(source, &["config.json", "tokenizer.json"])?;
             bert(&checkpoint, to, &origin)
         }
-        Importable::Vision(VisionKind::Detr) => {
-            detr::detr(&Checkpoint::find(source, &["config.json"])?, to, &origin)
-        }
-        Importable::Vision(VisionKind::Efficientnet) => {
-            bail!("EfficientNet-Lite0 comes with `imn weights fetch`")
-        }
+        Importable::Detr => detr::detr(&Checkpoint::find(source, &["config.json"])?, to, &origin),
         Importable::Glove => glove::glove_text(source, to, &origin),
     }?;
     eprintln!("{source} -> {}", to.display());
@@ -69,12 +62,17 @@ fn save<M>(
     path: &Path,
     state: StateDict,
     checkpoint: &Checkpoint,
-    config: &str,
+    config: &impl Serialize,
     origin: &Origin,
     load: impl FnOnce(&Pack, &Device) -> shared_model::error::Result<M>,
 ) -> anyhow::Result<()> {
     let digest = checkpoint.sha256()?;
-    let metadata = [&[("config", config)][..], &origin.metadata(&digest)].concat();
+    let config = serde_json::to_string(config)?;
+    let metadata = [
+        &[("config", config.as_str())][..],
+        &origin.metadata(&digest),
+    ]
+    .concat();
     let entries = state
         .into_iter()
         .map(|(name, tensor)| layout::burn_entry(name, tensor))

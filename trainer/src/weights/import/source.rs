@@ -1,7 +1,6 @@
 //! Where a checkpoint's files are: on Hugging Face, in a folder, or in shards that an index lists.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -53,10 +52,7 @@ impl Checkpoint {
         );
         let folder = file.parent().map(Path::to_owned).unwrap_or_default();
         if !is_index(&file) {
-            return Ok(Self {
-                files: vec![file],
-                folder,
-            });
+            return Ok(Self::file(&file));
         }
         let files: Vec<PathBuf> = shards(&file)?
             .iter()
@@ -121,7 +117,7 @@ fn weight_file(folder: &Path) -> anyhow::Result<PathBuf> {
         return Ok(file);
     }
     let extensions = ["safetensors", "pth", "pt", "bin"];
-    let mut found = files_with(folder, &extensions)?;
+    let found = files_with(folder, &extensions)?;
     if found.iter().all(|file| is_shard(file)) && !found.is_empty() {
         bail!(
             "{} holds shards without the index that lists them, {}",
@@ -129,29 +125,31 @@ fn weight_file(folder: &Path) -> anyhow::Result<PathBuf> {
             WEIGHTS[1]
         );
     }
+    only(found, folder, &extensions, "weight")
+}
+
+/// The one file that was found in a folder.
+pub(super) fn only(
+    mut found: Vec<PathBuf>,
+    folder: &Path,
+    extensions: &[&str],
+    what: &str,
+) -> anyhow::Result<PathBuf> {
+    let (shown, extensions) = (folder.display(), extensions.join(", ."));
     match found.len() {
         1 => Ok(found.remove(0)),
-        0 => bail!(
-            "{} holds no .{} file",
-            folder.display(),
-            extensions.join(", .")
-        ),
-        n => bail!("{} holds {n} weight files; name one", folder.display()),
+        0 => bail!("{shown} holds no .{extensions} file"),
+        n => bail!("{shown} holds {n} {what} files; name one"),
     }
 }
 
 /// The files of a folder with one of the extensions, sorted.
 pub(super) fn files_with(folder: &Path, extensions: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
-    let refuse = || format!("cannot read {}", folder.display());
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).with_context(refuse)? {
-        let path = entry.with_context(refuse)?.path();
+    let mut found = files::list(folder)?;
+    found.retain(|path| {
         let extension = path.extension().and_then(|extension| extension.to_str());
-        if extension.is_some_and(|extension| extensions.contains(&extension)) {
-            found.push(path);
-        }
-    }
-    found.sort();
+        extension.is_some_and(|extension| extensions.contains(&extension))
+    });
     Ok(found)
 }
 

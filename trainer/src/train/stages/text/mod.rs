@@ -6,7 +6,7 @@
 mod pairs;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use burn::module::{Module as _, ParamGroup};
@@ -50,7 +50,7 @@ const BATCH: usize = 64;
 /// Settings of the run: `train.toml`.
 #[derive(Debug, Serialize)]
 struct Settings {
-    datasets: Vec<String>,
+    datasets: Vec<PathBuf>,
     encoders: String,
     seed: u64,
     batch: usize,
@@ -71,11 +71,7 @@ pub(in crate::train) fn train(
         !args.paper && !args.keep_scorer && args.shares.is_empty() && args.accumulate == 1,
         "--stage text takes no --paper, --keep-scorer, --shares or --accumulate: they are of the stages after it"
     );
-    let datasets = args
-        .datasets
-        .iter()
-        .map(|folder| Dataset::open(folder))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let datasets = Dataset::open_all(&args.datasets)?;
     let origin = EncoderOrigin::of(args.model.clone())?;
     let EncoderOrigin::Weights { folder, .. } = &origin else {
         anyhow::bail!(
@@ -98,11 +94,7 @@ pub(in crate::train) fn train(
     thin(&mut pairs.new, n_held);
     let epoch = pairs.fit.len() as f64 / batch as f64;
     let settings = Settings {
-        datasets: args
-            .datasets
-            .iter()
-            .map(|folder| folder.display().to_string())
-            .collect(),
+        datasets: args.datasets.clone(),
         encoders: fingerprint.encoders,
         seed: args.seed,
         batch,
@@ -282,19 +274,13 @@ impl Stage<Bert> for TextStage<'_> {
     }
 
     fn evaluate(&mut self, model: &mut Optimised<Bert>, _: usize) -> anyhow::Result<Metrics> {
-        let parts = [
-            (
-                "seen_mrr",
-                "seen_p@1",
-                self.figures(model, &self.pairs.seen)?,
-            ),
-            ("new_mrr", "new_p@1", self.figures(model, &self.pairs.new)?),
-        ];
         let mut metrics = Metrics::new();
-        for (mrr_name, p_name, figures) in parts {
-            if let Some([mrr, p_at_1]) = figures {
-                metrics.extend([(mrr_name, mrr), (p_name, p_at_1)]);
-            }
+        for (names, pairs) in [
+            (["seen_mrr", "seen_p@1"], &self.pairs.seen),
+            (["new_mrr", "new_p@1"], &self.pairs.new),
+        ] {
+            let figures = self.figures(model, pairs)?.into_iter().flatten();
+            metrics.extend(names.into_iter().zip(figures));
         }
         let mrr = metrics.iter().filter(|(name, _)| name.ends_with("mrr"));
         let n = mrr.clone().count();

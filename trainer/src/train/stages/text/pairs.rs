@@ -5,7 +5,7 @@ use shared_model::data::Post;
 use shared_model::encoders::Encoders;
 use shared_model::tokenizer::Encoded;
 
-use crate::dataset::{Dataset, Split};
+use crate::dataset::{Dataset, train_rows};
 use crate::holdout::{HoldOut, Part, mentions};
 
 /// Tokens of a text in training; longer texts are cut around the mention.
@@ -39,10 +39,7 @@ pub(super) struct Pairs {
 impl Pairs {
     /// Encodes the entities and train mentions of all datasets.
     pub(super) fn read(datasets: &[Dataset], encoders: &Encoders) -> anyhow::Result<Self> {
-        let rows = datasets
-            .iter()
-            .map(|dataset| dataset.posts_if_any(Split::Train))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let rows = train_rows(datasets)?;
         let (hold_out, lists) = HoldOut::of_rows(datasets, &rows)?;
         let mut pairs = Self::default();
         let datasets = datasets.iter().zip(rows.iter().zip(lists)).enumerate();
