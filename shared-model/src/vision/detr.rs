@@ -6,8 +6,9 @@ use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, L
 use burn::prelude::*;
 use burn::tensor::activation::{relu, sigmoid, softmax};
 use image::RgbImage;
+use serde::{Deserialize, Serialize};
 
-use super::{Pixels, ResNet, ResNetConfig};
+use super::{Pixels, ResNet};
 use crate::error::{Error, Result};
 use crate::image::normalise;
 use crate::pack::Pack;
@@ -22,32 +23,24 @@ pub(super) const LONG_SIDE: u32 = 1333;
 const MEAN: [f32; 3] = [0.485 * 255.0, 0.456 * 255.0, 0.406 * 255.0];
 const STD: [f32; 3] = [0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0];
 
-/// Configuration of a [`Detr`]; the defaults are those of `detr-resnet-50`.
-#[derive(Config, Debug, PartialEq)]
+/// Configuration of a [`Detr`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DetrConfig {
     /// Width of a token.
-    #[config(default = 256)]
     pub d_model: usize,
     /// Attention heads.
-    #[config(default = 8)]
     pub n_heads: usize,
     /// Width of the feed-forward layers.
-    #[config(default = 2048)]
     pub d_ff: usize,
     /// Encoder layers.
-    #[config(default = 6)]
     pub n_encoder_layers: usize,
     /// Decoder layers.
-    #[config(default = 6)]
     pub n_decoder_layers: usize,
     /// Object queries.
-    #[config(default = 100)]
     pub n_queries: usize,
     /// Classes, "no object" included.
-    #[config(default = 92)]
     pub n_logits: usize,
     /// Channels of the backbone's stem.
-    #[config(default = 64)]
     pub backbone_width: usize,
 }
 
@@ -130,12 +123,11 @@ impl DetrConfig {
     /// Initializes a [`Detr`] with random weights.
     pub fn init(&self, device: &Device) -> Detr {
         let d_model = self.d_model;
-        let backbone = ResNetConfig::new().with_width(self.backbone_width);
         let linear = |d_output| LinearConfig::new(d_model, d_output).init(device);
         Detr {
-            input_projection: Conv2dConfig::new([backbone.output_width(), d_model], [1, 1])
+            input_projection: Conv2dConfig::new([32 * self.backbone_width, d_model], [1, 1])
                 .init(device),
-            backbone: backbone.init(device),
+            backbone: ResNet::init(self.backbone_width, device),
             encoder: (0..self.n_encoder_layers)
                 .map(|_| EncoderLayer::init(self, device))
                 .collect(),

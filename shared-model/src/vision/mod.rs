@@ -18,7 +18,7 @@ use crate::pack::Pack;
 
 pub use detr::{Detr, DetrConfig, DetrOutput};
 pub use efficientnet::{EfficientNetLite0, EfficientNetOutput, N_CLASSES, WIDTH};
-pub use resnet::{ResNet, ResNetConfig};
+pub use resnet::ResNet;
 
 /// The name of an image encoder: in files, on the command line and as the tag of [`VisionConfig`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
