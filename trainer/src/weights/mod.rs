@@ -15,7 +15,6 @@ use shared_model::encoders::{Encoders, Models, Packs};
 use shared_model::hash::sha256;
 use shared_model::manifest::Licence;
 use shared_model::pack::Pack;
-use shared_model::text::TextKind;
 use shared_model::vision::{VisionConfig, VisionKind};
 
 pub(crate) use fetch::fetch;
@@ -31,8 +30,8 @@ const FETCH: &str = "imn weights fetch";
 /// What `imn weights import` converts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Importable {
-    /// A text encoder.
-    Text(TextKind),
+    /// A text encoder, BERT.
+    Bert,
     /// An image encoder.
     Vision(VisionKind),
     /// A table of word vectors in GloVe's text format.
@@ -41,17 +40,13 @@ pub(crate) enum Importable {
 
 impl ValueEnum for Importable {
     fn value_variants<'a>() -> &'a [Self] {
-        &[
-            Self::Text(TextKind::Bert),
-            Self::Vision(VisionKind::Detr),
-            Self::Glove,
-        ]
+        &[Self::Bert, Self::Vision(VisionKind::Detr), Self::Glove]
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self {
-            Self::Text(kind) => (
-                kind.name(),
+            Self::Bert => (
+                "bert",
                 "A text encoder: the weights of a BertModel, with config.json and tokenizer.json",
             ),
             Self::Vision(kind) => (kind.name(), kind.description()),
@@ -133,7 +128,7 @@ pub(crate) fn load(
         }
         pack(name, &path, read(&path)?)
     };
-    let text = own("text.bpk", TextKind::Bert.file(), FETCH)?;
+    let text = own("text.bpk", "text.bpk", FETCH)?;
     let remedy = match vision {
         VisionKind::Efficientnet => FETCH,
         VisionKind::Detr => "imn weights import detr hf:facebook/detr-resnet-50",

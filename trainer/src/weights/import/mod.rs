@@ -13,7 +13,6 @@ use std::path::Path;
 use anyhow::bail;
 use burn::prelude::Device;
 use shared_model::pack::{Pack, Precision, write};
-use shared_model::text::TextKind;
 use shared_model::vision::VisionKind;
 
 pub(super) use bert::bert;
@@ -48,7 +47,7 @@ pub(crate) fn import(kind: Importable, source: &str, to: &Path) -> anyhow::Resul
         source,
     };
     match kind {
-        Importable::Text(TextKind::Bert) => {
+        Importable::Bert => {
             let checkpoint = Checkpoint::find(source, &["config.json", "tokenizer.json"])?;
             bert(&checkpoint, to, &origin)
         }
