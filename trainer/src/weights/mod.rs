@@ -4,6 +4,7 @@ mod fetch;
 mod import;
 mod state_dict;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 use burn::prelude::Device;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use shared_model::encoders::{Encoders, Models, Packs};
+use shared_model::encoders::{Encoders, Models};
 use shared_model::hash::sha256;
 use shared_model::manifest::Licence;
 use shared_model::pack::Pack;
@@ -155,18 +156,20 @@ pub(crate) fn load(
         words: words.is_some(),
         joint: joint.as_ref().map(config).transpose()?,
     };
-    let packs = Packs {
-        text: &text,
-        vision: &image,
-        words: words.as_ref(),
-        joint: joint.as_ref(),
-    };
-    let encoders = Encoders::from_parts(&models, &tokenizer, packs, device)?;
     let packs: Vec<_> = [("text.bpk", text), ("vision.bpk", image)]
         .into_iter()
         .chain(words.map(|words| ("words.bpk", words)))
         .chain(joint.map(|joint| (JOINT, joint)))
         .collect();
+    let encoders = Encoders::load(
+        &models,
+        &tokenizer,
+        |path| {
+            let found = packs.iter().find(|(file, _)| *file == path);
+            Ok(Cow::Borrowed(&found.expect("the models name no other").1))
+        },
+        device,
+    )?;
     let licences = packs
         .iter()
         .map(|(file, pack)| Licence {
