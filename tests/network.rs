@@ -8,9 +8,9 @@ use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::Gradients;
 use serde::Deserialize;
-use shared_model::imn::{ImnConfig, Input, LEVELS, Modality, Sequence, Side};
+use shared_model::imn::{ImnConfig, Input, Modality, Sequence, Side};
 use shared_model::joint::{JointConfig, JointHeads, JointInput};
-use shared_model::loss::{FusionLoss, Targets, adaptive, info_nce, triplet};
+use shared_model::loss::{Targets, adaptive, fusion_loss, info_nce, triplet};
 use tests::{close, fixture, fnv1a32, hash32};
 
 use crate::values;
@@ -214,7 +214,6 @@ fn integers(rows: &[Vec<i64>], device: &Device) -> Tensor<2, Int> {
 #[derive(Deserialize)]
 struct ImnFixture {
     gamma: f64,
-    tau: [f64; LEVELS + 1],
     temperature: f32,
     cases: Vec<ImnCase>,
 }
@@ -318,12 +317,6 @@ impl ReferenceConfig {
 fn imn_and_its_losses_are_the_references() {
     let reference: ImnFixture = fixture("imn.json");
     let device = Device::flex().autodiff();
-    let [tau_1, tau_2, tau_3, tau] = reference.tau;
-    let loss = FusionLoss {
-        margin: reference.gamma,
-        levels: [tau_1, tau_2, tau_3],
-        fusion: tau,
-    };
     for case in &reference.cases {
         let name = |path: &str| case.config.name(path);
         let model = filled(case.config.ours().init(&device), &name, &device);
@@ -368,7 +361,7 @@ fn imn_and_its_losses_are_the_references() {
         let logits = similarities.fusion.clone() / reference.temperature;
         check("info_nce", values(info_nce(logits, &targets)));
 
-        let fusion = loss.forward(&similarities, &targets);
+        let fusion = fusion_loss(&similarities, &targets);
         check("fusion", values(fusion.clone()));
         let gradients = fusion.backward();
         let mut collect = Collect {
