@@ -13,23 +13,22 @@ use crate::client::Client;
 pub(crate) fn Composer(client: Client) -> impl IntoView {
     let field = NodeRef::<Textarea>::new();
     let selection = RwSignal::new(None);
-    let listener = document_selection_listener(move || {
-        let text = client.text.get_untracked();
-        selection.set(
-            field
-                .get_untracked()
-                .and_then(|field| selected(&field, &text)),
-        );
+    let range = move || {
+        let field = field.get_untracked()?;
+        let start = field.selection_start().ok()??;
+        Some((start, field.selection_end().ok()??))
+    };
+    // The event is fired at the document and bubbles to the window. The page is never unmounted: its listeners stay.
+    window_event_listener_untyped("selectionchange", move |_| {
+        let words = |(start, end)| {
+            client
+                .text
+                .with_untracked(|text| selected_words(text, start, end))
+        };
+        selection.set(range().and_then(words));
     });
-    on_cleanup(move || listener.remove());
     let choose_at_caret = move |_| {
-        let caret = field.get_untracked().and_then(|field| {
-            field
-                .selection_start()
-                .ok()?
-                .zip(field.selection_end().ok()?)
-        });
-        if let Some((start, end)) = caret
+        if let Some((start, end)) = range()
             && start == end
         {
             let caret = client
@@ -169,16 +168,4 @@ fn marked(client: Client) -> Vec<AnyView> {
     // A last empty line has no height of its own.
     parts.push(view! { {after}"\u{200b}" }.into_any());
     parts
-}
-
-fn document_selection_listener(on_change: impl Fn() + 'static) -> WindowListenerHandle {
-    // The event is fired at the document and bubbles to the window.
-    window_event_listener_untyped("selectionchange", move |_| on_change())
-}
-
-/// The selected words.
-fn selected(field: &web_sys::HtmlTextAreaElement, text: &str) -> Option<Mention> {
-    let start = field.selection_start().ok()??;
-    let end = field.selection_end().ok()??;
-    selected_words(text, start, end)
 }
