@@ -94,28 +94,15 @@ impl Engine {
         device: &Device,
         max_silence: u32,
     ) -> Result<(Self, SelfTest)> {
-        unless_stuck(
-            max_silence,
-            Self::open_on(manifest, files, device, max_silence),
-        )
-        .await
-        .unwrap_or_else(|| Err(stuck(max_silence)))
-    }
-
-    async fn open_on(
-        manifest: &Manifest,
-        files: &Files,
-        device: &Device,
-        max_silence: u32,
-    ) -> Result<(Self, SelfTest)> {
         let file = |path: &str| {
             files
                 .get(path)
                 .cloned()
                 .ok_or_else(|| Error::file(path, "the bundle does not name this file"))
         };
-        let bundle = Bundle::open(manifest.clone(), file, device).await?;
-        let self_test = bundle.golden.test(&bundle.linker).await?;
+        let bundle = Bundle::open(manifest.clone(), file, device);
+        let bundle = answered(max_silence, bundle).await?;
+        let self_test = answered(max_silence, bundle.golden.test(&bundle.linker)).await?;
         let engine = Self {
             max_silence,
             linker: bundle.linker,
@@ -178,38 +165,31 @@ impl Engine {
 
     /// Ranks a mention's candidates. Text and pictures that were encoded before are not encoded again; their time is then 0.
     ///
+    /// # Arguments
+    ///
+    /// - pictures: ids of pictures that were added.
+    ///
     /// # Errors
     ///
     /// [`Error::Device`] if the device fails or is silent for too long.
     pub(crate) async fn link(
         &mut self,
-        post: PostQuery,
-        now: impl Fn() -> f64,
-        stage: impl Fn(Stage),
-    ) -> Result<(Ranking, StageTimes)> {
-        let max_silence = self.max_silence;
-        unless_stuck(max_silence, self.rank(post, now, stage))
-            .await
-            .unwrap_or_else(|| Err(stuck(max_silence)))
-    }
-
-    async fn rank(
-        &mut self,
-        post: PostQuery,
+        text: &str,
+        mention: Mention,
+        pictures: &[u32],
         now: impl Fn() -> f64,
         stage: impl Fn(Stage),
     ) -> Result<(Ranking, StageTimes)> {
         let aliases = &self.linker.aliases;
-        let surface = post.mention.surface(&post.text)?;
-        let candidates = aliases.candidates(surface, NameMatch::Similar);
-        let pictures = post.pictures.iter().take(MAX_IMAGES);
+        let candidates = aliases.candidates(mention.surface(text)?, NameMatch::Similar);
+        let pictures = pictures.iter().take(MAX_IMAGES);
         let pictures: Vec<&Decoded> = pictures.filter_map(|id| self.pictures.get(id)).collect();
         let decode = pictures.iter().map(|picture| picture.decode_ms.take());
         let decode = decode.sum();
         let pictures: Vec<&Picture> = pictures.iter().map(|decoded| &decoded.picture).collect();
         let query = Query {
-            text: &post.text,
-            mention: post.mention,
+            text,
+            mention,
             pictures: &pictures,
             candidates: &candidates,
         };
@@ -218,21 +198,14 @@ impl Engine {
             stage(next);
             clock.start(next);
         };
-        let ranking = self.linker.link(&query, &mut self.texts, on_stage).await?;
+        let link = self.linker.link(&query, &mut self.texts, on_stage);
+        let ranking = answered(self.max_silence, link).await?;
         let ms = StageTimes {
             decode,
             ..clock.stop()
         };
         Ok((ranking, ms))
     }
-}
-
-/// A mention to link, and the post around it.
-pub(crate) struct PostQuery {
-    pub(crate) text: String,
-    pub(crate) mention: Mention,
-    /// Ids of pictures that were added.
-    pub(crate) pictures: Vec<u32>,
 }
 
 async fn webgpu(
@@ -249,13 +222,11 @@ async fn webgpu(
             "browsers offer it over https only".to_owned()
         }));
     }
-    let (device, setup) = unless_stuck(
-        DEVICE_SECONDS,
-        Device::wgpu_options().init_with_setup_async(),
-    )
-    .await
-    .ok_or_else(|| stuck(DEVICE_SECONDS))?
-    .map_err(|error| refuse(format!("this browser offers no adapter ({error})")))?;
+    let (device, setup) = answered(DEVICE_SECONDS, async {
+        let opened = Device::wgpu_options().init_with_setup_async().await;
+        opened.map_err(|error| refuse(format!("this browser offers no adapter ({error})")))
+    })
+    .await?;
     setup
         .device
         .set_device_lost_callback(move |_, message| on_lost(message));
@@ -289,10 +260,13 @@ async fn webgpu(
     })
 }
 
-fn stuck(seconds: u32) -> Error {
-    Error::Device(format!(
-        "the graphics processor did not answer for {seconds} seconds"
-    ))
+/// Awaits the device, which must not be silent for `seconds`.
+async fn answered<T>(seconds: u32, work: impl Future<Output = Result<T>>) -> Result<T> {
+    unless_stuck(seconds, work).await.unwrap_or_else(|| {
+        Err(Error::Device(format!(
+            "the graphics processor did not answer for {seconds} seconds"
+        )))
+    })
 }
 
 fn is_software(info: &AdapterInfo) -> bool {

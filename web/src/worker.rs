@@ -21,7 +21,7 @@ use web::message::Message;
 use web::protocol::{DeviceChoice, DeviceKind, Event, Loaded, Request};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
-use crate::engine::{Engine, Files, Opened, PostQuery};
+use crate::engine::{Engine, Files, Opened};
 use crate::storage::Storage;
 
 /// As many as browsers open to one server.
@@ -124,15 +124,8 @@ async fn handle(engine: &mut Option<Engine>, request: Request, buffer: Option<Ar
             },
             Some(engine),
         ) => {
-            let post = PostQuery {
-                text,
-                mention,
-                pictures,
-            };
-            match engine
-                .link(post, now, |stage| send(&Event::Stage { id, stage }, None))
-                .await
-            {
+            let on_stage = |stage| send(&Event::Stage { id, stage }, None);
+            match engine.link(&text, mention, &pictures, now, on_stage).await {
                 Ok((ranking, ms)) => send(&Event::Linked { id, ranking, ms }, None),
                 Err(Error::Device(_)) if DEVICE.get() == Some(DeviceKind::Webgpu) => {
                     send(&Event::DeviceLost, None);
