@@ -15,7 +15,7 @@ use shared_model::manifest::Manifest;
 use shared_model::self_test::SelfTest;
 use shared_model::stages::{StageClock, StageTimes};
 use web::context::{has_webgpu, is_secure};
-use web::protocol::{DeviceChoice, DeviceKind, EntityCard, Stage};
+use web::protocol::{DeviceChoice, DeviceKind, EntityCard, Running, Stage};
 use web::timeout::{DEVICE_SECONDS, unless_stuck};
 
 /// Seconds for which a simulated adapter may be silent: it computes on the CPU, slowly.
@@ -37,16 +37,6 @@ struct Decoded {
     decode_ms: Cell<f64>,
 }
 
-/// An opened engine and how it came to its device.
-pub(crate) struct Opened {
-    pub(crate) engine: Engine,
-    pub(crate) device: DeviceKind,
-    pub(crate) adapter: String,
-    pub(crate) software: bool,
-    pub(crate) self_test: SelfTest,
-    pub(crate) notices: Vec<String>,
-}
-
 /// The files of a bundle, by path.
 pub(crate) type Files = HashMap<String, Vec<u8>>;
 
@@ -57,7 +47,7 @@ impl Engine {
         files: &Files,
         choice: DeviceChoice,
         on_lost: impl Fn(String) + Send + 'static,
-    ) -> Result<Opened> {
+    ) -> Result<(Self, Running)> {
         let mut notices = Vec::new();
         if choice != DeviceChoice::Cpu {
             match webgpu(manifest, files, choice, on_lost).await {
@@ -77,14 +67,14 @@ impl Engine {
                 self_test.score
             ));
         }
-        Ok(Opened {
-            engine,
+        let running = Running {
             device: DeviceKind::Cpu,
             adapter: "WebAssembly, one thread".to_owned(),
             software: false,
             self_test,
             notices,
-        })
+        };
+        Ok((engine, running))
     }
 
     /// Opens the bundle on a device and tests it there. Every await on the device has a limit.
@@ -213,7 +203,7 @@ async fn webgpu(
     files: &Files,
     choice: DeviceChoice,
     on_lost: impl Fn(String) + Send + 'static,
-) -> Result<Opened> {
+) -> Result<(Engine, Running)> {
     let refuse = |reason: String| Error::Device(reason);
     if !has_webgpu() {
         return Err(refuse(if is_secure() {
@@ -250,14 +240,14 @@ async fn webgpu(
             self_test.score.max(self_test.text).max(self_test.image)
         )));
     }
-    Ok(Opened {
-        engine,
+    let running = Running {
         device: DeviceKind::Webgpu,
         adapter: name(&info),
         software,
         self_test,
         notices: Vec::new(),
-    })
+    };
+    Ok((engine, running))
 }
 
 /// Awaits the device, which must not be silent for `seconds`.

@@ -120,16 +120,8 @@ pub enum Event {
 /// What the page needs once the bundle is ready.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Loaded {
-    /// What the model runs on.
-    pub device: DeviceKind,
-    /// The adapter's name, or what the CPU path is.
-    pub adapter: String,
-    /// WebGPU that is simulated on the CPU.
-    pub software: bool,
-    /// Differences from the exporting machine.
-    pub self_test: SelfTest,
-    /// For a person: why WebGPU is not used, why downloads are not kept.
-    pub notices: Vec<String>,
+    /// The device.
+    pub running: Running,
     /// Downloads are kept for the next visit.
     pub is_kept: bool,
     /// Milliseconds from the last byte to here.
@@ -144,6 +136,21 @@ pub struct Loaded {
     pub entities: Vec<EntityCard>,
     /// Licences of parts and pictures.
     pub licences: Vec<Licence>,
+}
+
+/// What the model runs on, and how it came to that.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Running {
+    /// What the model runs on.
+    pub device: DeviceKind,
+    /// The adapter's name, or what the CPU path is.
+    pub adapter: String,
+    /// WebGPU that is simulated on the CPU.
+    pub software: bool,
+    /// Differences from the exporting machine.
+    pub self_test: SelfTest,
+    /// For a person: why WebGPU is not used, why downloads are not kept.
+    pub notices: Vec<String>,
 }
 
 /// An entity as the page shows it.

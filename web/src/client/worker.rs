@@ -81,7 +81,7 @@ impl Client {
             .with_value(|inner| (inner.is_started, inner.device));
         let loaded_on = self
             .loaded
-            .with_untracked(|loaded| loaded.as_ref().map(|loaded| loaded.device));
+            .with_untracked(|loaded| loaded.as_ref().map(|loaded| loaded.running.device));
         let phase = self.phase.get_untracked();
         match phase.after_crash(is_started, choice, loaded_on) {
             AfterCrash::UseCpu => self.fall_back(),
