@@ -224,6 +224,16 @@ impl Pack {
         Ok((data.shape().to_vec(), values.to_vec()))
     }
 
+    /// Values of a float tensor that must have this shape.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] if it is missing, no float or of another shape.
+    pub(crate) fn shaped(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        self.expect(name, shape)?;
+        Ok(self.floats(name)?.1)
+    }
+
     /// A byte tensor.
     ///
     /// # Errors
