@@ -92,49 +92,43 @@ pub fn write(
 
 /// As [`write`], to where the caller wants the bytes.
 pub fn writer(entries: Vec<Entry>, metadata: &[(&str, &str)], precision: Precision) -> Writer {
+    let tensor = |name, dtype, shape: Vec<usize>, bytes| {
+        burn_pack::Tensor::new(name, dtype, Shape::from(shape), None, bytes)
+    };
     let mut tensors = Vec::new();
-    for entry in entries {
-        let of_bytes = |name: String, dtype, shape: Vec<usize>, bytes| {
-            burn_pack::Tensor::new(name, dtype, Shape::from(shape), None, bytes)
-        };
-        let tensor =
-            |name, dtype, shape, bytes| of_bytes(name, dtype, shape, Bytes::from_bytes_vec(bytes));
-        match entry.values {
-            Values::Halves(bytes) => {
-                tensors.push(of_bytes(entry.name, DType::F16, entry.shape, bytes));
+    for Entry {
+        name,
+        shape,
+        values,
+    } in entries
+    {
+        let (dtype, bytes) = match values {
+            Values::Halves(bytes) => (DType::F16, bytes),
+            Values::Bytes(bytes) => (DType::U8, Bytes::from_bytes_vec(bytes)),
+            Values::Floats(values) if precision == Precision::F32 || shape.len() < 2 => {
+                (DType::F32, little_endian(&values))
             }
-            Values::Bytes(bytes) => tensors.push(tensor(entry.name, DType::U8, entry.shape, bytes)),
-            Values::Floats(values) if precision == Precision::F32 || entry.shape.len() < 2 => {
-                tensors.push(tensor(
-                    entry.name,
-                    DType::F32,
-                    entry.shape,
-                    little_endian(&values),
-                ));
-            }
-            Values::Floats(values)
-                if precision == Precision::F16 || rows_are_short(&entry.shape) =>
-            {
-                let bytes = values
-                    .iter()
-                    .flat_map(|&value| f16::from_f32(value).to_le_bytes())
-                    .collect();
-                tensors.push(tensor(entry.name, DType::F16, entry.shape, bytes));
+            Values::Floats(values) if precision == Precision::F16 || rows_are_short(&shape) => {
+                let halves = values.iter().map(|&value| f16::from_f32(value));
+                let bytes = halves.flat_map(f16::to_le_bytes).collect();
+                (DType::F16, Bytes::from_bytes_vec(bytes))
             }
             Values::Floats(values) => {
-                let axis = output_axis(&entry.name, entry.shape.len());
-                let (scales, bytes) = quantise(&values, &entry.shape, axis);
-                let mut scale_shape = vec![1; entry.shape.len()];
+                let axis = output_axis(&name, shape.len());
+                let (scales, bytes) = quantise(&values, &shape, axis);
+                let mut scale_shape = vec![1; shape.len()];
                 scale_shape[axis] = scales.len();
+                let scale = format!("{name}.scale");
                 tensors.push(tensor(
-                    format!("{}.scale", entry.name),
+                    scale,
                     DType::F32,
                     scale_shape,
                     little_endian(&scales),
                 ));
-                tensors.push(tensor(entry.name, DType::I8, entry.shape, bytes));
+                (DType::I8, Bytes::from_bytes_vec(bytes))
             }
-        }
+        };
+        tensors.push(tensor(name, dtype, shape, bytes));
     }
     metadata
         .iter()
@@ -390,11 +384,9 @@ fn take_scales(tensors: &mut BTreeMap<String, TensorData>) -> BTreeMap<String, T
         .collect()
 }
 
-fn little_endian(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
+fn little_endian(values: &[f32]) -> Bytes {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+    Bytes::from_bytes_vec(bytes.collect())
 }
 
 /// The shapes of a module's parameters, without filling those that are not.

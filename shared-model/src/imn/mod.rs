@@ -59,11 +59,6 @@ impl ImnConfig {
     pub fn load(&self, pack: &Pack, device: &Device) -> Result<Imn> {
         let sizes = self.inputs.iter().map(|input| input.width);
         let sizes = sizes.chain([self.hidden, self.aux]);
-        let whole = !self.inputs.is_empty()
-            && !self.kernels.is_empty()
-            && self.heads > 0
-            && self.hidden.is_multiple_of(self.heads)
-            && self.hidden.is_multiple_of(self.kernels.len());
         let lengths = self.kernels.iter().chain(&self.dilations);
         let bounded = self.inputs.len() <= 3
             && lengths.clone().count() <= 16
@@ -71,7 +66,7 @@ impl ImnConfig {
                 .chain([&self.heads])
                 .all(|&length| (1..=64).contains(&length))
             && sizes.clone().all(|size| (1..=MAX_WIDTH).contains(&size));
-        if !(whole && bounded && (0.0..1.0).contains(&self.dropout)) {
+        if !(self.is_whole() && bounded && (0.0..1.0).contains(&self.dropout)) {
             return Err(Error::file(
                 pack.file(),
                 format!("a network cannot be {self:?}"),
@@ -80,18 +75,22 @@ impl ImnConfig {
         pack.load(self.init(device))
     }
 
+    /// Whether there is an input, and heads and kernels divide `hidden`.
+    fn is_whole(&self) -> bool {
+        !self.inputs.is_empty()
+            && !self.kernels.is_empty()
+            && self.heads > 0
+            && self.hidden.is_multiple_of(self.heads)
+            && self.hidden.is_multiple_of(self.kernels.len())
+    }
+
     /// The network with random weights; the gates are 0.
     ///
     /// # Panics
     ///
     /// If there is no input, or heads or kernels do not divide `hidden`.
     pub fn init(&self, device: &Device) -> Imn {
-        assert!(
-            !self.inputs.is_empty()
-                && self.hidden.is_multiple_of(self.heads)
-                && self.hidden.is_multiple_of(self.kernels.len()),
-            "{self:?}"
-        );
+        assert!(self.is_whole(), "{self:?}");
         let projection = |input: &Input| {
             LinearConfig::new(input.width, self.aux)
                 .with_bias(false)

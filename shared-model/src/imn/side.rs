@@ -66,24 +66,15 @@ pub fn mention_sequences(
             }
             let lead = sequence.pooled.clone();
             sequence.push(&lead, 0);
-            match input.modality {
-                Modality::Text => {
-                    let tokens = post
-                        .text
-                        .iter()
-                        .flat_map(|text| text.tokens.chunks(input.width));
-                    tokens.for_each(|token| sequence.push(&centre(token), 0));
-                }
-                Modality::Image => {
-                    for (image, picture) in post.images.iter().zip(1..) {
-                        let tokens = image.tokens.chunks(input.width);
-                        tokens.for_each(|token| sequence.push(&centre(token), picture));
-                    }
-                }
-                Modality::Joint => {
-                    let tokens = post.joint.iter();
-                    let tokens = tokens.flat_map(|joint| joint.tokens.chunks(input.width));
-                    tokens.for_each(|token| sequence.push(&centre(token), 0));
+            let images = post.images.iter().map(|image| &image.tokens);
+            let tokens: Vec<(&Vec<f32>, i32)> = match input.modality {
+                Modality::Text => post.text.iter().map(|text| (&text.tokens, 0)).collect(),
+                Modality::Image => images.zip(1..).collect(),
+                Modality::Joint => post.joint.iter().map(|joint| (&joint.tokens, 0)).collect(),
+            };
+            for (tokens, picture) in tokens {
+                for token in tokens.chunks(input.width) {
+                    sequence.push(&centre(token), picture);
                 }
             }
             sequence
