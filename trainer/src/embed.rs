@@ -120,7 +120,7 @@ impl Parts {
             return Ok(origin.load(device)?.encoders.into());
         };
         let has = |file: &str| folder.join(file).exists();
-        if has("text.bpk") && has(vision.file()) {
+        if has("text.bpk") && has(&vision.file()) {
             return Ok(origin.load(device)?.encoders.into());
         }
         let text = match weights::pack(folder, "text.bpk")? {
@@ -131,7 +131,7 @@ impl Parts {
             }
             None => None,
         };
-        let vision = match weights::pack(folder, vision.file())? {
+        let vision = match weights::pack(folder, &vision.file())? {
             Some(pack) => Some(weights::config::<VisionConfig>(&pack)?.load(&pack, device)?),
             None => None,
         };

@@ -153,8 +153,15 @@ pub struct Running {
     pub notices: Vec<String>,
 }
 
+impl Loaded {
+    /// The entity with this id.
+    pub fn card(&self, id: &str) -> Option<&EntityCard> {
+        self.entities.iter().find(|card| card.id == id)
+    }
+}
+
 /// An entity as the page shows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EntityCard {
     /// Entity id.
     pub id: String,

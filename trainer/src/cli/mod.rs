@@ -353,5 +353,9 @@ fn parse_shard(shard: &str) -> Result<ShardArg, String> {
 fn vision_kinds() -> impl TypedValueParser<Value = VisionKind> {
     let kinds =
         VisionKind::ALL.map(|kind| PossibleValue::new(kind.name()).help(kind.description()));
-    PossibleValuesParser::new(kinds).try_map(|name| name.parse())
+    PossibleValuesParser::new(kinds).map(|name| {
+        let mut kinds = VisionKind::ALL.into_iter();
+        let named = kinds.find(|kind| kind.name() == name);
+        named.expect("one of the possible values")
+    })
 }

@@ -134,7 +134,7 @@ pub(crate) fn load(
         VisionKind::Efficientnet => FETCH,
         VisionKind::Detr => "imn weights import detr hf:facebook/detr-resnet-50",
     };
-    let image = own("vision.bpk", vision.file(), remedy)?;
+    let image = own("vision.bpk", &vision.file(), remedy)?;
     let has_words = folder.join("words.bpk").exists();
     let words = has_words.then(|| own("words.bpk", "words.bpk", FETCH));
     let words = words.transpose()?;

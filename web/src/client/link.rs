@@ -44,7 +44,7 @@ impl Client {
             .inner
             .try_update_value(|inner| inner.request.next(&text, pictures_wait, name));
         match step {
-            Some(Step::FindMentions) => self.send(&Request::Mentions { text }),
+            Some(Step::FindMentions) => self.send(&Request::Mentions { text }, None),
             Some(Step::Wait) | None => {}
             Some(Step::NothingToLink) => {
                 self.hint.set(Some("No known name is in this text. Select the words you mean and press “Link the selection”."));
@@ -72,7 +72,7 @@ impl Client {
             .inner
             .try_update_value(|inner| inner.request.must_search(&text));
         if must_search == Some(true) {
-            self.send(&Request::Mentions { text });
+            self.send(&Request::Mentions { text }, None);
         }
     }
 
@@ -128,11 +128,12 @@ impl Client {
         });
         self.inner
             .update_value(|inner| inner.request.send(id, name.surface));
-        self.send(&Request::Link {
+        let link = Request::Link {
             id,
             text,
             mention: name.mention,
             pictures,
-        });
+        };
+        self.send(&link, None);
     }
 }

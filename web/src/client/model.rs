@@ -39,7 +39,7 @@ impl Client {
 
     /// Deletes the stored model.
     pub(crate) fn clear_cache(self) {
-        self.send(&Request::ClearCache);
+        self.send(&Request::ClearCache, None);
     }
 
     pub(super) fn is_loaded(self) -> bool {
@@ -47,10 +47,11 @@ impl Client {
     }
 
     pub(super) fn send_load(self) {
-        self.send(&Request::Load {
+        let load = Request::Load {
             device: self.inner.with_value(|inner| inner.device),
             base: self.base.get_value(),
-        });
+        };
+        self.send(&load, None);
     }
 
     /// Finds out the size of the model, and loads it if it is kept from an earlier visit.

@@ -132,11 +132,7 @@ impl Client {
             return;
         };
         match browser::read_blob(&blob).await {
-            Ok(buffer) => self.inner.with_value(|inner| {
-                if let Some(connection) = &inner.connection {
-                    connection.send(&Request::AddPicture { id }, Some(&buffer));
-                }
-            }),
+            Ok(buffer) => self.send(&Request::AddPicture { id }, Some(&buffer)),
             Err(error) => self.set_picture_state(
                 id,
                 PictureState::Refused(format!("The file cannot be read: {error}.")),
@@ -184,7 +180,7 @@ impl Client {
             self.inner
                 .update_value(|inner| drop(inner.blobs.remove(&picture.id)));
             if self.is_loaded() {
-                self.send(&Request::DropPicture { id: picture.id });
+                self.send(&Request::DropPicture { id: picture.id }, None);
             }
         }
         self.pictures

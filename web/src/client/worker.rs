@@ -1,5 +1,6 @@
 //! The worker's life: started, lost, replaced.
 
+use js_sys::ArrayBuffer;
 use leptos::prelude::*;
 use web::phase::{AfterCrash, Phase};
 use web::protocol::{DeviceChoice, Request};
@@ -35,11 +36,11 @@ impl Client {
         });
     }
 
-    /// Sends a request if there is a worker.
-    pub(super) fn send(self, request: &Request) {
+    /// Sends a request if there is a worker; `buffer` is moved to it.
+    pub(super) fn send(self, request: &Request, buffer: Option<&ArrayBuffer>) {
         self.inner.with_value(|inner| {
             if let Some(connection) = &inner.connection {
-                connection.send(request, None);
+                connection.send(request, buffer);
             }
         });
     }
