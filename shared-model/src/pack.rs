@@ -68,7 +68,10 @@ impl Entry {
 
     /// The parameters of a module, by their paths.
     pub fn of_module(module: &impl Module) -> Vec<Self> {
-        let mut collector = Collector::default();
+        let mut collector = Collector {
+            with_values: true,
+            ..Collector::default()
+        };
         module.visit(&mut collector);
         collector.entries
     }
@@ -271,19 +274,17 @@ impl Pack {
     ///
     /// [`Error::File`] naming what is missing, unused or of another shape.
     pub fn load<M: Module>(&self, module: M) -> Result<M> {
-        let mut shapes = Shapes::default();
-        module.visit(&mut shapes);
-        for (name, shape) in &shapes.by_name {
+        let mut collector = Collector::default();
+        module.visit(&mut collector);
+        let entries = collector.entries.into_iter();
+        let shapes: BTreeMap<_, _> = entries.map(|entry| (entry.name, entry.shape)).collect();
+        for (name, shape) in &shapes {
             self.expect(name, shape)?;
             if self.tensor(name)?.dtype() != DType::F32 {
                 return Err(Error::file(&self.file, format!("{name} is no float")));
             }
         }
-        if let Some(unused) = self
-            .tensors
-            .keys()
-            .find(|name| !shapes.by_name.contains_key(*name))
-        {
+        if let Some(unused) = self.tensors.keys().find(|name| !shapes.contains_key(*name)) {
             return Err(Error::file(
                 &self.file,
                 format!("the tensor {unused} has no place in this model"),
@@ -389,28 +390,6 @@ fn little_endian(values: &[f32]) -> Bytes {
     Bytes::from_bytes_vec(bytes.collect())
 }
 
-/// The shapes of a module's parameters, without filling those that are not.
-#[derive(Default)]
-struct Shapes {
-    path: Vec<String>,
-    by_name: BTreeMap<String, Vec<usize>>,
-}
-
-impl ModuleVisitor for Shapes {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.by_name
-            .insert(self.path.join("."), param.lazy_shape().to_vec());
-    }
-}
-
 /// Puts tensors into a module's parameters, one after the other; every parameter has its tensor.
 struct Loader<'a> {
     path: Vec<String>,
@@ -433,8 +412,10 @@ impl ModuleMapper for Loader<'_> {
     }
 }
 
+/// A module's parameters; their shapes alone without filling those that are not.
 #[derive(Default)]
 struct Collector {
+    with_values: bool,
     path: Vec<String>,
     entries: Vec<Entry>,
 }
@@ -449,17 +430,16 @@ impl ModuleVisitor for Collector {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let data = param
-            .transform_for_save()
-            .val()
-            .into_data()
-            .convert::<f32>();
-        let values = data.as_slice::<f32>().expect("converted to f32").to_vec();
-        self.entries.push(Entry::floats(
-            self.path.join("."),
-            data.shape().to_vec(),
-            values,
-        ));
+        let name = self.path.join(".");
+        let entry = if self.with_values {
+            let data = param.transform_for_save().val().into_data();
+            let data = data.convert::<f32>();
+            let values = data.as_slice::<f32>().expect("converted to f32").to_vec();
+            Entry::floats(name, data.shape().to_vec(), values)
+        } else {
+            Entry::floats(name, param.lazy_shape().to_vec(), Vec::new())
+        };
+        self.entries.push(entry);
     }
 }
 

@@ -4,7 +4,7 @@ use burn::nn::attention::{MhaInput, MultiHeadAttention, MultiHeadAttentionConfig
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::prelude::*;
-use burn::tensor::activation::{relu, sigmoid, softmax};
+use burn::tensor::activation::{relu, softmax};
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,7 @@ pub struct Detr {
     decoder_norm: LayerNorm,
     query_embeddings: Embedding,
     class_head: Linear,
+    /// In every weight file; nothing here needs the boxes, so they are not computed.
     box_head: Vec<Linear>,
 }
 
@@ -68,8 +69,6 @@ pub struct DetrOutput {
     pub tokens: Tensor<3>,
     /// `[batch, queries, n_logits]`, "no object" last
     pub logits: Tensor<3>,
-    /// Centre x, centre y, width and height as shares of the picture: `[batch, queries, 4]`
-    pub boxes: Tensor<3>,
 }
 
 impl DetrOutput {
@@ -186,16 +185,8 @@ impl Detr {
             );
         }
         let tokens = self.decoder_norm.forward(tokens);
-
-        let [hidden @ .., last] = &self.box_head[..] else {
-            unreachable!("the box head has three layers");
-        };
-        let boxes = hidden
-            .iter()
-            .fold(tokens.clone(), |x, layer| relu(layer.forward(x)));
         DetrOutput {
             logits: self.class_head.forward(tokens.clone()),
-            boxes: sigmoid(last.forward(boxes)),
             tokens,
         }
     }
