@@ -10,6 +10,7 @@ use shared_model::bundle::Bundle;
 use shared_model::data::{MAX_IMAGES, Mention, Ranking};
 use shared_model::error::{Error, Result};
 use shared_model::image::decode;
+use shared_model::kb::Prototypes;
 use shared_model::linker::{Linker, Picture, Query, TextCache};
 use shared_model::manifest::Manifest;
 use shared_model::self_test::SelfTest;
@@ -105,25 +106,23 @@ impl Engine {
     /// The knowledge base as the page shows it.
     pub(crate) fn cards(&self) -> Vec<EntityCard> {
         let kb = &self.linker.kb.text;
-        let card =
-            |(entity, prototypes): (&shared_model::data::Entity, &shared_model::kb::Prototypes)| {
-                EntityCard {
-                    id: entity.id.clone(),
-                    name: entity.name.clone(),
-                    description: entity.description.clone(),
-                    thumbs: prototypes
-                        .image
-                        .iter()
-                        .flat_map(|chosen| kb.posts[chosen.post].images.clone())
-                        .collect(),
-                    posts: prototypes
-                        .text
-                        .iter()
-                        .map(|chosen| kb.posts[chosen.post].text.clone())
-                        .collect(),
-                }
-            };
-        kb.entities.iter().zip(&kb.prototypes).map(card).collect()
+        let post = |at: usize| &kb.posts[at];
+        let entities = kb.entities.iter().zip(&kb.prototypes);
+        entities
+            .map(|(entity, Prototypes { text, image, .. })| EntityCard {
+                id: entity.id.clone(),
+                name: entity.name.clone(),
+                description: entity.description.clone(),
+                thumbs: image
+                    .iter()
+                    .flat_map(|chosen| post(chosen.post).images.clone())
+                    .collect(),
+                posts: text
+                    .iter()
+                    .map(|chosen| post(chosen.post).text.clone())
+                    .collect(),
+            })
+            .collect()
     }
 
     /// The mentions in a text.

@@ -2,7 +2,7 @@
 
 use js_sys::ArrayBuffer;
 use leptos::prelude::*;
-use web::phase::{AfterCrash, Phase};
+use web::phase::Phase;
 use web::protocol::{DeviceChoice, Request};
 
 use super::Client;
@@ -84,12 +84,13 @@ impl Client {
             .loaded
             .with_untracked(|loaded| loaded.as_ref().map(|loaded| loaded.running.device));
         let phase = self.phase.get_untracked();
-        match phase.after_crash(is_started, choice, loaded_on) {
-            AfterCrash::UseCpu => self.fall_back(),
-            AfterCrash::Stop => self.stop(format!("The model stopped unexpectedly. {message}")),
-            AfterCrash::NeverStarted => self.stop(format!(
-                "The model's program could not be started. {message}"
-            )),
+        let what = match is_started {
+            true => "The model stopped unexpectedly.",
+            false => "The model's program could not be started.",
+        };
+        match phase.is_on_gpu(choice, loaded_on) {
+            true => self.fall_back(),
+            false => self.stop(format!("{what} {message}")),
         }
     }
 }

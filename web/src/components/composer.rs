@@ -70,10 +70,7 @@ pub(crate) fn Composer(client: Client) -> impl IntoView {
             <For each=move || client.found.get() key=|name| (name.mention, name.surface.clone()) let:name>
                 <NameButton client name by_hand=false />
             </For>
-            {move || {
-                let chosen = client.chosen.get().filter(|chosen| chosen.by_hand);
-                chosen.map(|chosen| view! { <NameButton client name=chosen.name by_hand=true /> })
-            }}
+            {move || by_hand(client).map(|name| view! { <NameButton client name by_hand=true /> })}
             <button
                 type="button"
                 class="link"
@@ -123,12 +120,15 @@ fn is_chosen(client: Client, name: &Name) -> bool {
         .with(|chosen| chosen.as_ref().is_some_and(|chosen| chosen.name == *name))
 }
 
+/// The name that the visitor selected.
+fn by_hand(client: Client) -> Option<Name> {
+    let chosen = client.chosen.get().filter(|chosen| chosen.by_hand);
+    chosen.map(|chosen| chosen.name)
+}
+
 fn help(client: Client) -> &'static str {
-    let by_hand = client
-        .chosen
-        .with(|chosen| chosen.as_ref().is_some_and(|chosen| chosen.by_hand));
     match (
-        client.found.with(Vec::is_empty) && !by_hand,
+        client.found.with(Vec::is_empty) && by_hand(client).is_none(),
         client.text.with(|text| text.trim().is_empty()),
     ) {
         (false, _) => "Who or what is",
@@ -144,13 +144,7 @@ fn help(client: Client) -> &'static str {
 fn marked(client: Client) -> Vec<AnyView> {
     let text: Vec<char> = client.text.with(|text| text.chars().collect());
     let mut names = client.found.get();
-    names.extend(
-        client
-            .chosen
-            .get()
-            .filter(|chosen| chosen.by_hand)
-            .map(|chosen| chosen.name),
-    );
+    names.extend(by_hand(client));
     names.sort_by_key(|name| name.mention.start);
     let mut parts = Vec::new();
     let mut done = 0;
