@@ -7,7 +7,7 @@ use burn::prelude::*;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::joint::{JointConfig, JointEncoder, JointInput, JointPost, MAX_TEXT};
 use crate::math::mean;
 use crate::pack::Pack;
@@ -82,10 +82,7 @@ impl Models {
             && config.patches == self.vision.tokens()
             && config.word_width == words.map_or(1, WordTable::width);
         if !fits {
-            return Err(Error::file(
-                pack.file(),
-                "it was pre-trained on other encoders",
-            ));
+            return Err(pack.refuse("it was pre-trained on other encoders"));
         }
         Ok(Joint {
             encoder: config.load(pack, device)?,
@@ -105,7 +102,7 @@ impl Encoders {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] for weights of other sizes than `models` says or a joint encoder that was pre-trained on other encoders, [`Error::Tokenizer`] for a tokenizer that does not fit them.
+    /// [`Error::File`](crate::error::Error::File) for weights of other sizes than `models` says or a joint encoder that was pre-trained on other encoders, [`Error::Tokenizer`](crate::error::Error::Tokenizer) for a tokenizer that does not fit them.
     pub fn load<'a>(
         models: &Models,
         tokenizer: &[u8],
@@ -149,7 +146,7 @@ impl Encoders {
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::Device`](crate::error::Error::Device) if the device fails.
     pub async fn texts(&self, batch: &[Encoded]) -> Result<Vec<Vec<f32>>> {
         let (ids, mask) = pad(batch, &self.device);
         let pooled = self.text.pooled(ids, mask);
@@ -165,7 +162,7 @@ impl Encoders {
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::Device`](crate::error::Error::Device) if the device fails.
     pub async fn text(&self, encoded: &Encoded) -> Result<TokenVectors> {
         let (tokens, _) = self.text_tokens(std::slice::from_ref(encoded));
         let [_, _, width] = tokens.dims();
@@ -189,7 +186,7 @@ impl Encoders {
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::Device`](crate::error::Error::Device) if the device fails.
     pub async fn image(&self, picture: &RgbImage) -> Result<ImageVectors> {
         let tokens = self.image_tokens(std::slice::from_ref(picture));
         Ok(ImageVectors {
@@ -222,7 +219,7 @@ impl Encoders {
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::Device`](crate::error::Error::Device) if the device fails.
     pub async fn joint(&self, posts: &[JointPost]) -> Result<Option<Vec<TokenVectors>>> {
         let Some(Joint { encoder, config }) = &self.joint else {
             return Ok(None);
@@ -261,7 +258,7 @@ impl Encoders {
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::Device`](crate::error::Error::Device) if the device fails.
     pub async fn join(
         &self,
         post: &mut PostVectors,

@@ -3,6 +3,7 @@
 //! An int8 tensor `x` has beside it `x.scale`: f32, of the same rank, one value an output row and 1 in every other dimension.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{DType, Shape, Tensor, TensorData, f16};
@@ -198,6 +199,11 @@ impl Pack {
         &self.file
     }
 
+    /// An [`Error::File`] of this file.
+    pub(crate) fn refuse(&self, reason: impl Display) -> Error {
+        Error::file(&self.file, reason)
+    }
+
     /// A metadata value.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.get(key).map(String::as_str)
@@ -217,7 +223,7 @@ impl Pack {
         let data = self.tensor(name)?;
         let values = data
             .as_slice::<f32>()
-            .map_err(|error| Error::file(&self.file, format!("{name}: {error:?}")))?;
+            .map_err(|error| self.refuse(format!("{name}: {error:?}")))?;
         Ok((data.shape().to_vec(), values.to_vec()))
     }
 
@@ -240,7 +246,7 @@ impl Pack {
         let bytes = self
             .tensor(name)?
             .as_slice::<u8>()
-            .map_err(|error| Error::file(&self.file, format!("{name}: {error:?}")))?;
+            .map_err(|error| self.refuse(format!("{name}: {error:?}")))?;
         Ok(bytes.to_vec())
     }
 
@@ -254,10 +260,7 @@ impl Pack {
         if found == shape {
             Ok(())
         } else {
-            Err(Error::file(
-                &self.file,
-                format!("{name} is {found:?} instead of {shape:?}"),
-            ))
+            Err(self.refuse(format!("{name} is {found:?} instead of {shape:?}")))
         }
     }
 
@@ -281,14 +284,11 @@ impl Pack {
         for (name, shape) in &shapes {
             self.expect(name, shape)?;
             if self.tensor(name)?.dtype() != DType::F32 {
-                return Err(Error::file(&self.file, format!("{name} is no float")));
+                return Err(self.refuse(format!("{name} is no float")));
             }
         }
         if let Some(unused) = self.tensors.keys().find(|name| !shapes.contains_key(*name)) {
-            return Err(Error::file(
-                &self.file,
-                format!("the tensor {unused} has no place in this model"),
-            ));
+            return Err(self.refuse(format!("the tensor {unused} has no place in this model")));
         }
         Ok(module.map(&mut Loader {
             path: Vec::new(),
@@ -308,7 +308,7 @@ impl Pack {
     fn tensor(&self, name: &str) -> Result<&TensorData> {
         self.tensors
             .get(name)
-            .ok_or_else(|| Error::file(&self.file, format!("the tensor {name} is missing")))
+            .ok_or_else(|| self.refuse(format!("the tensor {name} is missing")))
     }
 }
 

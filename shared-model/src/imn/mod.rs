@@ -12,7 +12,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pack::Pack;
 
 use co_attention::CoAttention;
@@ -21,7 +21,7 @@ pub use config::ImnConfig;
 use hierarchy::{HierarchicalEncoder, LevelNorms};
 pub use index::{EntityIndex, MentionVectors};
 pub use scorer::{ImnScorer, NetworkTerm, TrainedImn};
-pub use side::{CentredEntity, PlainSequence, entity_sequences, mention_sequences, side};
+pub use side::{CentredEntity, PlainSequence, mention_sequences, side};
 
 /// A network wider than this is refused before it is allocated.
 const MAX_WIDTH: usize = 4096;
@@ -55,7 +55,7 @@ impl ImnConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] for sizes that no network has or that this program refuses, and as [`Pack::load`].
+    /// [`Error::File`](crate::error::Error::File) for sizes that no network has or that this program refuses, and as [`Pack::load`].
     pub fn load(&self, pack: &Pack, device: &Device) -> Result<Imn> {
         let sizes = self.inputs.iter().map(|input| input.width);
         let sizes = sizes.chain([self.hidden, self.aux]);
@@ -67,10 +67,7 @@ impl ImnConfig {
                 .all(|&length| (1..=64).contains(&length))
             && sizes.clone().all(|size| (1..=MAX_WIDTH).contains(&size));
         if !(self.is_whole() && bounded && (0.0..1.0).contains(&self.dropout)) {
-            return Err(Error::file(
-                pack.file(),
-                format!("a network cannot be {self:?}"),
-            ));
+            return Err(pack.refuse(format!("a network cannot be {self:?}")));
         }
         pack.load(self.init(device))
     }

@@ -5,9 +5,7 @@ use std::collections::HashSet;
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    EntityIndex, Imn, ImnConfig, MentionVectors, entity_sequences, mention_sequences, side,
-};
+use super::{CentredEntity, EntityIndex, Imn, ImnConfig, MentionVectors, mention_sequences, side};
 use crate::error::Result;
 use crate::kb::KnowledgeBase;
 use crate::vectors::{PooledVectors, PostVectors};
@@ -79,7 +77,7 @@ impl ImnScorer {
         for batch in positions.chunks(BATCH) {
             let rows: Vec<_> = batch
                 .iter()
-                .map(|&entity| entity_sequences(inputs, kb, entity))
+                .map(|&entity| CentredEntity::new(inputs, kb, entity).sequences(|_| true))
                 .collect();
             let aux = network.encode_entities(&side(inputs, &rows, device));
             index.extend(network.prepare_entities(aux)).await?;

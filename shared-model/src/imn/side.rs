@@ -82,12 +82,7 @@ pub fn mention_sequences(
         .collect()
 }
 
-/// An entity: its prototypes, then its profile among the texts and the joint vectors, one sequence per modality of `inputs`.
-pub fn entity_sequences(inputs: &[Input], kb: &KnowledgeBase, entity: usize) -> Vec<PlainSequence> {
-    CentredEntity::new(inputs, kb, entity).sequences(|_| true)
-}
-
-/// The centred and normalised vectors of an entity, from which sequences with some of its posts are made.
+/// The centred and normalised vectors of an entity: its prototypes, then its profile among the texts and the joint vectors.
 #[derive(Debug, Clone)]
 pub struct CentredEntity(Vec<CentredModality>);
 
@@ -127,7 +122,7 @@ impl CentredEntity {
         Self(inputs.iter().map(modality).collect())
     }
 
-    /// The entity with some of its posts.
+    /// The entity with some of its posts, one sequence per modality of `inputs`.
     ///
     /// # Arguments
     ///
