@@ -2,6 +2,7 @@
 
 use js_sys::ArrayBuffer;
 use leptos::prelude::*;
+use web::link_request::LinkRequest;
 use web::phase::Phase;
 use web::protocol::{DeviceChoice, Request};
 
@@ -47,14 +48,14 @@ impl Client {
 
     /// Shows an error after which the worker goes on.
     pub(super) fn fail(self, message: String) {
-        self.inner.update_value(|inner| inner.request.cancel());
+        self.request(LinkRequest::cancel);
         self.error.set(Some(message));
         self.phase.set(Phase::Error);
     }
 
     /// Shows an error after which the worker cannot go on. "Try again" starts another, which owes the same answer.
     pub(super) fn stop(self, message: String) {
-        self.inner.update_value(|inner| inner.request.want_again());
+        self.request(LinkRequest::want_again);
         self.disconnect();
         self.error.set(Some(message));
         self.phase.set(Phase::Error);
@@ -62,10 +63,9 @@ impl Client {
 
     /// Goes on with a new worker on the CPU.
     pub(super) fn fall_back(self) {
-        self.inner.update_value(|inner| {
-            inner.device = DeviceChoice::Cpu;
-            inner.request.want_again();
-        });
+        self.inner
+            .update_value(|inner| inner.device = DeviceChoice::Cpu);
+        self.request(LinkRequest::want_again);
         self.notice.set(Some(
             "The graphics processor stopped answering, so the model now runs on the CPU."
                 .to_owned(),
