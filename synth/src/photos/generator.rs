@@ -1,7 +1,5 @@
 //! Posts about classes: timelines and mentions.
 
-use std::collections::HashSet;
-
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
@@ -45,11 +43,8 @@ pub fn generate(classes: &[Class], settings: &Settings) -> Result<Benchmark, Few
         }
         posts
     });
-    let used: HashSet<usize> = groups
-        .iter()
-        .flat_map(|group| group.members.iter().copied())
-        .collect();
-    let unused = (0..classes.len()).filter(|class| !used.contains(class));
+    let is_used = |class: &usize| groups.iter().any(|group| group.members.contains(class));
+    let unused = (0..classes.len()).filter(|class| !is_used(class));
     Ok(Benchmark {
         entities: groups
             .iter()
@@ -125,11 +120,10 @@ impl<'a> Generator<'a> {
     fn new(classes: &'a [Class], groups: &'a [Group], settings: &'a Settings) -> Self {
         let mut rng = rng(settings.seed, "posts");
         let wanted = settings.posts.end() * settings.images;
-        let trained: HashSet<usize> = groups
-            .iter()
-            .filter(|group| group.trains)
-            .flat_map(|group| group.members.iter().copied())
-            .collect();
+        let trains = |class: &usize| {
+            let mut trained = groups.iter().filter(|group| group.trains);
+            trained.any(|group| group.members.contains(class))
+        };
         Self {
             classes,
             groups,
@@ -141,7 +135,7 @@ impl<'a> Generator<'a> {
             pools: classes
                 .iter()
                 .enumerate()
-                .map(|(i, class)| class.share_out(wanted, trained.contains(&i), &mut rng))
+                .map(|(i, class)| class.share_out(wanted, trains(&i), &mut rng))
                 .collect(),
             album: Album::default(),
             rng,
