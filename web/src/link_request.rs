@@ -68,12 +68,8 @@ impl LinkRequest {
         if self.must_search(text) {
             return Step::FindMentions;
         }
-        if pictures_wait
-            || self
-                .search
-                .as_ref()
-                .is_none_or(|search| !search.is_answered)
-        {
+        let search = self.search.as_ref();
+        if pictures_wait || search.is_none_or(|search| !search.is_answered) {
             return Step::Wait;
         }
         self.wanted = false;
@@ -82,11 +78,8 @@ impl LinkRequest {
 
     /// Whether the mentions in `text` must be asked for; if so, they count as asked for from now on.
     pub fn must_search(&mut self, text: &str) -> bool {
-        if self
-            .search
-            .as_ref()
-            .is_some_and(|search| search.text == text)
-        {
+        let search = self.search.as_ref();
+        if search.is_some_and(|search| search.text == text) {
             return false;
         }
         self.search = Some(Search {
