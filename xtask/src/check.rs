@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
-use crate::command::{cargo, run, run_tests, target};
+use crate::command::{cargo, imn, run, run_tests};
 use crate::{page, setup};
 
 /// One selection for every native build, so that cargo unifies the features of their dependencies once.
@@ -84,10 +84,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         .args(["--bin", "imn", "--tests"]))?;
 
     announce("Weights, once, into the user's data folder");
-    let imn = target()
-        .join("debug")
-        .join(format!("imn{}", std::env::consts::EXE_SUFFIX));
-    run(Command::new(imn).args(["weights", "fetch"]))?;
+    run(Command::new(imn("debug")).args(["weights", "fetch"]))?;
 
     announce("Native tests: units, parity, pipeline, tidiness, documentation");
     tests(

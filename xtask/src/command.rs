@@ -25,6 +25,12 @@ pub(crate) fn target() -> PathBuf {
     }
 }
 
+/// The program `imn` of a profile, built.
+pub(crate) fn imn(profile: &str) -> PathBuf {
+    let name = format!("imn{}", std::env::consts::EXE_SUFFIX);
+    target().join(profile).join(name)
+}
+
 /// The cargo that runs this, in the repository.
 pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));

@@ -54,7 +54,7 @@ pub fn mention_sequences(
     inputs
         .iter()
         .map(|input| {
-            let centre = |vector: &[f32]| normalised(&centred(statistics, input.modality, vector));
+            let centre = |vector: &[f32]| centred(statistics, input.modality, vector);
             let mut sequence = PlainSequence::default();
             let Some(whole) = modality_of(input.modality, pooled) else {
                 return sequence;
@@ -111,8 +111,7 @@ impl CentredEntity {
             });
             let vectors = posts.chain(profile.map(|vector| (None, vector)));
             let centre = |(post, vector): (_, &Vec<f32>)| {
-                let centred = centred(&kb.statistics, input.modality, vector);
-                (post, normalised(&centred))
+                (post, centred(&kb.statistics, input.modality, vector))
             };
             CentredModality {
                 width: input.width,
@@ -149,12 +148,13 @@ fn modality_of(modality: Modality, pooled: &PooledVectors) -> Option<&Vec<f32>> 
     }
 }
 
+/// The vector, centred and normalised.
 fn centred(statistics: &Statistics, modality: Modality, vector: &[f32]) -> Vec<f32> {
-    match modality {
+    normalised(&match modality {
         Modality::Text => statistics.centre_text(vector),
         Modality::Image => statistics.centre_image(vector),
         Modality::Joint => statistics.centre_joint(vector),
-    }
+    })
 }
 
 /// Pads a batch.
