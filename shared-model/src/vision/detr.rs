@@ -352,12 +352,8 @@ fn sine_positions(valid: &[[usize; 2]], rows: usize, columns: usize, d_model: us
         for row in 0..rows {
             for column in 0..columns {
                 // A cell beyond one side counts no valid cells along the other: its cumulative sum is zero there.
-                let n_rows = if column < valid_columns {
-                    valid_rows
-                } else {
-                    0
-                };
-                let n_columns = if row < valid_rows { valid_columns } else { 0 };
+                let n_rows = valid_rows * usize::from(column < valid_columns);
+                let n_columns = valid_columns * usize::from(row < valid_rows);
                 positions.extend((0..half).map(|i| place(row, n_rows, i)));
                 positions.extend((0..half).map(|i| place(column, n_columns, i)));
             }

@@ -255,24 +255,21 @@ impl<'a> Generator<'a> {
         };
         let mut images = Vec::new();
         for _ in 0..n_images {
-            match decider {
-                Decider::Text => {
-                    if let Some(other) = self.class_outside(group, part == Part::Train) {
-                        let photo = self.photo(part, other);
-                        images.push(self.show(photo));
-                    }
-                }
-                Decider::Picture => {
-                    let photo = self.photo(part, class);
-                    images.push(self.show(photo));
-                }
+            let shown = match decider {
+                Decider::Text => self.class_outside(group, part == Part::Train),
+                Decider::Picture => Some(class),
                 Decider::Both => {
                     let mut photos =
                         [class, class, in_picture, in_picture].map(|i| self.photo(part, i));
                     photos.shuffle(&mut self.rng);
                     let montage = Source::Montage(photos.map(|photo| photo.file));
                     images.push(self.album.add(montage, |n| format!("{n:06}.jpg")));
+                    None
                 }
+            };
+            if let Some(class) = shown {
+                let photo = self.photo(part, class);
+                images.push(self.show(photo));
             }
         }
 
