@@ -9,11 +9,11 @@ use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use super::{Pixels, ResNet};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::normalise;
 use crate::pack::Pack;
 use crate::resize::{Filter, resize};
-use crate::tensors::heads_fit;
+use crate::tensors::check_heads;
 
 /// The shorter side that DETR was trained at.
 pub(super) const SHORT_SIDE: u32 = 800;
@@ -91,9 +91,8 @@ impl DetrConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] if the weights are of other sizes.
+    /// [`Error::File`](crate::error::Error::File) if the weights are of other sizes.
     pub fn load(&self, pack: &Pack, device: &Device) -> Result<Detr> {
-        let refuse = |reason: String| Err(Error::file(pack.file(), reason));
         pack.expect("query_embeddings.weight", &[self.n_queries, self.d_model])?;
         pack.expect("class_head.weight", &[self.d_model, self.n_logits])?;
         pack.expect(
@@ -107,15 +106,11 @@ impl DetrConfig {
         ] {
             let layers = pack.count(side, "norm_1.gamma");
             if layers != expected {
-                return refuse(format!("{layers} {side} layers instead of {expected}"));
+                let reason = format!("{layers} {side} layers instead of {expected}");
+                return Err(pack.refuse(reason));
             }
         }
-        if !heads_fit(self.d_model, self.n_heads) {
-            return refuse(format!(
-                "{} attention heads do not divide a width of {}",
-                self.n_heads, self.d_model
-            ));
-        }
+        check_heads(pack, self.d_model, self.n_heads)?;
         pack.load(self.init(device))
     }
 

@@ -52,7 +52,7 @@ pub fn generate(classes: &[Class], settings: &Settings) -> Result<Benchmark, Few
             .collect(),
         timeline,
         mentions,
-        pictures: generator.album.into_pictures(),
+        pictures: generator.album.pictures,
         notes: unused
             .map(|class| {
                 let what = "class left over when names were given, left out";
@@ -291,7 +291,7 @@ impl<'a> Generator<'a> {
 
     /// A photograph that only this part shows.
     fn photo(&mut self, part: Part, class: usize) -> Photo {
-        self.pools[class].part(part).next(&mut self.rng)
+        self.pools[class].parts[part as usize].next(&mut self.rng)
     }
 
     /// The path of a photograph in the dataset folder.

@@ -52,7 +52,18 @@ fn benchmark(corpus: &Corpus, fold: u64, mentions: &BTreeSet<usize>) -> Benchmar
         notes: Vec::new(),
         rng,
     };
-    let timeline = generator.timeline();
+    let mut timeline = Vec::new();
+    for (&tag, posts) in &generator.timelines {
+        for &post in posts {
+            let post = &corpus.posts[post];
+            timeline.push(TimelinePost {
+                entity: id(tag),
+                text: masked(corpus, post, tag).0,
+                images: show(&mut generator.album, post),
+                id: None,
+            });
+        }
+    }
     let mut rows = [const { Vec::new() }; 3];
     for &post in mentions {
         if let Some((part, row)) = generator.mention(&corpus.posts[post]) {
@@ -69,28 +80,12 @@ fn benchmark(corpus: &Corpus, fold: u64, mentions: &BTreeSet<usize>) -> Benchmar
         entities: entities.collect(),
         timeline,
         mentions: rows,
-        pictures: generator.album.into_pictures(),
+        pictures: generator.album.pictures,
         notes: generator.notes,
     }
 }
 
 impl Generator<'_> {
-    fn timeline(&mut self) -> Vec<TimelinePost> {
-        let mut timeline = Vec::new();
-        for (&tag, posts) in &self.timelines {
-            for &post in posts {
-                let post = &self.corpus.posts[post];
-                timeline.push(TimelinePost {
-                    entity: id(tag),
-                    text: masked(self.corpus, post, tag).0,
-                    images: show(&mut self.album, post),
-                    id: None,
-                });
-            }
-        }
-        timeline
-    }
-
     /// A post as a mention of the one of its tags that has the fewest so far.
     fn mention(&mut self, post: &TaggedPost) -> Option<(Part, Post)> {
         let corpus = self.corpus;
