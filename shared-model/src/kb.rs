@@ -48,13 +48,11 @@ impl Prototypes {
                 .filter_map(|&(post, pooled)| Some((post, vector(pooled)?)))
                 .unzip();
             let vectors: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
-            choose(&vectors, k, selection)
-                .into_iter()
-                .map(|chosen| Chosen {
-                    post: posts[chosen.post],
-                    rank: chosen.rank,
-                })
-                .collect()
+            let mut chosen = choose(&vectors, k, selection);
+            for Chosen { post, .. } in &mut chosen {
+                *post = posts[*post];
+            }
+            chosen
         };
         Self {
             text: pick(&|pooled| Some(statistics.centre_text(pooled.text.as_deref()?))),

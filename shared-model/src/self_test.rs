@@ -154,16 +154,12 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
     if a.len() != b.len() {
         return f32::INFINITY;
     }
-    a.iter()
-        .zip(b)
-        .map(|(x, y)| (x - y).abs())
-        .fold(0.0, |worst, x| {
-            if x.is_nan() {
-                f32::INFINITY
-            } else {
-                worst.max(x)
-            }
-        })
+    let differences = a.iter().zip(b).map(|(x, y)| (x - y).abs());
+    // In this order a positive NaN, which `abs` gives, comes last.
+    match differences.max_by(f32::total_cmp) {
+        Some(largest) if largest.is_nan() => f32::INFINITY,
+        largest => largest.unwrap_or(0.0),
+    }
 }
 
 #[cfg(test)]

@@ -207,41 +207,6 @@ impl Imn {
             .reduce(|sum, projected| sum + projected)
     }
 
-    /// What the attention needs of posts, computed once per post.
-    ///
-    /// # Shapes
-    ///
-    /// - aux: `[batch, 3, aux]`
-    pub fn prepare_mentions(&self, aux: Tensor<3>) -> Prepared {
-        self.co_attention.prepare_mentions(aux)
-    }
-
-    /// What the attention needs of entities, computed once per entity: nine vectors of width `aux`.
-    ///
-    /// # Shapes
-    ///
-    /// - aux: `[n_entities, 3, aux]`
-    pub fn prepare_entities(&self, aux: Tensor<3>) -> Prepared {
-        self.co_attention.prepare_entities(aux)
-    }
-
-    /// u_m and u_e of every pair (eq. 9-12).
-    ///
-    /// # Shapes
-    ///
-    /// - mentions: `[batch, 3, aux]`
-    /// - entities: `[n_entities, 3, aux]`
-    /// - candidates: `[batch, n_candidates]`, rows of `entities`
-    /// - output: twice `[batch, n_candidates, aux]`
-    pub fn fuse(
-        &self,
-        mentions: &Prepared,
-        entities: &Prepared,
-        candidates: Tensor<2, Int>,
-    ) -> [Tensor<3>; 2] {
-        self.co_attention.forward(mentions, entities, candidates)
-    }
-
     /// The cosines of every pair.
     ///
     /// # Shapes

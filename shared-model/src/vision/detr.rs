@@ -79,10 +79,8 @@ impl DetrOutput {
 
     /// The probability that a query found no object: `[batch, queries]`
     pub fn no_object(&self) -> Tensor<2> {
-        let [batch, queries, n_logits] = self.logits.dims();
-        self.probabilities()
-            .slice([0..batch, 0..queries, n_logits - 1..n_logits])
-            .squeeze_dim(2)
+        let last = self.logits.dims()[2] - 1;
+        self.probabilities().narrow(2, last, 1).squeeze_dim(2)
     }
 }
 
