@@ -48,7 +48,9 @@ pub fn device() -> Device {
         Ok("wgpu") => Device::wgpu(DeviceKind::DefaultDevice),
         #[cfg(feature = "cuda")]
         Ok("cuda") => Device::cuda(0),
-        Ok(other) => panic!("IMN_DEVICE={other}: expected flex, wgpu or, with `--features tests/cuda`, cuda"),
+        Ok(other) => {
+            panic!("IMN_DEVICE={other}: expected flex, wgpu or, with `--features tests/cuda`, cuda")
+        }
     }
 }
 

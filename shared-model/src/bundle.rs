@@ -1,5 +1,7 @@
 //! The exported format: opening a bundle, every part of it verified.
 
+use std::borrow::Cow;
+
 use burn::prelude::Device;
 
 use crate::encoders::Encoders;
@@ -38,7 +40,12 @@ impl Bundle {
             manifest.check(path, &bytes)?;
             Ok::<_, Error>(bytes)
         };
-        let encoders = Encoders::load(&manifest.models, &mut checked, device)?;
+        let encoders = Encoders::load(
+            &manifest.models,
+            &checked("tokenizer.json")?,
+            |path| Ok(Cow::Owned(Pack::read(path, checked(path)?)?)),
+            device,
+        )?;
         let widths = manifest.models.widths();
         let golden = Golden::from_pack(&Pack::read("golden.bpk", checked("golden.bpk")?)?)?;
         let kb = Pack::read("kb.bpk", checked("kb.bpk")?)?;

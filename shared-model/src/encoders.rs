@@ -1,12 +1,13 @@
 //! The frozen encoders: texts and pictures to vectors.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use burn::prelude::*;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::joint::{JointConfig, JointEncoder, JointInput, JointPost, MAX_TEXT};
 use crate::math::mean;
 use crate::pack::Pack;
@@ -69,97 +70,61 @@ impl Models {
         }
     }
 
-    /// `None` without a joint encoder.
-    fn joint(
+    fn load_joint(
         &self,
+        config: &JointConfig,
         pack: &Pack,
         words: Option<&WordTable>,
         device: &Device,
-    ) -> Result<Option<Joint>> {
-        let Some(config) = &self.joint else {
-            return Ok(None);
-        };
+    ) -> Result<Joint> {
         let fits = config.width == self.text.d_model
             && config.image_width == self.vision.widths().0
             && config.patches == self.vision.tokens()
             && config.word_width == words.map_or(1, WordTable::width);
         if !fits {
-            return Err(Error::file(
-                pack.file(),
-                "it was pre-trained on other encoders",
-            ));
+            return Err(pack.refuse("it was pre-trained on other encoders"));
         }
-        Ok(Some(Joint {
+        Ok(Joint {
             encoder: config.load(pack, device)?,
             config: config.clone(),
-        }))
+        })
     }
 }
 
-/// The encoders' weights, read.
-#[derive(Debug, Clone, Copy)]
-pub struct Packs<'a> {
-    /// `text.bpk`
-    pub text: &'a Pack,
-    /// `vision.bpk`
-    pub vision: &'a Pack,
-    /// `words.bpk`
-    pub words: Option<&'a Pack>,
-    /// `joint.bpk`
-    pub joint: Option<&'a Pack>,
-}
-
 impl Encoders {
-    /// Loads `tokenizer.json`, `text.bpk`, `vision.bpk` and, where `models` has them, `words.bpk` and `joint.bpk` through `file`.
+    /// Loads `text.bpk`, `vision.bpk` and, where `models` has them, `words.bpk` and `joint.bpk` through `pack`.
     ///
     /// The files are read one after the other, so that the weights of no more than one exist twice.
     ///
+    /// # Arguments
+    ///
+    /// - tokenizer: the bytes of `tokenizer.json`.
+    ///
     /// # Errors
     ///
-    /// [`Error::File`] for weights of other sizes than `models` says or a joint encoder that was pre-trained on other encoders, [`Error::Tokenizer`] for a tokenizer that does not fit them.
-    pub fn load(
+    /// [`Error::File`](crate::error::Error::File) for weights of other sizes than `models` says or a joint encoder that was pre-trained on other encoders, [`Error::Tokenizer`](crate::error::Error::Tokenizer) for a tokenizer that does not fit them.
+    pub fn load<'a>(
         models: &Models,
-        mut file: impl FnMut(&str) -> Result<Vec<u8>>,
+        tokenizer: &[u8],
+        mut pack: impl FnMut(&str) -> Result<Cow<'a, Pack>>,
         device: &Device,
     ) -> Result<Self> {
-        let tokenizer = models.text.tokenizer(&file("tokenizer.json")?)?;
-        let mut pack = |path: &str| Pack::read(path, file(path)?);
-        let words = models.words.then(|| pack("words.bpk")).transpose()?;
-        let words = words.as_ref().map(WordTable::from_pack).transpose()?;
+        let tokenizer = models.text.tokenizer(tokenizer)?;
+        let words = match models.words {
+            true => Some(WordTable::from_pack(&pack("words.bpk")?)?),
+            false => None,
+        };
         let joint = match &models.joint {
-            Some(_) => models.joint(&pack("joint.bpk")?, words.as_ref(), device)?,
+            Some(config) => {
+                let pack = pack("joint.bpk")?;
+                Some(models.load_joint(config, &pack, words.as_ref(), device)?)
+            }
             None => None,
         };
         Ok(Self {
             tokenizer,
             text: models.text.load(&pack("text.bpk")?, device)?,
             vision: models.vision.load(&pack("vision.bpk")?, device)?,
-            words,
-            joint,
-            device: device.clone(),
-        })
-    }
-
-    /// Builds the encoders from files that are already read; as [`Self::load`] otherwise.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::load`].
-    pub fn from_parts(
-        models: &Models,
-        tokenizer: &[u8],
-        packs: Packs,
-        device: &Device,
-    ) -> Result<Self> {
-        let words = packs.words.map(WordTable::from_pack).transpose()?;
-        let joint = match packs.joint {
-            Some(pack) => models.joint(pack, words.as_ref(), device)?,
-            None => None,
-        };
-        Ok(Self {
-            tokenizer: models.text.tokenizer(tokenizer)?,
-            text: models.text.load(packs.text, device)?,
-            vision: models.vision.load(packs.vision, device)?,
             words,
             joint,
             device: device.clone(),
@@ -181,7 +146,7 @@ impl Encoders {
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::Device`](crate::error::Error::Device) if the device fails.
     pub async fn texts(&self, batch: &[Encoded]) -> Result<Vec<Vec<f32>>> {
         let (ids, mask) = pad(batch, &self.device);
         let pooled = self.text.pooled(ids, mask);
@@ -197,7 +162,7 @@ impl Encoders {
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::Device`](crate::error::Error::Device) if the device fails.
     pub async fn text(&self, encoded: &Encoded) -> Result<TokenVectors> {
         let (tokens, _) = self.text_tokens(std::slice::from_ref(encoded));
         let [_, _, width] = tokens.dims();
@@ -221,7 +186,7 @@ impl Encoders {
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::Device`](crate::error::Error::Device) if the device fails.
     pub async fn image(&self, picture: &RgbImage) -> Result<ImageVectors> {
         let tokens = self.image_tokens(std::slice::from_ref(picture));
         Ok(ImageVectors {
@@ -254,7 +219,7 @@ impl Encoders {
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::Device`](crate::error::Error::Device) if the device fails.
     pub async fn joint(&self, posts: &[JointPost]) -> Result<Option<Vec<TokenVectors>>> {
         let Some(Joint { encoder, config }) = &self.joint else {
             return Ok(None);
@@ -293,7 +258,7 @@ impl Encoders {
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::Device`](crate::error::Error::Device) if the device fails.
     pub async fn join(
         &self,
         post: &mut PostVectors,

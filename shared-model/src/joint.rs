@@ -14,7 +14,7 @@ use burn::tensor::activation::{log_softmax, softmax};
 use serde::{Deserialize, Serialize};
 
 use crate::data::MAX_IMAGES;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pack::Pack;
 use crate::tensors::heads_fit;
 
@@ -159,7 +159,7 @@ impl JointConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] if the weights are of other sizes.
+    /// [`Error::File`](crate::error::Error::File) if the weights are of other sizes.
     pub fn load(&self, pack: &Pack, device: &Device) -> Result<JointEncoder> {
         pack.expect("position_embeddings.weight", &[self.max_text, self.width])?;
         pack.expect("patch_positions.weight", &[self.patches, self.width])?;
@@ -174,10 +174,7 @@ impl JointConfig {
             && heads_fit(self.width, self.heads)
             && (0.0..1.0).contains(&self.dropout);
         if !whole {
-            return Err(Error::file(
-                pack.file(),
-                format!("{layers} layers cannot be {self:?}"),
-            ));
+            return Err(pack.refuse(format!("{layers} layers cannot be {self:?}")));
         }
         pack.load(self.init(device))
     }
@@ -305,27 +302,13 @@ impl JointOutput {
         })
     }
 
-    /// States of the text, flattened over the batch.
+    /// States of `n` positions from `start`, flattened over the batch.
     ///
     /// # Shapes
     ///
-    /// - output: `[batch * tokens, width]`
-    fn text(&self) -> Tensor<2> {
-        self.hidden
-            .clone()
-            .narrow(1, 0, self.n_tokens)
-            .flatten(0, 1)
-    }
-
-    /// States of the pictures, flattened over the batch.
-    ///
-    /// # Shapes
-    ///
-    /// - output: `[batch * patches, width]`
-    fn image(&self) -> Tensor<2> {
-        let start = self.n_tokens + 1;
-        let patches = self.hidden.dims()[1] - start;
-        self.hidden.clone().narrow(1, start, patches).flatten(0, 1)
+    /// - output: `[batch * n, width]`
+    fn flat(&self, start: usize, n: usize) -> Tensor<2> {
+        self.hidden.clone().narrow(1, start, n).flatten(0, 1)
     }
 }
 
@@ -382,7 +365,7 @@ impl JointHeads {
         positions: Tensor<1, Int>,
         words: &Tensor<2>,
     ) -> Tensor<2> {
-        let hidden = output.text().select(0, positions);
+        let hidden = output.flat(0, output.n_tokens).select(0, positions);
         let hidden = Gelu::new().forward(self.mlm_dense.forward(hidden));
         self.mlm_norm
             .forward(hidden)
@@ -401,10 +384,10 @@ impl JointHeads {
         positions: Tensor<1, Int>,
         features: Tensor<2>,
     ) -> Tensor<1> {
-        let predicted = log_softmax(
-            self.patch_head.forward(output.image().select(0, positions)),
-            1,
-        );
+        let start = output.n_tokens + 1;
+        let hidden = output.flat(start, output.hidden.dims()[1] - start);
+        let predicted = self.patch_head.forward(hidden.select(0, positions));
+        let predicted = log_softmax(predicted, 1);
         let target = softmax(features.clone(), 1);
         let log_target = log_softmax(features, 1);
         (target * (log_target - predicted)).sum_dim(1).mean()

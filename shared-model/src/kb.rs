@@ -48,13 +48,11 @@ impl Prototypes {
                 .filter_map(|&(post, pooled)| Some((post, vector(pooled)?)))
                 .unzip();
             let vectors: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
-            choose(&vectors, k, selection)
-                .into_iter()
-                .map(|chosen| Chosen {
-                    post: posts[chosen.post],
-                    rank: chosen.rank,
-                })
-                .collect()
+            let mut chosen = choose(&vectors, k, selection);
+            for Chosen { post, .. } in &mut chosen {
+                *post = posts[*post];
+            }
+            chosen
         };
         Self {
             text: pick(&|pooled| Some(statistics.centre_text(pooled.text.as_deref()?))),
@@ -146,46 +144,30 @@ impl KnowledgeBase {
             ));
         }
 
-        let n_texts = text
-            .posts
-            .iter()
-            .filter(|post| !post.text.is_empty())
-            .count();
-        let n_images = text
-            .posts
-            .iter()
-            .filter(|post| !post.images.is_empty())
-            .count();
+        let posts = || text.posts.iter();
+        let n_texts = posts().filter(|post| !post.text.is_empty()).count();
+        let n_images = posts().filter(|post| !post.images.is_empty()).count();
         // Without pictures there is nothing to be as wide as the image encoder.
         let (image_width, n_classes) = if n_images > 0 {
             (widths.image, widths.classes)
         } else {
             (0, 0)
         };
-        let (text_width, joint_width) = (widths.text, widths.joint);
-        if let Some(width) = joint_width {
-            pack.expect("joint", &[n_posts, width])?;
-            pack.expect("joint_profile", &[n_entities, width])?;
-        }
-        for (name, shape) in [
-            ("text", &[n_texts, text_width][..]),
-            ("image", &[n_images, image_width]),
-            ("classes", &[n_images, n_classes]),
-            ("profile", &[n_entities, text_width]),
-        ] {
-            pack.expect(name, shape)?;
-        }
-        let mut texts = rows(pack, "text", text_width)?.into_iter();
-        let mut images = rows(pack, "image", image_width)?.into_iter();
-        let mut classes = rows(pack, "classes", n_classes)?.into_iter();
-        let joint = |name: &str| {
-            let rows = joint_width.map(|width| rows(pack, name, width)).transpose();
-            Ok::<_, Error>(rows?.unwrap_or_default().into_iter())
+        let rows = |name: &str, n: usize, width: usize| {
+            let values = pack.shaped(name, &[n, width])?;
+            let rows = values.chunks(width.max(1)).map(<[f32]>::to_vec);
+            Ok::<_, Error>(rows.collect::<Vec<_>>().into_iter())
         };
-        let (mut joints, mut joint_profiles) = (joint("joint")?, joint("joint_profile")?);
-        let pooled = text
-            .posts
-            .iter()
+        let joint = |name: &str, n: usize| match widths.joint {
+            Some(width) => rows(name, n, width),
+            None => Ok(Vec::new().into_iter()),
+        };
+        let mut texts = rows("text", n_texts, widths.text)?;
+        let mut images = rows("image", n_images, image_width)?;
+        let mut classes = rows("classes", n_images, n_classes)?;
+        let mut joints = joint("joint", n_posts)?;
+        let mut joint_profiles = joint("joint_profile", n_entities)?;
+        let pooled = posts()
             .map(|post| PooledVectors {
                 text: (!post.text.is_empty()).then(|| texts.next()).flatten(),
                 image: (!post.images.is_empty()).then(|| images.next()).flatten(),
@@ -193,8 +175,7 @@ impl KnowledgeBase {
                 joint: joints.next(),
             })
             .collect();
-        let profiles = rows(pack, "profile", text_width)?
-            .into_iter()
+        let profiles = rows("profile", n_entities, widths.text)?
             .map(|text| PooledVectors {
                 text: Some(text),
                 joint: joint_profiles.next(),
@@ -247,9 +228,4 @@ impl KnowledgeBase {
     pub fn position(&self, id: &str) -> Option<usize> {
         self.text.entities.iter().position(|entity| entity.id == id)
     }
-}
-
-fn rows(pack: &Pack, name: &str, width: usize) -> Result<Vec<Vec<f32>>> {
-    let (_, values) = pack.floats(name)?;
-    Ok(values.chunks(width.max(1)).map(<[f32]>::to_vec).collect())
 }

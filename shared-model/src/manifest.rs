@@ -169,28 +169,18 @@ impl Manifest {
     ///
     /// [`Error::File`] if the manifest does not name it, or its size or hash differ.
     pub fn check(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        let entry = self
-            .files
-            .iter()
-            .find(|file| file.path == path)
-            .ok_or_else(|| Error::file(path, "the bundle does not name this file"))?;
-        if entry.bytes != bytes.len() as u64 {
-            return Err(Error::file(
-                path,
-                format!(
-                    "{} bytes instead of {}: incomplete or altered",
-                    bytes.len(),
-                    entry.bytes
-                ),
-            ));
-        }
-        if entry.sha256 != sha256(bytes) {
-            return Err(Error::file(
-                path,
-                "its hash differs: the file was altered or damaged",
-            ));
-        }
-        Ok(())
+        let n = bytes.len() as u64;
+        let reason = match self.files.iter().find(|file| file.path == path) {
+            None => "the bundle does not name this file".to_owned(),
+            Some(FileEntry { bytes, .. }) if *bytes != n => {
+                format!("{n} bytes instead of {bytes}: incomplete or altered")
+            }
+            Some(entry) if entry.sha256 != sha256(bytes) => {
+                "its hash differs: the file was altered or damaged".to_owned()
+            }
+            Some(_) => return Ok(()),
+        };
+        Err(Error::file(path, reason))
     }
 
     /// Number of bytes of all files.

@@ -3,6 +3,7 @@
 //! An int8 tensor `x` has beside it `x.scale`: f32, of the same rank, one value an output row and 1 in every other dimension.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{DType, Shape, Tensor, TensorData, f16};
@@ -68,7 +69,10 @@ impl Entry {
 
     /// The parameters of a module, by their paths.
     pub fn of_module(module: &impl Module) -> Vec<Self> {
-        let mut collector = Collector::default();
+        let mut collector = Collector {
+            with_values: true,
+            ..Collector::default()
+        };
         module.visit(&mut collector);
         collector.entries
     }
@@ -92,49 +96,43 @@ pub fn write(
 
 /// As [`write`], to where the caller wants the bytes.
 pub fn writer(entries: Vec<Entry>, metadata: &[(&str, &str)], precision: Precision) -> Writer {
+    let tensor = |name, dtype, shape: Vec<usize>, bytes| {
+        burn_pack::Tensor::new(name, dtype, Shape::from(shape), None, bytes)
+    };
     let mut tensors = Vec::new();
-    for entry in entries {
-        let of_bytes = |name: String, dtype, shape: Vec<usize>, bytes| {
-            burn_pack::Tensor::new(name, dtype, Shape::from(shape), None, bytes)
-        };
-        let tensor =
-            |name, dtype, shape, bytes| of_bytes(name, dtype, shape, Bytes::from_bytes_vec(bytes));
-        match entry.values {
-            Values::Halves(bytes) => {
-                tensors.push(of_bytes(entry.name, DType::F16, entry.shape, bytes));
+    for Entry {
+        name,
+        shape,
+        values,
+    } in entries
+    {
+        let (dtype, bytes) = match values {
+            Values::Halves(bytes) => (DType::F16, bytes),
+            Values::Bytes(bytes) => (DType::U8, Bytes::from_bytes_vec(bytes)),
+            Values::Floats(values) if precision == Precision::F32 || shape.len() < 2 => {
+                (DType::F32, little_endian(&values))
             }
-            Values::Bytes(bytes) => tensors.push(tensor(entry.name, DType::U8, entry.shape, bytes)),
-            Values::Floats(values) if precision == Precision::F32 || entry.shape.len() < 2 => {
-                tensors.push(tensor(
-                    entry.name,
-                    DType::F32,
-                    entry.shape,
-                    little_endian(&values),
-                ));
-            }
-            Values::Floats(values)
-                if precision == Precision::F16 || rows_are_short(&entry.shape) =>
-            {
-                let bytes = values
-                    .iter()
-                    .flat_map(|&value| f16::from_f32(value).to_le_bytes())
-                    .collect();
-                tensors.push(tensor(entry.name, DType::F16, entry.shape, bytes));
+            Values::Floats(values) if precision == Precision::F16 || rows_are_short(&shape) => {
+                let halves = values.iter().map(|&value| f16::from_f32(value));
+                let bytes = halves.flat_map(f16::to_le_bytes).collect();
+                (DType::F16, Bytes::from_bytes_vec(bytes))
             }
             Values::Floats(values) => {
-                let axis = output_axis(&entry.name, entry.shape.len());
-                let (scales, bytes) = quantise(&values, &entry.shape, axis);
-                let mut scale_shape = vec![1; entry.shape.len()];
+                let axis = output_axis(&name, shape.len());
+                let (scales, bytes) = quantise(&values, &shape, axis);
+                let mut scale_shape = vec![1; shape.len()];
                 scale_shape[axis] = scales.len();
+                let scale = format!("{name}.scale");
                 tensors.push(tensor(
-                    format!("{}.scale", entry.name),
+                    scale,
                     DType::F32,
                     scale_shape,
                     little_endian(&scales),
                 ));
-                tensors.push(tensor(entry.name, DType::I8, entry.shape, bytes));
+                (DType::I8, Bytes::from_bytes_vec(bytes))
             }
-        }
+        };
+        tensors.push(tensor(name, dtype, shape, bytes));
     }
     metadata
         .iter()
@@ -201,6 +199,11 @@ impl Pack {
         &self.file
     }
 
+    /// An [`Error::File`] of this file.
+    pub(crate) fn refuse(&self, reason: impl Display) -> Error {
+        Error::file(&self.file, reason)
+    }
+
     /// A metadata value.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.get(key).map(String::as_str)
@@ -220,8 +223,18 @@ impl Pack {
         let data = self.tensor(name)?;
         let values = data
             .as_slice::<f32>()
-            .map_err(|error| Error::file(&self.file, format!("{name}: {error:?}")))?;
+            .map_err(|error| self.refuse(format!("{name}: {error:?}")))?;
         Ok((data.shape().to_vec(), values.to_vec()))
+    }
+
+    /// Values of a float tensor that must have this shape.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] if it is missing, no float or of another shape.
+    pub(crate) fn shaped(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        self.expect(name, shape)?;
+        Ok(self.floats(name)?.1)
     }
 
     /// A byte tensor.
@@ -233,7 +246,7 @@ impl Pack {
         let bytes = self
             .tensor(name)?
             .as_slice::<u8>()
-            .map_err(|error| Error::file(&self.file, format!("{name}: {error:?}")))?;
+            .map_err(|error| self.refuse(format!("{name}: {error:?}")))?;
         Ok(bytes.to_vec())
     }
 
@@ -247,10 +260,7 @@ impl Pack {
         if found == shape {
             Ok(())
         } else {
-            Err(Error::file(
-                &self.file,
-                format!("{name} is {found:?} instead of {shape:?}"),
-            ))
+            Err(self.refuse(format!("{name} is {found:?} instead of {shape:?}")))
         }
     }
 
@@ -267,23 +277,18 @@ impl Pack {
     ///
     /// [`Error::File`] naming what is missing, unused or of another shape.
     pub fn load<M: Module>(&self, module: M) -> Result<M> {
-        let mut shapes = Shapes::default();
-        module.visit(&mut shapes);
-        for (name, shape) in &shapes.by_name {
+        let mut collector = Collector::default();
+        module.visit(&mut collector);
+        let entries = collector.entries.into_iter();
+        let shapes: BTreeMap<_, _> = entries.map(|entry| (entry.name, entry.shape)).collect();
+        for (name, shape) in &shapes {
             self.expect(name, shape)?;
             if self.tensor(name)?.dtype() != DType::F32 {
-                return Err(Error::file(&self.file, format!("{name} is no float")));
+                return Err(self.refuse(format!("{name} is no float")));
             }
         }
-        if let Some(unused) = self
-            .tensors
-            .keys()
-            .find(|name| !shapes.by_name.contains_key(*name))
-        {
-            return Err(Error::file(
-                &self.file,
-                format!("the tensor {unused} has no place in this model"),
-            ));
+        if let Some(unused) = self.tensors.keys().find(|name| !shapes.contains_key(*name)) {
+            return Err(self.refuse(format!("the tensor {unused} has no place in this model")));
         }
         Ok(module.map(&mut Loader {
             path: Vec::new(),
@@ -303,7 +308,7 @@ impl Pack {
     fn tensor(&self, name: &str) -> Result<&TensorData> {
         self.tensors
             .get(name)
-            .ok_or_else(|| Error::file(&self.file, format!("the tensor {name} is missing")))
+            .ok_or_else(|| self.refuse(format!("the tensor {name} is missing")))
     }
 }
 
@@ -380,33 +385,9 @@ fn take_scales(tensors: &mut BTreeMap<String, TensorData>) -> BTreeMap<String, T
         .collect()
 }
 
-fn little_endian(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
-}
-
-/// The shapes of a module's parameters, without filling those that are not.
-#[derive(Default)]
-struct Shapes {
-    path: Vec<String>,
-    by_name: BTreeMap<String, Vec<usize>>,
-}
-
-impl ModuleVisitor for Shapes {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.by_name
-            .insert(self.path.join("."), param.lazy_shape().to_vec());
-    }
+fn little_endian(values: &[f32]) -> Bytes {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+    Bytes::from_bytes_vec(bytes.collect())
 }
 
 /// Puts tensors into a module's parameters, one after the other; every parameter has its tensor.
@@ -431,8 +412,10 @@ impl ModuleMapper for Loader<'_> {
     }
 }
 
+/// A module's parameters; their shapes alone without filling those that are not.
 #[derive(Default)]
 struct Collector {
+    with_values: bool,
     path: Vec<String>,
     entries: Vec<Entry>,
 }
@@ -447,17 +430,16 @@ impl ModuleVisitor for Collector {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let data = param
-            .transform_for_save()
-            .val()
-            .into_data()
-            .convert::<f32>();
-        let values = data.as_slice::<f32>().expect("converted to f32").to_vec();
-        self.entries.push(Entry::floats(
-            self.path.join("."),
-            data.shape().to_vec(),
-            values,
-        ));
+        let name = self.path.join(".");
+        let entry = if self.with_values {
+            let data = param.transform_for_save().val().into_data();
+            let data = data.convert::<f32>();
+            let values = data.as_slice::<f32>().expect("converted to f32").to_vec();
+            Entry::floats(name, data.shape().to_vec(), values)
+        } else {
+            Entry::floats(name, param.lazy_shape().to_vec(), Vec::new())
+        };
+        self.entries.push(entry);
     }
 }
 

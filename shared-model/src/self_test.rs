@@ -13,14 +13,16 @@ use crate::pack::{Entry, Pack};
 /// A post with the tensors that the exporting machine computed for it: what a device must reproduce before it is trusted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Golden {
-    text: String,
-    mention: Mention,
+    post: GoldenPost,
     picture: RgbImage,
-    candidates: Vec<usize>,
-    text_tokens: Vec<f32>,
-    image_tokens: Vec<f32>,
-    scores: Vec<f32>,
+    tensors: Tensors,
 }
+
+/// Tokens of the text, tokens of the picture, scores.
+type Tensors = [Vec<f32>; 3];
+
+/// Names of [`Tensors`] in `golden.bpk`.
+const NAMES: [&str; 3] = ["text_tokens", "image_tokens", "scores"];
 
 /// The largest differences between a device and the golden tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -53,21 +55,17 @@ impl Golden {
         picture: RgbImage,
         candidates: Vec<usize>,
     ) -> Result<Self> {
-        let unrecorded = Self {
+        let post = GoldenPost {
             text: text.to_owned(),
             mention,
-            picture,
+            width: picture.width(),
+            height: picture.height(),
             candidates,
-            text_tokens: Vec::new(),
-            image_tokens: Vec::new(),
-            scores: Vec::new(),
         };
-        let (text_tokens, image_tokens, scores) = unrecorded.run(linker).await?;
         Ok(Self {
-            text_tokens,
-            image_tokens,
-            scores,
-            ..unrecorded
+            tensors: post.run(&picture, linker).await?,
+            post,
+            picture,
         })
     }
 
@@ -77,17 +75,59 @@ impl Golden {
     ///
     /// As [`Linker::link`].
     pub async fn test(&self, linker: &Linker) -> Result<SelfTest> {
-        let (text, image, scores) = self.run(linker).await?;
+        let tensors = self.post.run(&self.picture, linker).await?;
+        let difference = |i: usize| difference(&tensors[i], &self.tensors[i]);
         Ok(SelfTest {
-            text: difference(&text, &self.text_tokens),
-            image: difference(&image, &self.image_tokens),
-            score: difference(&scores, &self.scores),
+            text: difference(0),
+            image: difference(1),
+            score: difference(2),
         })
     }
 
-    async fn run(&self, linker: &Linker) -> Result<(Vec<f32>, Vec<f32>, Vec<f32>)> {
+    /// Candidates, as positions in the knowledge base.
+    pub(crate) fn candidates(&self) -> &[usize] {
+        &self.post.candidates
+    }
+
+    /// The entries of `golden.bpk`.
+    pub fn entries(&self) -> Vec<Entry> {
+        let post = serde_json::to_vec(&self.post).expect("plain values");
+        let picture = self.picture.as_raw().clone();
+        let mut entries = vec![Entry::bytes("post", post), Entry::bytes("picture", picture)];
+        for (name, values) in NAMES.into_iter().zip(&self.tensors) {
+            entries.push(Entry::floats(name, [values.len()], values.clone()));
+        }
+        entries
+    }
+
+    pub(crate) fn from_pack(pack: &Pack) -> Result<Self> {
+        let refuse = |reason: String| Error::file(pack.file(), reason);
+        let post: GoldenPost = serde_json::from_slice(&pack.bytes("post")?)
+            .map_err(|error| refuse(error.to_string()))?;
+        let floats = |i: usize| Ok::<_, Error>(pack.floats(NAMES[i])?.1);
+        Ok(Self {
+            picture: RgbImage::from_raw(post.width, post.height, pack.bytes("picture")?)
+                .ok_or_else(|| refuse("the picture is not as large as it says".to_owned()))?,
+            post,
+            tensors: [floats(0)?, floats(1)?, floats(2)?],
+        })
+    }
+}
+
+/// The post, with the size of its picture, as it is written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct GoldenPost {
+    text: String,
+    mention: Mention,
+    width: u32,
+    height: u32,
+    candidates: Vec<usize>,
+}
+
+impl GoldenPost {
+    async fn run(&self, picture: &RgbImage, linker: &Linker) -> Result<Tensors> {
         let mut texts = TextCache::default();
-        let picture = Picture::new(self.picture.clone());
+        let picture = Picture::new(picture.clone());
         let query = Query {
             text: &self.text,
             mention: self.mention,
@@ -105,58 +145,8 @@ impl Golden {
         let scores = scores.copied().collect();
         let text = texts.latest().map(|text| text.tokens.clone());
         let image = picture.vectors().map(|image| image.tokens.clone());
-        Ok((text.unwrap_or_default(), image.unwrap_or_default(), scores))
+        Ok([text.unwrap_or_default(), image.unwrap_or_default(), scores])
     }
-
-    /// Candidates, as positions in the knowledge base.
-    pub(crate) fn candidates(&self) -> &[usize] {
-        &self.candidates
-    }
-
-    /// The entries of `golden.bpk`.
-    pub fn entries(&self) -> Vec<Entry> {
-        let post = GoldenPost {
-            text: self.text.clone(),
-            mention: self.mention,
-            width: self.picture.width(),
-            height: self.picture.height(),
-            candidates: self.candidates.clone(),
-        };
-        let vector =
-            |name: &str, values: &[f32]| Entry::floats(name, [values.len()], values.to_vec());
-        vec![
-            Entry::bytes("post", serde_json::to_vec(&post).expect("plain values")),
-            Entry::bytes("picture", self.picture.as_raw().clone()),
-            vector("text_tokens", &self.text_tokens),
-            vector("image_tokens", &self.image_tokens),
-            vector("scores", &self.scores),
-        ]
-    }
-
-    pub(crate) fn from_pack(pack: &Pack) -> Result<Self> {
-        let refuse = |reason: String| Error::file(pack.file(), reason);
-        let post: GoldenPost = serde_json::from_slice(&pack.bytes("post")?)
-            .map_err(|error| refuse(error.to_string()))?;
-        Ok(Self {
-            picture: RgbImage::from_raw(post.width, post.height, pack.bytes("picture")?)
-                .ok_or_else(|| refuse("the picture is not as large as it says".to_owned()))?,
-            text: post.text,
-            mention: post.mention,
-            candidates: post.candidates,
-            text_tokens: pack.floats("text_tokens")?.1,
-            image_tokens: pack.floats("image_tokens")?.1,
-            scores: pack.floats("scores")?.1,
-        })
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct GoldenPost {
-    text: String,
-    mention: Mention,
-    width: u32,
-    height: u32,
-    candidates: Vec<usize>,
 }
 
 /// The largest absolute difference; infinite if the lengths differ or a value is not a number.
@@ -164,16 +154,12 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
     if a.len() != b.len() {
         return f32::INFINITY;
     }
-    a.iter()
-        .zip(b)
-        .map(|(x, y)| (x - y).abs())
-        .fold(0.0, |worst, x| {
-            if x.is_nan() {
-                f32::INFINITY
-            } else {
-                worst.max(x)
-            }
-        })
+    let differences = a.iter().zip(b).map(|(x, y)| (x - y).abs());
+    // In this order a positive NaN, which `abs` gives, comes last.
+    match differences.max_by(f32::total_cmp) {
+        Some(largest) if largest.is_nan() => f32::INFINITY,
+        largest => largest.unwrap_or(0.0),
+    }
 }
 
 #[cfg(test)]

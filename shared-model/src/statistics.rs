@@ -83,18 +83,12 @@ impl Statistics {
     ///
     /// [`Error::File`](crate::error::Error::File) if one is missing or of another width.
     pub(crate) fn from_pack(pack: &Pack, image_width: usize, widths: &Widths) -> Result<Self> {
-        pack.expect("text_mean", &[widths.text])?;
-        pack.expect("image_mean", &[image_width])?;
-        pack.expect("image_std", &[image_width])?;
-        if let Some(width) = widths.joint {
-            pack.expect("joint_mean", &[width])?;
-        }
         Ok(Self {
-            text_mean: pack.floats("text_mean")?.1,
-            image_mean: pack.floats("image_mean")?.1,
-            image_std: pack.floats("image_std")?.1,
+            text_mean: pack.shaped("text_mean", &[widths.text])?,
+            image_mean: pack.shaped("image_mean", &[image_width])?,
+            image_std: pack.shaped("image_std", &[image_width])?,
             joint_mean: match widths.joint {
-                Some(_) => pack.floats("joint_mean")?.1,
+                Some(width) => pack.shaped("joint_mean", &[width])?,
                 None => Vec::new(),
             },
         })

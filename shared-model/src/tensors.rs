@@ -3,6 +3,7 @@
 use burn::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::pack::Pack;
 use crate::tokenizer::Encoded;
 
 /// Token ids of texts, padded to the longest, and the padding mask.
@@ -41,6 +42,15 @@ pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     data.convert::<f32>()
         .try_into_vec()
         .map_err(|error| Error::Device(format!("{error:?}")))
+}
+
+/// Refuses weights whose attention heads do not divide their width.
+pub(crate) fn check_heads(pack: &Pack, width: usize, n_heads: usize) -> Result<()> {
+    if heads_fit(width, n_heads) {
+        return Ok(());
+    }
+    let reason = format!("{n_heads} attention heads do not divide a width of {width}");
+    Err(pack.refuse(reason))
 }
 
 /// Whether a width can be divided evenly among attention heads.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::normalise::fold;
 use crate::pack::{Entry, Pack};
 
@@ -19,24 +19,22 @@ impl WordTable {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] if a tensor is missing or the counts differ.
+    /// [`Error::File`](crate::error::Error::File) if a tensor is missing or the counts differ.
     pub fn from_pack(pack: &Pack) -> Result<Self> {
         let (shape, vectors) = pack.floats("vectors")?;
         let [rows, width] = shape[..] else {
-            return Err(Error::file(pack.file(), "vectors must be [words, width]"));
+            return Err(pack.refuse("vectors must be [words, width]"));
         };
         let words = String::from_utf8(pack.bytes("words")?)
-            .map_err(|_| Error::file(pack.file(), "words are not UTF-8"))?;
+            .map_err(|_| pack.refuse("words are not UTF-8"))?;
         let index: HashMap<String, usize> = words
             .split('\n')
             .enumerate()
             .map(|(row, word)| (word.to_owned(), row))
             .collect();
-        if index.len() != rows {
-            return Err(Error::file(
-                pack.file(),
-                format!("{} distinct words for {rows} vectors", index.len()),
-            ));
+        let n = index.len();
+        if n != rows {
+            return Err(pack.refuse(format!("{n} distinct words for {rows} vectors")));
         }
         Ok(Self {
             index,

@@ -26,7 +26,8 @@ pub enum Source {
 /// Collects pictures; a file is one picture however often it is shown.
 #[derive(Debug, Default)]
 pub(crate) struct Album {
-    pictures: Vec<Picture>,
+    /// In the order of their numbers.
+    pub(crate) pictures: Vec<Picture>,
     paths: HashMap<PathBuf, String>,
     names: UniqueNames,
 }
@@ -49,11 +50,6 @@ impl Album {
             source,
         });
         path
-    }
-
-    /// All pictures, in the order of their numbers.
-    pub(crate) fn into_pictures(self) -> Vec<Picture> {
-        self.pictures
     }
 }
 
@@ -79,6 +75,6 @@ mod tests {
         let name = |n| format!("{n:06}.jpg");
         assert_eq!(album.add(montage(), name), "images/000006.jpg");
         assert_eq!(album.add(montage(), name), "images/000007.jpg");
-        assert_eq!(album.into_pictures().len(), 7);
+        assert_eq!(album.pictures.len(), 7);
     }
 }

@@ -120,7 +120,7 @@ impl Parts {
             return Ok(origin.load(device)?.encoders.into());
         };
         let has = |file: &str| folder.join(file).exists();
-        if has("text.bpk") && has(vision.file()) {
+        if has("text.bpk") && has(&vision.file()) {
             return Ok(origin.load(device)?.encoders.into());
         }
         let text = weights::pack(folder, "text.bpk")?.map(|pack| {

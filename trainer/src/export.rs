@@ -1,5 +1,6 @@
 //! `imn export`: writes a run as the bundle that the page and `imn link` read.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -218,7 +219,12 @@ fn linker(
     network: Option<&Network>,
 ) -> anyhow::Result<Linker> {
     let device = Device::flex();
-    let encoders = Encoders::load(models, |file| Ok(parts[file].clone()), &device)?;
+    let encoders = Encoders::load(
+        models,
+        &parts["tokenizer.json"],
+        |file| Ok(Cow::Owned(Pack::read(file, parts[file].clone())?)),
+        &device,
+    )?;
     let kb = Pack::read("kb.bpk", parts["kb.bpk"].clone())?;
     let kb = KnowledgeBase::from_parts(&parts["kb.json"], &kb, &models.widths())?;
     let imn = network.map(|network| {

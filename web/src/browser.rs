@@ -2,24 +2,23 @@
 
 use js_sys::{Array, ArrayBuffer, Uint8Array};
 use leptos::prelude::{document, window};
-use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
+use web::fetch::describe;
 use web_sys::{Blob, Response, Url};
+
+fn page() -> Option<Url> {
+    Url::new(&window().location().href().ok()?).ok()
+}
 
 /// A parameter of the page's address.
 pub(crate) fn query(name: &str) -> Option<String> {
-    let url = Url::new(&window().location().href().ok()?).ok()?;
-    url.search_params().get(name)
+    page()?.search_params().get(name)
 }
 
 /// The page's address with one parameter changed.
 pub(crate) fn address_with(name: &str, value: &str) -> String {
-    let Some(url) = window()
-        .location()
-        .href()
-        .ok()
-        .and_then(|href| Url::new(&href).ok())
-    else {
+    let Some(url) = page() else {
         return format!("?{name}={value}");
     };
     url.search_params().set(name, value);
@@ -74,8 +73,4 @@ pub(crate) fn jpeg_address(buffer: &ArrayBuffer) -> String {
 /// Frees a [`blob_address`].
 pub(crate) fn revoke(address: &str) {
     Url::revoke_object_url(address).ok();
-}
-
-fn describe(error: JsValue) -> String {
-    web::fetch::describe(&error)
 }

@@ -87,6 +87,6 @@ fn refusal(error: JsValue) -> String {
     if name.is_some_and(|name| name == "QuotaExceededError") {
         "the browser's storage is full".to_owned()
     } else {
-        format!("the browser refuses to store them: {}", describe(&error))
+        format!("the browser refuses to store them: {}", describe(error))
     }
 }

@@ -10,12 +10,13 @@ use shared_model::bundle::Bundle;
 use shared_model::data::{MAX_IMAGES, Mention, Ranking};
 use shared_model::error::{Error, Result};
 use shared_model::image::decode;
+use shared_model::kb::Prototypes;
 use shared_model::linker::{Linker, Picture, Query, TextCache};
 use shared_model::manifest::Manifest;
 use shared_model::self_test::SelfTest;
 use shared_model::stages::{StageClock, StageTimes};
 use web::context::{has_webgpu, is_secure};
-use web::protocol::{DeviceChoice, DeviceKind, EntityCard, Stage};
+use web::protocol::{DeviceChoice, DeviceKind, EntityCard, Running, Stage};
 use web::timeout::{DEVICE_SECONDS, unless_stuck};
 
 /// Seconds for which a simulated adapter may be silent: it computes on the CPU, slowly.
@@ -37,16 +38,6 @@ struct Decoded {
     decode_ms: Cell<f64>,
 }
 
-/// An opened engine and how it came to its device.
-pub(crate) struct Opened {
-    pub(crate) engine: Engine,
-    pub(crate) device: DeviceKind,
-    pub(crate) adapter: String,
-    pub(crate) software: bool,
-    pub(crate) self_test: SelfTest,
-    pub(crate) notices: Vec<String>,
-}
-
 /// The files of a bundle, by path.
 pub(crate) type Files = HashMap<String, Vec<u8>>;
 
@@ -57,7 +48,7 @@ impl Engine {
         files: &Files,
         choice: DeviceChoice,
         on_lost: impl Fn(String) + Send + 'static,
-    ) -> Result<Opened> {
+    ) -> Result<(Self, Running)> {
         let mut notices = Vec::new();
         if choice != DeviceChoice::Cpu {
             match webgpu(manifest, files, choice, on_lost).await {
@@ -77,32 +68,18 @@ impl Engine {
                 self_test.score
             ));
         }
-        Ok(Opened {
-            engine,
+        let running = Running {
             device: DeviceKind::Cpu,
             adapter: "WebAssembly, one thread".to_owned(),
             software: false,
             self_test,
             notices,
-        })
+        };
+        Ok((engine, running))
     }
 
     /// Opens the bundle on a device and tests it there. Every await on the device has a limit.
     async fn on(
-        manifest: &Manifest,
-        files: &Files,
-        device: &Device,
-        max_silence: u32,
-    ) -> Result<(Self, SelfTest)> {
-        unless_stuck(
-            max_silence,
-            Self::open_on(manifest, files, device, max_silence),
-        )
-        .await
-        .unwrap_or_else(|| Err(stuck(max_silence)))
-    }
-
-    async fn open_on(
         manifest: &Manifest,
         files: &Files,
         device: &Device,
@@ -114,8 +91,9 @@ impl Engine {
                 .cloned()
                 .ok_or_else(|| Error::file(path, "the bundle does not name this file"))
         };
-        let bundle = Bundle::open(manifest.clone(), file, device).await?;
-        let self_test = bundle.golden.test(&bundle.linker).await?;
+        let bundle = Bundle::open(manifest.clone(), file, device);
+        let bundle = answered(max_silence, bundle).await?;
+        let self_test = answered(max_silence, bundle.golden.test(&bundle.linker)).await?;
         let engine = Self {
             max_silence,
             linker: bundle.linker,
@@ -128,25 +106,23 @@ impl Engine {
     /// The knowledge base as the page shows it.
     pub(crate) fn cards(&self) -> Vec<EntityCard> {
         let kb = &self.linker.kb.text;
-        let card =
-            |(entity, prototypes): (&shared_model::data::Entity, &shared_model::kb::Prototypes)| {
-                EntityCard {
-                    id: entity.id.clone(),
-                    name: entity.name.clone(),
-                    description: entity.description.clone(),
-                    thumbs: prototypes
-                        .image
-                        .iter()
-                        .flat_map(|chosen| kb.posts[chosen.post].images.clone())
-                        .collect(),
-                    posts: prototypes
-                        .text
-                        .iter()
-                        .map(|chosen| kb.posts[chosen.post].text.clone())
-                        .collect(),
-                }
-            };
-        kb.entities.iter().zip(&kb.prototypes).map(card).collect()
+        let post = |at: usize| &kb.posts[at];
+        let entities = kb.entities.iter().zip(&kb.prototypes);
+        entities
+            .map(|(entity, Prototypes { text, image, .. })| EntityCard {
+                id: entity.id.clone(),
+                name: entity.name.clone(),
+                description: entity.description.clone(),
+                thumbs: image
+                    .iter()
+                    .flat_map(|chosen| post(chosen.post).images.clone())
+                    .collect(),
+                posts: text
+                    .iter()
+                    .map(|chosen| post(chosen.post).text.clone())
+                    .collect(),
+            })
+            .collect()
     }
 
     /// The mentions in a text.
@@ -178,38 +154,31 @@ impl Engine {
 
     /// Ranks a mention's candidates. Text and pictures that were encoded before are not encoded again; their time is then 0.
     ///
+    /// # Arguments
+    ///
+    /// - pictures: ids of pictures that were added.
+    ///
     /// # Errors
     ///
     /// [`Error::Device`] if the device fails or is silent for too long.
     pub(crate) async fn link(
         &mut self,
-        post: PostQuery,
-        now: impl Fn() -> f64,
-        stage: impl Fn(Stage),
-    ) -> Result<(Ranking, StageTimes)> {
-        let max_silence = self.max_silence;
-        unless_stuck(max_silence, self.rank(post, now, stage))
-            .await
-            .unwrap_or_else(|| Err(stuck(max_silence)))
-    }
-
-    async fn rank(
-        &mut self,
-        post: PostQuery,
+        text: &str,
+        mention: Mention,
+        pictures: &[u32],
         now: impl Fn() -> f64,
         stage: impl Fn(Stage),
     ) -> Result<(Ranking, StageTimes)> {
         let aliases = &self.linker.aliases;
-        let surface = post.mention.surface(&post.text)?;
-        let candidates = aliases.candidates(surface, NameMatch::Similar);
-        let pictures = post.pictures.iter().take(MAX_IMAGES);
+        let candidates = aliases.candidates(mention.surface(text)?, NameMatch::Similar);
+        let pictures = pictures.iter().take(MAX_IMAGES);
         let pictures: Vec<&Decoded> = pictures.filter_map(|id| self.pictures.get(id)).collect();
         let decode = pictures.iter().map(|picture| picture.decode_ms.take());
         let decode = decode.sum();
         let pictures: Vec<&Picture> = pictures.iter().map(|decoded| &decoded.picture).collect();
         let query = Query {
-            text: &post.text,
-            mention: post.mention,
+            text,
+            mention,
             pictures: &pictures,
             candidates: &candidates,
         };
@@ -218,7 +187,8 @@ impl Engine {
             stage(next);
             clock.start(next);
         };
-        let ranking = self.linker.link(&query, &mut self.texts, on_stage).await?;
+        let link = self.linker.link(&query, &mut self.texts, on_stage);
+        let ranking = answered(self.max_silence, link).await?;
         let ms = StageTimes {
             decode,
             ..clock.stop()
@@ -227,20 +197,12 @@ impl Engine {
     }
 }
 
-/// A mention to link, and the post around it.
-pub(crate) struct PostQuery {
-    pub(crate) text: String,
-    pub(crate) mention: Mention,
-    /// Ids of pictures that were added.
-    pub(crate) pictures: Vec<u32>,
-}
-
 async fn webgpu(
     manifest: &Manifest,
     files: &Files,
     choice: DeviceChoice,
     on_lost: impl Fn(String) + Send + 'static,
-) -> Result<Opened> {
+) -> Result<(Engine, Running)> {
     let refuse = |reason: String| Error::Device(reason);
     if !has_webgpu() {
         return Err(refuse(if is_secure() {
@@ -249,13 +211,11 @@ async fn webgpu(
             "browsers offer it over https only".to_owned()
         }));
     }
-    let (device, setup) = unless_stuck(
-        DEVICE_SECONDS,
-        Device::wgpu_options().init_with_setup_async(),
-    )
-    .await
-    .ok_or_else(|| stuck(DEVICE_SECONDS))?
-    .map_err(|error| refuse(format!("this browser offers no adapter ({error})")))?;
+    let (device, setup) = answered(DEVICE_SECONDS, async {
+        let opened = Device::wgpu_options().init_with_setup_async().await;
+        opened.map_err(|error| refuse(format!("this browser offers no adapter ({error})")))
+    })
+    .await?;
     setup
         .device
         .set_device_lost_callback(move |_, message| on_lost(message));
@@ -279,20 +239,23 @@ async fn webgpu(
             self_test.score.max(self_test.text).max(self_test.image)
         )));
     }
-    Ok(Opened {
-        engine,
+    let running = Running {
         device: DeviceKind::Webgpu,
         adapter: name(&info),
         software,
         self_test,
         notices: Vec::new(),
-    })
+    };
+    Ok((engine, running))
 }
 
-fn stuck(seconds: u32) -> Error {
-    Error::Device(format!(
-        "the graphics processor did not answer for {seconds} seconds"
-    ))
+/// Awaits the device, which must not be silent for `seconds`.
+async fn answered<T>(seconds: u32, work: impl Future<Output = Result<T>>) -> Result<T> {
+    unless_stuck(seconds, work).await.unwrap_or_else(|| {
+        Err(Error::Device(format!(
+            "the graphics processor did not answer for {seconds} seconds"
+        )))
+    })
 }
 
 fn is_software(info: &AdapterInfo) -> bool {

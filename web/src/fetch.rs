@@ -28,8 +28,8 @@ pub async fn fetch(base: &str, path: &str) -> Result<Response, String> {
 }
 
 /// The message of an exception.
-pub fn describe(error: &JsValue) -> String {
-    let message = Reflect::get(error, &"message".into())
+pub fn describe(error: JsValue) -> String {
+    let message = Reflect::get(&error, &"message".into())
         .ok()
         .and_then(|message| message.as_string());
     message

@@ -6,15 +6,9 @@ use crate::post::Name;
 #[derive(Debug, Default)]
 pub struct LinkRequest {
     wanted: bool,
-    sent: Option<Sent>,
+    /// Id of the request that the worker has not answered, and the words asked about.
+    sent: Option<(u32, String)>,
     search: Option<Search>,
-}
-
-/// A request that the worker has not answered.
-#[derive(Debug)]
-struct Sent {
-    id: u32,
-    surface: String,
 }
 
 /// A text whose mentions were asked for.
@@ -74,12 +68,8 @@ impl LinkRequest {
         if self.must_search(text) {
             return Step::FindMentions;
         }
-        if pictures_wait
-            || self
-                .search
-                .as_ref()
-                .is_none_or(|search| !search.is_answered)
-        {
+        let search = self.search.as_ref();
+        if pictures_wait || search.is_none_or(|search| !search.is_answered) {
             return Step::Wait;
         }
         self.wanted = false;
@@ -88,11 +78,8 @@ impl LinkRequest {
 
     /// Whether the mentions in `text` must be asked for; if so, they count as asked for from now on.
     pub fn must_search(&mut self, text: &str) -> bool {
-        if self
-            .search
-            .as_ref()
-            .is_some_and(|search| search.text == text)
-        {
+        let search = self.search.as_ref();
+        if search.is_some_and(|search| search.text == text) {
             return false;
         }
         self.search = Some(Search {
@@ -113,19 +100,18 @@ impl LinkRequest {
 
     /// A request is sent to the worker.
     pub fn send(&mut self, id: u32, surface: String) {
-        self.sent = Some(Sent { id, surface });
+        self.sent = Some((id, surface));
     }
 
     /// Whether the answer with this id is waited for.
     pub fn awaits(&self, id: u32) -> bool {
-        self.sent.as_ref().is_some_and(|sent| sent.id == id)
+        self.sent.as_ref().is_some_and(|(sent, _)| *sent == id)
     }
 
     /// The words that were asked about, if this is the answer that is waited for.
     pub fn take_answer(&mut self, id: u32) -> Option<String> {
-        self.sent
-            .take_if(|sent| sent.id == id)
-            .map(|sent| sent.surface)
+        let answered = self.sent.take_if(|(sent, _)| *sent == id);
+        answered.map(|(_, surface)| surface)
     }
 }
 

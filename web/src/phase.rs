@@ -22,17 +22,6 @@ pub enum Phase {
     Error,
 }
 
-/// What to do after the worker has ended by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AfterCrash {
-    /// The graphics processor was in use: go on with a new worker on the CPU.
-    UseCpu,
-    /// The model failed for another reason.
-    Stop,
-    /// The worker's program did not even start.
-    NeverStarted,
-}
-
 impl Phase {
     /// The value of `data-state`.
     pub fn state(self) -> &'static str {
@@ -60,22 +49,12 @@ impl Phase {
         }
     }
 
-    /// What a crash of the worker in this phase means.
-    pub fn after_crash(
-        self,
-        is_started: bool,
-        choice: DeviceChoice,
-        loaded_on: Option<DeviceKind>,
-    ) -> AfterCrash {
-        let on_gpu = match loaded_on {
+    /// Whether the graphics processor is in use, so that a crash of the worker in this phase is blamed on it.
+    pub fn is_on_gpu(self, choice: DeviceChoice, loaded_on: Option<DeviceKind>) -> bool {
+        match loaded_on {
             Some(device) => device == DeviceKind::Webgpu,
             // Before this phase no device is in use.
             None => self == Self::Preparing && choice != DeviceChoice::Cpu,
-        };
-        match (on_gpu, is_started) {
-            (true, _) => AfterCrash::UseCpu,
-            (false, true) => AfterCrash::Stop,
-            (false, false) => AfterCrash::NeverStarted,
         }
     }
 }
@@ -113,25 +92,18 @@ mod tests {
     #[test]
     fn a_crash_is_blamed_on_the_graphics_processor_only_while_it_is_in_use() {
         use DeviceChoice::{Auto, Cpu, Webgpu};
-        let check = |phase: Phase, is_started, choice, loaded_on, expected| {
-            let outcome = phase.after_crash(is_started, choice, loaded_on);
-            assert_eq!(outcome, expected, "{phase:?}, {choice:?}, {loaded_on:?}");
+        let check = |phase: Phase, choice, loaded_on, expected| {
+            let on_gpu = phase.is_on_gpu(choice, loaded_on);
+            assert_eq!(on_gpu, expected, "{phase:?}, {choice:?}, {loaded_on:?}");
         };
         let (cpu, gpu) = (Some(DeviceKind::Cpu), Some(DeviceKind::Webgpu));
-        check(
-            Phase::Downloading,
-            false,
-            Auto,
-            None,
-            AfterCrash::NeverStarted,
-        );
-        check(Phase::Downloading, true, Auto, None, AfterCrash::Stop);
-        check(Phase::Downloading, true, Webgpu, None, AfterCrash::Stop);
-        check(Phase::Preparing, true, Auto, None, AfterCrash::UseCpu);
-        check(Phase::Preparing, true, Webgpu, None, AfterCrash::UseCpu);
-        check(Phase::Preparing, true, Cpu, None, AfterCrash::Stop);
-        check(Phase::Running(None), true, Auto, gpu, AfterCrash::UseCpu);
-        check(Phase::Running(None), true, Auto, cpu, AfterCrash::Stop);
-        check(Phase::Done, true, Webgpu, gpu, AfterCrash::UseCpu);
+        check(Phase::Downloading, Auto, None, false);
+        check(Phase::Downloading, Webgpu, None, false);
+        check(Phase::Preparing, Auto, None, true);
+        check(Phase::Preparing, Webgpu, None, true);
+        check(Phase::Preparing, Cpu, None, false);
+        check(Phase::Running(None), Auto, gpu, true);
+        check(Phase::Running(None), Auto, cpu, false);
+        check(Phase::Done, Webgpu, gpu, true);
     }
 }

@@ -120,16 +120,8 @@ pub enum Event {
 /// What the page needs once the bundle is ready.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Loaded {
-    /// What the model runs on.
-    pub device: DeviceKind,
-    /// The adapter's name, or what the CPU path is.
-    pub adapter: String,
-    /// WebGPU that is simulated on the CPU.
-    pub software: bool,
-    /// Differences from the exporting machine.
-    pub self_test: SelfTest,
-    /// For a person: why WebGPU is not used, why downloads are not kept.
-    pub notices: Vec<String>,
+    /// The device.
+    pub running: Running,
     /// Downloads are kept for the next visit.
     pub is_kept: bool,
     /// Milliseconds from the last byte to here.
@@ -146,8 +138,30 @@ pub struct Loaded {
     pub licences: Vec<Licence>,
 }
 
-/// An entity as the page shows it.
+/// What the model runs on, and how it came to that.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Running {
+    /// What the model runs on.
+    pub device: DeviceKind,
+    /// The adapter's name, or what the CPU path is.
+    pub adapter: String,
+    /// WebGPU that is simulated on the CPU.
+    pub software: bool,
+    /// Differences from the exporting machine.
+    pub self_test: SelfTest,
+    /// For a person: why WebGPU is not used, why downloads are not kept.
+    pub notices: Vec<String>,
+}
+
+impl Loaded {
+    /// The entity with this id.
+    pub fn card(&self, id: &str) -> Option<&EntityCard> {
+        self.entities.iter().find(|card| card.id == id)
+    }
+}
+
+/// An entity as the page shows it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EntityCard {
     /// Entity id.
     pub id: String,

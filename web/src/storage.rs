@@ -122,7 +122,7 @@ async fn read(
         .map_err(|_| "the answer cannot be read")?;
     let mut bytes = Vec::new();
     loop {
-        let broken = |error| format!("the download broke off: {}", describe(&error));
+        let broken = |error| format!("the download broke off: {}", describe(error));
         let chunk = JsFuture::from(reader.read()).await.map_err(broken)?;
         if Reflect::get(&chunk, &"done".into())
             .map_err(broken)?

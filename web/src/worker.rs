@@ -21,7 +21,7 @@ use web::message::Message;
 use web::protocol::{DeviceChoice, DeviceKind, Event, Loaded, Request};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
-use crate::engine::{Engine, Files, Opened, PostQuery};
+use crate::engine::{Engine, Files};
 use crate::storage::Storage;
 
 /// As many as browsers open to one server.
@@ -124,15 +124,8 @@ async fn handle(engine: &mut Option<Engine>, request: Request, buffer: Option<Ar
             },
             Some(engine),
         ) => {
-            let post = PostQuery {
-                text,
-                mention,
-                pictures,
-            };
-            match engine
-                .link(post, now, |stage| send(&Event::Stage { id, stage }, None))
-                .await
-            {
+            let on_stage = |stage| send(&Event::Stage { id, stage }, None);
+            match engine.link(&text, mention, &pictures, now, on_stage).await {
                 Ok((ranking, ms)) => send(&Event::Linked { id, ranking, ms }, None),
                 Err(Error::Device(_)) if DEVICE.get() == Some(DeviceKind::Webgpu) => {
                     send(&Event::DeviceLost, None);
@@ -157,28 +150,16 @@ async fn load(device: DeviceChoice, base: String) -> Result<Engine, String> {
         DEVICE.set(Some(DeviceKind::Webgpu));
     }
     let lost = |_message| send(&Event::DeviceLost, None);
-    let Opened {
-        engine,
-        device,
-        adapter,
-        software,
-        self_test,
-        mut notices,
-    } = Engine::open(&manifest, &files, device, lost)
-        .await
-        .map_err(|error| error.to_string())?;
-    DEVICE.set(Some(device));
-    notices.extend(storage.notice().map(str::to_owned));
+    let opened = Engine::open(&manifest, &files, device, lost).await;
+    let (engine, mut running) = opened.map_err(|error| error.to_string())?;
+    DEVICE.set(Some(running.device));
+    running.notices.extend(storage.notice().map(str::to_owned));
 
     for (path, bytes) in files.iter().filter(|(path, _)| path.starts_with("thumbs/")) {
         send(&Event::Thumb { path: path.clone() }, Some(bytes));
     }
     let loaded = Loaded {
-        device,
-        adapter,
-        software,
-        self_test,
-        notices,
+        running,
         is_kept: storage.notice().is_none(),
         prepare_ms: now() - start,
         fetched_bytes,

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
-use crate::command::{Counts, cargo, run, run_tests, target};
+use crate::command::{cargo, imn, run, run_tests};
 use crate::{page, setup};
 
 /// One selection for every native build, so that cargo unifies the features of their dependencies once.
@@ -19,29 +19,23 @@ pub(crate) const BROWSER: [&str; 2] = ["--features", "tests/browser"];
 const WASM: [&str; 3] = ["--target", "wasm32-unknown-unknown", "--locked"];
 const STEPS: usize = 10;
 
-/// Says what comes next.
-struct Progress(usize);
-
-impl Progress {
-    fn announce(&mut self, what: &str) {
-        self.0 += 1;
-        println!("\n[{}/{STEPS}] {what}", self.0);
-    }
-}
-
 /// Runs every check, in the order of what fails fastest; stops at the first that fails.
 ///
 /// # Errors
 ///
 /// Naming the check that failed.
 pub(crate) fn test() -> anyhow::Result<()> {
-    let mut progress = Progress(0);
-    let mut total = Counts::default();
+    let mut step = 0;
+    let mut announce = |what: &str| {
+        step += 1;
+        println!("\n[{step}/{STEPS}] {what}");
+    };
+    let mut n_passed = 0;
     let mut tests = |what: &str, command: &mut Command| {
         let counts = run_tests(command).with_context(|| format!("{what} tests"))?;
-        total += counts;
+        n_passed += counts.passed;
         if counts.failed > 0 {
-            println!("{} passed, {} failed", total.passed, total.failed);
+            println!("{n_passed} passed, {} failed", counts.failed);
         }
         ensure!(
             counts.failed == 0,
@@ -52,15 +46,15 @@ pub(crate) fn test() -> anyhow::Result<()> {
         Ok(())
     };
 
-    progress.announce("Set-up: tools, Chromium, Vulkan's loader");
+    announce("Set-up: tools, Chromium, Vulkan's loader");
     let tools = setup::page_tools()?;
     let chromium = setup::chromium()?;
     setup::vulkan()?;
 
-    progress.announce("Formatting");
+    announce("Formatting");
     run(cargo().args(["fmt", "--all", "--check"]))?;
 
-    progress.announce("Clippy, native");
+    announce("Clippy, native");
     run(cargo().arg("clippy").args(NATIVE).args(BROWSER).args([
         "--all-targets",
         "--",
@@ -68,7 +62,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         "warnings",
     ]))?;
 
-    progress.announce("Clippy, wasm32");
+    announce("Clippy, wasm32");
     let packages = [
         "--package",
         "web",
@@ -83,26 +77,22 @@ pub(crate) fn test() -> anyhow::Result<()> {
         .args(WASM)
         .args(["--", "-D", "warnings"]))?;
 
-    progress
-        .announce("Build of imn and of the tests, which share the features of their dependencies");
+    announce("Build of imn and of the tests, which share the features of their dependencies");
     run(cargo()
         .arg("build")
         .args(NATIVE)
         .args(["--bin", "imn", "--tests"]))?;
 
-    progress.announce("Weights, once, into the user's data folder");
-    let imn = target()
-        .join("debug")
-        .join(format!("imn{}", std::env::consts::EXE_SUFFIX));
-    run(Command::new(imn).args(["weights", "fetch"]))?;
+    announce("Weights, once, into the user's data folder");
+    run(Command::new(imn("debug")).args(["weights", "fetch"]))?;
 
-    progress.announce("Native tests: units, parity, pipeline, tidiness, documentation");
+    announce("Native tests: units, parity, pipeline, tidiness, documentation");
     tests(
         "native",
         cargo().arg("test").args(NATIVE).arg("--no-fail-fast"),
     )?;
 
-    progress.announce("Token ids on wasm32, on Node");
+    announce("Token ids on wasm32, on Node");
     tests(
         "wasm32",
         tools
@@ -119,10 +109,10 @@ pub(crate) fn test() -> anyhow::Result<()> {
             .args(WASM),
     )?;
 
-    progress.announce("The page");
+    announce("The page");
     let page = page::build(&tools)?;
 
-    progress.announce("The page in Chromium");
+    announce("The page in Chromium");
     let mut browser = cargo();
     browser.arg("test").args(NATIVE).args(BROWSER).args([
         "--no-fail-fast",
@@ -138,6 +128,6 @@ pub(crate) fn test() -> anyhow::Result<()> {
         browser.env("IMN_PAGE", &page).env("CHROMIUM", &chromium),
     )?;
 
-    println!("\n{} passed, 0 failed", total.passed);
+    println!("\n{n_passed} passed, 0 failed");
     Ok(())
 }

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::ops::AddAssign;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -24,6 +23,12 @@ pub(crate) fn target() -> PathBuf {
         Some(folder) => root().join(folder),
         None => root().join("target"),
     }
+}
+
+/// The program `imn` of a profile, built.
+pub(crate) fn imn(profile: &str) -> PathBuf {
+    let name = format!("imn{}", std::env::consts::EXE_SUFFIX);
+    target().join(profile).join(name)
 }
 
 /// The cargo that runs this, in the repository.
@@ -88,13 +93,6 @@ pub(crate) struct Counts {
     pub(crate) failed: usize,
 }
 
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-    }
-}
-
 impl Counts {
     /// Reads `test result: ok. 3 passed; 0 failed; ..`, as libtest and wasm-bindgen's runner print it.
     fn parse(line: &str) -> Option<Self> {
@@ -132,7 +130,8 @@ pub(crate) fn run_tests(command: &mut Command) -> anyhow::Result<Counts> {
     while lines.read_until(b'\n', &mut line)? > 0 {
         std::io::stdout().write_all(&line)?;
         if let Some(more) = Counts::parse(&String::from_utf8_lossy(&line)) {
-            counts += more;
+            counts.passed += more.passed;
+            counts.failed += more.failed;
         }
         line.clear();
     }

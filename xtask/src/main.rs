@@ -79,12 +79,9 @@ fn dist() -> anyhow::Result<()> {
         "--profile",
         "dist",
     ]))?;
-    let imn = command::target()
-        .join("dist")
-        .join(format!("imn{}", std::env::consts::EXE_SUFFIX));
     println!(
         "The program: {}\nThe page's folder: {}",
-        imn.display(),
+        command::imn("dist").display(),
         page.display()
     );
     Ok(())

@@ -47,11 +47,14 @@ pub(crate) fn page_tools() -> anyhow::Result<PageTools> {
     // Nothing is downloaded through them, so neither needs TLS.
     let offline = ["--locked", "--no-default-features"];
     cargo_tool("trunk", "trunk", TRUNK, &offline, "0")?;
+    let lock = fs::read_to_string(root().join("Cargo.lock")).context("read Cargo.lock")?;
+    let wasm_bindgen = locked_version(&lock, "wasm-bindgen");
+    let wasm_bindgen = wasm_bindgen.context("Cargo.lock names no wasm-bindgen")?;
     // Not locked: its lock file names a version that was withdrawn.
     cargo_tool(
         "wasm-bindgen-cli",
         "wasm-bindgen",
-        &wasm_bindgen_version()?,
+        wasm_bindgen,
         &["--no-default-features"],
         "1",
     )?;
@@ -118,15 +121,9 @@ fn cargo_bin() -> anyhow::Result<PathBuf> {
 }
 
 /// The version in Cargo.lock: Trunk takes a wasm-bindgen of no other.
-fn wasm_bindgen_version() -> anyhow::Result<String> {
-    let lock = fs::read_to_string(root().join("Cargo.lock")).context("read Cargo.lock")?;
-    locked_version(&lock, "wasm-bindgen").context("Cargo.lock names no wasm-bindgen")
-}
-
-fn locked_version(lock: &str, package: &str) -> Option<String> {
+fn locked_version<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
     let (_, after) = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?;
-    let (version, _) = after.split_once('"')?;
-    Some(version.to_owned())
+    after.split('"').next()
 }
 
 /// The folder of wasm-opt.
@@ -223,10 +220,7 @@ mod tests {
     #[test]
     fn versions_are_read_from_the_lock_file() {
         let lock = "[[package]]\nname = \"wasm-bindgen-futures\"\nversion = \"0.4.80\"\n\n[[package]]\nname = \"wasm-bindgen\"\nversion = \"0.2.130\"\n";
-        assert_eq!(
-            locked_version(lock, "wasm-bindgen").as_deref(),
-            Some("0.2.130")
-        );
+        assert_eq!(locked_version(lock, "wasm-bindgen"), Some("0.2.130"));
         assert_eq!(locked_version(lock, "bindgen"), None);
     }
 }

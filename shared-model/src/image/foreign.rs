@@ -32,13 +32,10 @@ const SIGNATURES: [(&[u8], &str, &str); 16] = [
 
 /// Why a file of another known kind is refused, and what to do; `None` for an unknown kind.
 pub(super) fn refusal(bytes: &[u8]) -> Option<String> {
-    let by_signature = || {
-        let (_, what, remedy) = SIGNATURES
-            .iter()
-            .find(|(signature, ..)| bytes.starts_with(signature))?;
-        Some((*what, *remedy))
-    };
-    let (what, remedy) = by_signature()
+    let mut signatures = SIGNATURES.iter();
+    let signed = signatures.find(|(signature, ..)| bytes.starts_with(signature));
+    let (what, remedy) = signed
+        .map(|&(_, what, remedy)| (what, remedy))
         .or_else(|| bitmap(bytes))
         .or_else(|| by_brand(bytes))
         .or_else(|| by_root_element(bytes))?;

@@ -4,7 +4,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::{relu, softmax};
 
-use super::LEVELS;
+use super::{Imn, LEVELS};
 
 /// Mixes the entity's vectors for a post, and the post's for an entity.
 #[derive(Module, Debug)]
@@ -45,36 +45,44 @@ impl CoAttention {
             to_entity: direction(),
         }
     }
+}
 
+impl Imn {
+    /// What the attention needs of posts, computed once per post.
+    ///
     /// # Shapes
     ///
-    /// - aux: `[n, 3, aux]`
-    pub(super) fn prepare_mentions(&self, aux: Tensor<3>) -> Prepared {
+    /// - aux: `[batch, 3, aux]`
+    pub fn prepare_mentions(&self, aux: Tensor<3>) -> Prepared {
         Prepared {
-            query: self.to_mention.own.forward(aux.clone()),
-            key: self.to_entity.other.forward(aux.clone()),
+            query: self.co_attention.to_mention.own.forward(aux.clone()),
+            key: self.co_attention.to_entity.other.forward(aux.clone()),
             aux,
         }
     }
 
+    /// What the attention needs of entities, computed once per entity: nine vectors of width `aux`.
+    ///
     /// # Shapes
     ///
-    /// - aux: `[n, 3, aux]`
-    pub(super) fn prepare_entities(&self, aux: Tensor<3>) -> Prepared {
+    /// - aux: `[n_entities, 3, aux]`
+    pub fn prepare_entities(&self, aux: Tensor<3>) -> Prepared {
         Prepared {
-            query: self.to_entity.own.forward(aux.clone()),
-            key: self.to_mention.other.forward(aux.clone()),
+            query: self.co_attention.to_entity.own.forward(aux.clone()),
+            key: self.co_attention.to_mention.other.forward(aux.clone()),
             aux,
         }
     }
 
+    /// u_m and u_e of every pair (eq. 9-12).
+    ///
     /// # Shapes
     ///
     /// - mentions: `[batch, 3, aux]`
     /// - entities: `[n_entities, 3, aux]`
-    /// - candidates: `[batch, n_candidates]`
-    /// - output: u_m and u_e, `[batch, n_candidates, aux]`
-    pub(super) fn forward(
+    /// - candidates: `[batch, n_candidates]`, rows of `entities`
+    /// - output: twice `[batch, n_candidates, aux]`
+    pub fn fuse(
         &self,
         mentions: &Prepared,
         entities: &Prepared,

@@ -6,7 +6,6 @@ use super::Input;
 
 /// Hyper-parameters of [`super::Imn`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Stated")]
 pub struct ImnConfig {
     /// The modalities, in the order of every [`super::Side`].
     pub inputs: Vec<Input>,
@@ -25,57 +24,6 @@ pub struct ImnConfig {
     /// Ours: `aux = projection of the pooled vectors + gate * encoder`, the gates starting at 0. Without it, the paper's form.
     #[serde(rename = "readout")]
     pub pooled_projection: bool,
-}
-
-/// A config as it is written, with the choices that older files state.
-#[derive(Deserialize)]
-struct Stated {
-    inputs: Vec<Input>,
-    hidden: usize,
-    aux: usize,
-    heads: usize,
-    dilations: Vec<usize>,
-    kernels: Vec<usize>,
-    dropout: f64,
-    readout: bool,
-    /// Normalisation of the auxiliary spaces.
-    norm: Option<String>,
-    /// Whether posts and entities have one encoder.
-    share_sides: Option<bool>,
-    /// Whether both directions of the attention have one set of weights.
-    share_directions: Option<bool>,
-}
-
-impl TryFrom<Stated> for ImnConfig {
-    type Error = String;
-
-    fn try_from(stated: Stated) -> Result<Self, String> {
-        let refuse = |name: &str, found: &dyn std::fmt::Display, read: &str| {
-            Err(format!(
-                "a network with {name} {found} is not supported, only {read}"
-            ))
-        };
-        match (
-            stated.norm.as_deref(),
-            stated.share_sides,
-            stated.share_directions,
-        ) {
-            (Some(norm), _, _) if norm != "batch" => return refuse("norm", &norm, "batch"),
-            (_, Some(false), _) => return refuse("share_sides", &false, "true"),
-            (_, _, Some(true)) => return refuse("share_directions", &true, "false"),
-            _ => {}
-        }
-        Ok(Self {
-            inputs: stated.inputs,
-            hidden: stated.hidden,
-            aux: stated.aux,
-            heads: stated.heads,
-            dilations: stated.dilations,
-            kernels: stated.kernels,
-            dropout: stated.dropout,
-            pooled_projection: stated.readout,
-        })
-    }
 }
 
 impl ImnConfig {
@@ -115,22 +63,11 @@ mod tests {
     }
 
     #[test]
-    fn what_older_files_state_is_read_where_it_is_supported_and_refused_by_name() {
+    fn what_older_files_state_beside_the_sizes_is_passed_over() {
         let plain = stated("").unwrap();
         assert!(plain.pooled_projection);
         let older = r#","norm":"batch","share_sides":true,"share_directions":false"#;
         assert_eq!(stated(older).unwrap(), plain);
-        for (choice, said) in [
-            (r#","norm":"layer""#, "norm layer"),
-            (r#","share_sides":false"#, "share_sides false"),
-            (
-                r#","norm":"batch","share_directions":true"#,
-                "share_directions true",
-            ),
-        ] {
-            let error = stated(choice).unwrap_err().to_string();
-            assert!(error.contains(said), "{error}");
-        }
         let written = serde_json::to_string(&plain).unwrap();
         assert_eq!(serde_json::from_str::<ImnConfig>(&written).unwrap(), plain);
         assert!(!written.contains("norm"), "{written}");

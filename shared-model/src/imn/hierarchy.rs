@@ -66,19 +66,6 @@ impl HierarchicalEncoder {
     /// - side: sequences of `[n, length, width]`
     /// - output: `[n, aux]` per level
     pub(super) fn forward(&self, side: &Side) -> [Tensor<2>; LEVELS] {
-        let mut level = 0;
-        self.pool(side).map(|pooled| {
-            level += 1;
-            self.levels[level - 1].forward(self.dropout.forward(pooled))
-        })
-    }
-
-    /// The pooled levels, modalities side by side.
-    ///
-    /// # Shapes
-    ///
-    /// - output: `[n, modalities * hidden]` per level
-    fn pool(&self, side: &Side) -> [Tensor<2>; LEVELS] {
         let present: Vec<Tensor<2>> = side.sequences.iter().map(Sequence::present).collect(); // [n, 1]
         let keep: Vec<Tensor<3>> = side
             .sequences
@@ -99,7 +86,8 @@ impl HierarchicalEncoder {
                     pooled * present.clone() + absent * (1.0 - present) // [n, hidden]
                 })
                 .collect();
-            Tensor::cat(filled, 1) // [n, modalities * hidden]
+            let joined = Tensor::cat(filled, 1); // [n, modalities * hidden]
+            self.levels[level].forward(self.dropout.forward(joined)) // [n, aux]
         };
 
         let mut first = Vec::new();

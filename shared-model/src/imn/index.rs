@@ -69,16 +69,6 @@ impl EntityIndex {
         Ok(())
     }
 
-    /// Number of entities.
-    pub fn len(&self) -> usize {
-        self.scales.len() / VECTORS
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.scales.is_empty()
-    }
-
     /// Bytes per entity.
     pub fn bytes_per_entity(&self) -> usize {
         VECTORS * (self.aux + size_of::<f32>())
@@ -217,7 +207,7 @@ mod tests {
 
         let mut index = EntityIndex::new(112);
         pollster::block_on(index.extend(entities)).unwrap();
-        assert_eq!((index.len(), index.bytes_per_entity()), (5, 1044));
+        assert_eq!((index.scales.len(), index.bytes_per_entity()), (45, 1044));
         let vectors = pollster::block_on(MentionVectors::of(mentions)).unwrap();
         for (row, mention) in vectors.iter().enumerate() {
             for (i, score) in index.scores(mention, &candidates).into_iter().enumerate() {

@@ -12,7 +12,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pack::Pack;
 
 use co_attention::CoAttention;
@@ -21,7 +21,7 @@ pub use config::ImnConfig;
 use hierarchy::{HierarchicalEncoder, LevelNorms};
 pub use index::{EntityIndex, MentionVectors};
 pub use scorer::{ImnScorer, NetworkTerm, TrainedImn};
-pub use side::{CentredEntity, PlainSequence, entity_sequences, mention_sequences, side};
+pub use side::{CentredEntity, PlainSequence, mention_sequences, side};
 
 /// A network wider than this is refused before it is allocated.
 const MAX_WIDTH: usize = 4096;
@@ -55,15 +55,10 @@ impl ImnConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] for sizes that no network has or that this program refuses, and as [`Pack::load`].
+    /// [`Error::File`](crate::error::Error::File) for sizes that no network has or that this program refuses, and as [`Pack::load`].
     pub fn load(&self, pack: &Pack, device: &Device) -> Result<Imn> {
         let sizes = self.inputs.iter().map(|input| input.width);
         let sizes = sizes.chain([self.hidden, self.aux]);
-        let whole = !self.inputs.is_empty()
-            && !self.kernels.is_empty()
-            && self.heads > 0
-            && self.hidden.is_multiple_of(self.heads)
-            && self.hidden.is_multiple_of(self.kernels.len());
         let lengths = self.kernels.iter().chain(&self.dilations);
         let bounded = self.inputs.len() <= 3
             && lengths.clone().count() <= 16
@@ -71,13 +66,19 @@ impl ImnConfig {
                 .chain([&self.heads])
                 .all(|&length| (1..=64).contains(&length))
             && sizes.clone().all(|size| (1..=MAX_WIDTH).contains(&size));
-        if !(whole && bounded && (0.0..1.0).contains(&self.dropout)) {
-            return Err(Error::file(
-                pack.file(),
-                format!("a network cannot be {self:?}"),
-            ));
+        if !(self.is_whole() && bounded && (0.0..1.0).contains(&self.dropout)) {
+            return Err(pack.refuse(format!("a network cannot be {self:?}")));
         }
         pack.load(self.init(device))
+    }
+
+    /// Whether there is an input, and heads and kernels divide `hidden`.
+    fn is_whole(&self) -> bool {
+        !self.inputs.is_empty()
+            && !self.kernels.is_empty()
+            && self.heads > 0
+            && self.hidden.is_multiple_of(self.heads)
+            && self.hidden.is_multiple_of(self.kernels.len())
     }
 
     /// The network with random weights; the gates are 0.
@@ -86,12 +87,7 @@ impl ImnConfig {
     ///
     /// If there is no input, or heads or kernels do not divide `hidden`.
     pub fn init(&self, device: &Device) -> Imn {
-        assert!(
-            !self.inputs.is_empty()
-                && self.hidden.is_multiple_of(self.heads)
-                && self.hidden.is_multiple_of(self.kernels.len()),
-            "{self:?}"
-        );
+        assert!(self.is_whole(), "{self:?}");
         let projection = |input: &Input| {
             LinearConfig::new(input.width, self.aux)
                 .with_bias(false)
@@ -209,41 +205,6 @@ impl Imn {
         projected
             .map(|(pooled, linear)| linear.forward(pooled))
             .reduce(|sum, projected| sum + projected)
-    }
-
-    /// What the attention needs of posts, computed once per post.
-    ///
-    /// # Shapes
-    ///
-    /// - aux: `[batch, 3, aux]`
-    pub fn prepare_mentions(&self, aux: Tensor<3>) -> Prepared {
-        self.co_attention.prepare_mentions(aux)
-    }
-
-    /// What the attention needs of entities, computed once per entity: nine vectors of width `aux`.
-    ///
-    /// # Shapes
-    ///
-    /// - aux: `[n_entities, 3, aux]`
-    pub fn prepare_entities(&self, aux: Tensor<3>) -> Prepared {
-        self.co_attention.prepare_entities(aux)
-    }
-
-    /// u_m and u_e of every pair (eq. 9-12).
-    ///
-    /// # Shapes
-    ///
-    /// - mentions: `[batch, 3, aux]`
-    /// - entities: `[n_entities, 3, aux]`
-    /// - candidates: `[batch, n_candidates]`, rows of `entities`
-    /// - output: twice `[batch, n_candidates, aux]`
-    pub fn fuse(
-        &self,
-        mentions: &Prepared,
-        entities: &Prepared,
-        candidates: Tensor<2, Int>,
-    ) -> [Tensor<3>; 2] {
-        self.co_attention.forward(mentions, entities, candidates)
     }
 
     /// The cosines of every pair.

@@ -5,9 +5,7 @@ use std::collections::HashSet;
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    EntityIndex, Imn, ImnConfig, MentionVectors, entity_sequences, mention_sequences, side,
-};
+use super::{CentredEntity, EntityIndex, Imn, ImnConfig, MentionVectors, mention_sequences, side};
 use crate::error::Result;
 use crate::kb::KnowledgeBase;
 use crate::vectors::{PooledVectors, PostVectors};
@@ -79,7 +77,7 @@ impl ImnScorer {
         for batch in positions.chunks(BATCH) {
             let rows: Vec<_> = batch
                 .iter()
-                .map(|&entity| entity_sequences(inputs, kb, entity))
+                .map(|&entity| CentredEntity::new(inputs, kb, entity).sequences(|_| true))
                 .collect();
             let aux = network.encode_entities(&side(inputs, &rows, device));
             index.extend(network.prepare_entities(aux)).await?;
@@ -119,19 +117,12 @@ impl ImnScorer {
 
     /// Cosine of the network and its term in the score, for each of `candidates`; `None` for a candidate whose term has no weight.
     pub fn score(&self, mention: &MentionVectors, candidates: &[usize]) -> Vec<Option<(f32, f32)>> {
-        let weighted = candidates.iter().copied();
-        let weighted: Vec<usize> = weighted
-            .filter(|&candidate| self.term(candidate).weight != 0.0)
-            .collect();
-        let mut cosines = self.index.scores(mention, &weighted).into_iter();
-        let candidates = candidates.iter();
-        candidates
-            .map(|&candidate| {
-                let term = self.term(candidate);
-                let cosine = (term.weight != 0.0).then(|| cosines.next()).flatten()?;
-                Some((cosine, term.of(cosine)))
-            })
-            .collect()
+        let cosines = self.index.scores(mention, candidates).into_iter();
+        let scores = candidates.iter().zip(cosines).map(|(&candidate, cosine)| {
+            let term = self.term(candidate);
+            (term.weight != 0.0).then(|| (cosine, term.of(cosine)))
+        });
+        scores.collect()
     }
 
     /// Whether the network was trained on an entity.

@@ -54,7 +54,7 @@ pub fn mention_sequences(
     inputs
         .iter()
         .map(|input| {
-            let centre = |vector: &[f32]| normalised(&centred(statistics, input.modality, vector));
+            let centre = |vector: &[f32]| centred(statistics, input.modality, vector);
             let mut sequence = PlainSequence::default();
             let Some(whole) = modality_of(input.modality, pooled) else {
                 return sequence;
@@ -66,24 +66,15 @@ pub fn mention_sequences(
             }
             let lead = sequence.pooled.clone();
             sequence.push(&lead, 0);
-            match input.modality {
-                Modality::Text => {
-                    let tokens = post
-                        .text
-                        .iter()
-                        .flat_map(|text| text.tokens.chunks(input.width));
-                    tokens.for_each(|token| sequence.push(&centre(token), 0));
-                }
-                Modality::Image => {
-                    for (image, picture) in post.images.iter().zip(1..) {
-                        let tokens = image.tokens.chunks(input.width);
-                        tokens.for_each(|token| sequence.push(&centre(token), picture));
-                    }
-                }
-                Modality::Joint => {
-                    let tokens = post.joint.iter();
-                    let tokens = tokens.flat_map(|joint| joint.tokens.chunks(input.width));
-                    tokens.for_each(|token| sequence.push(&centre(token), 0));
+            let images = post.images.iter().map(|image| &image.tokens);
+            let tokens: Vec<(&Vec<f32>, i32)> = match input.modality {
+                Modality::Text => post.text.iter().map(|text| (&text.tokens, 0)).collect(),
+                Modality::Image => images.zip(1..).collect(),
+                Modality::Joint => post.joint.iter().map(|joint| (&joint.tokens, 0)).collect(),
+            };
+            for (tokens, picture) in tokens {
+                for token in tokens.chunks(input.width) {
+                    sequence.push(&centre(token), picture);
                 }
             }
             sequence
@@ -91,12 +82,7 @@ pub fn mention_sequences(
         .collect()
 }
 
-/// An entity: its prototypes, then its profile among the texts and the joint vectors, one sequence per modality of `inputs`.
-pub fn entity_sequences(inputs: &[Input], kb: &KnowledgeBase, entity: usize) -> Vec<PlainSequence> {
-    CentredEntity::new(inputs, kb, entity).sequences(|_| true)
-}
-
-/// The centred and normalised vectors of an entity, from which sequences with some of its posts are made.
+/// The centred and normalised vectors of an entity: its prototypes, then its profile among the texts and the joint vectors.
 #[derive(Debug, Clone)]
 pub struct CentredEntity(Vec<CentredModality>);
 
@@ -125,8 +111,7 @@ impl CentredEntity {
             });
             let vectors = posts.chain(profile.map(|vector| (None, vector)));
             let centre = |(post, vector): (_, &Vec<f32>)| {
-                let centred = centred(&kb.statistics, input.modality, vector);
-                (post, normalised(&centred))
+                (post, centred(&kb.statistics, input.modality, vector))
             };
             CentredModality {
                 width: input.width,
@@ -136,7 +121,7 @@ impl CentredEntity {
         Self(inputs.iter().map(modality).collect())
     }
 
-    /// The entity with some of its posts.
+    /// The entity with some of its posts, one sequence per modality of `inputs`.
     ///
     /// # Arguments
     ///
@@ -163,12 +148,13 @@ fn modality_of(modality: Modality, pooled: &PooledVectors) -> Option<&Vec<f32>> 
     }
 }
 
+/// The vector, centred and normalised.
 fn centred(statistics: &Statistics, modality: Modality, vector: &[f32]) -> Vec<f32> {
-    match modality {
+    normalised(&match modality {
         Modality::Text => statistics.centre_text(vector),
         Modality::Image => statistics.centre_image(vector),
         Modality::Joint => statistics.centre_joint(vector),
-    }
+    })
 }
 
 /// Pads a batch.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::pack::Pack;
-use crate::tensors::heads_fit;
+use crate::tensors::check_heads;
 use crate::tokenizer::{MIN_TOKENS, Tokenizer};
 
 /// Configuration of a [`Bert`], serialised under the names of a Hugging Face `config.json`.
@@ -112,12 +112,7 @@ impl BertConfig {
             "encoder.layers.0.pwff.linear_inner.weight",
             &[self.d_model, self.d_ff],
         )?;
-        if !heads_fit(self.d_model, self.n_heads) {
-            return refuse(format!(
-                "{} attention heads do not divide a width of {}",
-                self.n_heads, self.d_model
-            ));
-        }
+        check_heads(pack, self.d_model, self.n_heads)?;
         if self.max_tokens < MIN_TOKENS {
             return refuse(format!(
                 "{} positions are too few: a text takes {MIN_TOKENS} or more",

@@ -4,15 +4,16 @@ use burn::nn::attention::{MhaInput, MultiHeadAttention, MultiHeadAttentionConfig
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::prelude::*;
-use burn::tensor::activation::{relu, sigmoid, softmax};
+use burn::tensor::activation::{relu, softmax};
 use image::RgbImage;
+use serde::{Deserialize, Serialize};
 
-use super::{Pixels, ResNet, ResNetConfig};
-use crate::error::{Error, Result};
+use super::{Pixels, ResNet};
+use crate::error::Result;
 use crate::image::normalise;
 use crate::pack::Pack;
 use crate::resize::{Filter, resize};
-use crate::tensors::heads_fit;
+use crate::tensors::check_heads;
 
 /// The shorter side that DETR was trained at.
 pub(super) const SHORT_SIDE: u32 = 800;
@@ -22,32 +23,24 @@ pub(super) const LONG_SIDE: u32 = 1333;
 const MEAN: [f32; 3] = [0.485 * 255.0, 0.456 * 255.0, 0.406 * 255.0];
 const STD: [f32; 3] = [0.229 * 255.0, 0.224 * 255.0, 0.225 * 255.0];
 
-/// Configuration of a [`Detr`]; the defaults are those of `detr-resnet-50`.
-#[derive(Config, Debug, PartialEq)]
+/// Configuration of a [`Detr`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DetrConfig {
     /// Width of a token.
-    #[config(default = 256)]
     pub d_model: usize,
     /// Attention heads.
-    #[config(default = 8)]
     pub n_heads: usize,
     /// Width of the feed-forward layers.
-    #[config(default = 2048)]
     pub d_ff: usize,
     /// Encoder layers.
-    #[config(default = 6)]
     pub n_encoder_layers: usize,
     /// Decoder layers.
-    #[config(default = 6)]
     pub n_decoder_layers: usize,
     /// Object queries.
-    #[config(default = 100)]
     pub n_queries: usize,
     /// Classes, "no object" included.
-    #[config(default = 92)]
     pub n_logits: usize,
     /// Channels of the backbone's stem.
-    #[config(default = 64)]
     pub backbone_width: usize,
 }
 
@@ -65,6 +58,7 @@ pub struct Detr {
     decoder_norm: LayerNorm,
     query_embeddings: Embedding,
     class_head: Linear,
+    /// In every weight file; nothing here needs the boxes, so they are not computed.
     box_head: Vec<Linear>,
 }
 
@@ -75,8 +69,6 @@ pub struct DetrOutput {
     pub tokens: Tensor<3>,
     /// `[batch, queries, n_logits]`, "no object" last
     pub logits: Tensor<3>,
-    /// Centre x, centre y, width and height as shares of the picture: `[batch, queries, 4]`
-    pub boxes: Tensor<3>,
 }
 
 impl DetrOutput {
@@ -87,10 +79,8 @@ impl DetrOutput {
 
     /// The probability that a query found no object: `[batch, queries]`
     pub fn no_object(&self) -> Tensor<2> {
-        let [batch, queries, n_logits] = self.logits.dims();
-        self.probabilities()
-            .slice([0..batch, 0..queries, n_logits - 1..n_logits])
-            .squeeze_dim(2)
+        let last = self.logits.dims()[2] - 1;
+        self.probabilities().narrow(2, last, 1).squeeze_dim(2)
     }
 }
 
@@ -99,9 +89,8 @@ impl DetrConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] if the weights are of other sizes.
+    /// [`Error::File`](crate::error::Error::File) if the weights are of other sizes.
     pub fn load(&self, pack: &Pack, device: &Device) -> Result<Detr> {
-        let refuse = |reason: String| Err(Error::file(pack.file(), reason));
         pack.expect("query_embeddings.weight", &[self.n_queries, self.d_model])?;
         pack.expect("class_head.weight", &[self.d_model, self.n_logits])?;
         pack.expect(
@@ -115,27 +104,22 @@ impl DetrConfig {
         ] {
             let layers = pack.count(side, "norm_1.gamma");
             if layers != expected {
-                return refuse(format!("{layers} {side} layers instead of {expected}"));
+                let reason = format!("{layers} {side} layers instead of {expected}");
+                return Err(pack.refuse(reason));
             }
         }
-        if !heads_fit(self.d_model, self.n_heads) {
-            return refuse(format!(
-                "{} attention heads do not divide a width of {}",
-                self.n_heads, self.d_model
-            ));
-        }
+        check_heads(pack, self.d_model, self.n_heads)?;
         pack.load(self.init(device))
     }
 
     /// Initializes a [`Detr`] with random weights.
     pub fn init(&self, device: &Device) -> Detr {
         let d_model = self.d_model;
-        let backbone = ResNetConfig::new().with_width(self.backbone_width);
         let linear = |d_output| LinearConfig::new(d_model, d_output).init(device);
         Detr {
-            input_projection: Conv2dConfig::new([backbone.output_width(), d_model], [1, 1])
+            input_projection: Conv2dConfig::new([32 * self.backbone_width, d_model], [1, 1])
                 .init(device),
-            backbone: backbone.init(device),
+            backbone: ResNet::init(self.backbone_width, device),
             encoder: (0..self.n_encoder_layers)
                 .map(|_| EncoderLayer::init(self, device))
                 .collect(),
@@ -194,16 +178,8 @@ impl Detr {
             );
         }
         let tokens = self.decoder_norm.forward(tokens);
-
-        let [hidden @ .., last] = &self.box_head[..] else {
-            unreachable!("the box head has three layers");
-        };
-        let boxes = hidden
-            .iter()
-            .fold(tokens.clone(), |x, layer| relu(layer.forward(x)));
         DetrOutput {
             logits: self.class_head.forward(tokens.clone()),
-            boxes: sigmoid(last.forward(boxes)),
             tokens,
         }
     }
@@ -369,12 +345,8 @@ fn sine_positions(valid: &[[usize; 2]], rows: usize, columns: usize, d_model: us
         for row in 0..rows {
             for column in 0..columns {
                 // A cell beyond one side counts no valid cells along the other: its cumulative sum is zero there.
-                let n_rows = if column < valid_columns {
-                    valid_rows
-                } else {
-                    0
-                };
-                let n_columns = if row < valid_rows { valid_columns } else { 0 };
+                let n_rows = valid_rows * usize::from(column < valid_columns);
+                let n_columns = valid_columns * usize::from(row < valid_rows);
                 positions.extend((0..half).map(|i| place(row, n_rows, i)));
                 positions.extend((0..half).map(|i| place(column, n_columns, i)));
             }

@@ -6,22 +6,12 @@ use burn::tensor::activation::relu;
 
 const EXPANSION: usize = 4;
 
-/// Configuration of a [`ResNet`].
-#[derive(Config, Debug)]
-pub struct ResNetConfig {
-    /// Channels of the stem; the stages have 1, 2, 4 and 8 times as many, times four.
-    #[config(default = 64)]
-    pub width: usize,
-    /// Bottlenecks a stage.
-    #[config(default = "[3, 4, 6, 3]")]
-    pub depths: [usize; 4],
-}
+/// Bottlenecks of each stage.
+const DEPTHS: [usize; 4] = [3, 4, 6, 3];
 
 /// ResNet-50 v1.5 without its classifier ([He et al. 2015](https://arxiv.org/abs/1512.03385)): the stride lies in the 3 x 3 convolution.
 ///
 /// Every BatchNorm is folded into the convolution before it when the weights are imported.
-///
-/// Should be created with [`ResNetConfig`].
 #[derive(Module, Debug)]
 pub struct ResNet {
     stem: Conv2d,
@@ -29,16 +19,19 @@ pub struct ResNet {
     stages: Vec<Vec<Bottleneck>>,
 }
 
-impl ResNetConfig {
-    /// Initializes a [`ResNet`] with random weights.
-    pub fn init(&self, device: &Device) -> ResNet {
-        let mut channels = self.width;
-        let stages = self
-            .depths
+impl ResNet {
+    /// Initializes the model with random weights.
+    ///
+    /// # Arguments
+    ///
+    /// - width: channels of the stem; the stages have 1, 2, 4 and 8 times as many, times four.
+    pub fn init(width: usize, device: &Device) -> Self {
+        let mut channels = width;
+        let stages = DEPTHS
             .iter()
             .enumerate()
             .map(|(stage, &depth)| {
-                let inner = self.width << stage;
+                let inner = width << stage;
                 (0..depth)
                     .map(|block| {
                         let stride = if stage > 0 && block == 0 { 2 } else { 1 };
@@ -48,8 +41,8 @@ impl ResNetConfig {
                     .collect()
             })
             .collect();
-        ResNet {
-            stem: conv([3, self.width], 7, 2, device),
+        Self {
+            stem: conv([3, width], 7, 2, device),
             pool: MaxPool2dConfig::new([3, 3])
                 .with_strides([2, 2])
                 .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
@@ -58,13 +51,6 @@ impl ResNetConfig {
         }
     }
 
-    /// Channels of the last stage.
-    pub fn output_width(&self) -> usize {
-        (self.width << 3) * EXPANSION
-    }
-}
-
-impl ResNet {
     /// # Shapes
     ///
     /// - input: `[batch, 3, height, width]`

@@ -8,7 +8,6 @@ use rand::seq::SliceRandom as _;
 use shared_model::data::Entity;
 
 use super::gloss::{self, Word};
-use crate::Part;
 
 /// The least number of photographs that can be shared out between a timeline and three parts.
 pub const MIN_PHOTOS: usize = 6;
@@ -47,8 +46,8 @@ pub struct Photo {
 #[derive(Debug)]
 pub(super) struct Pools {
     pub(super) timeline: Pool,
-    /// Train, empty for a class that never trains, dev and test.
-    parts: [Pool; 3],
+    /// What only one part shows: train, empty for a class that never trains, dev and test.
+    pub(super) parts: [Pool; 3],
 }
 
 /// Photographs that take turns.
@@ -99,13 +98,6 @@ impl Class {
             timeline: take(timeline),
             parts: [train, dev, rest - train - dev].map(take),
         }
-    }
-}
-
-impl Pools {
-    /// The photographs that only this part shows.
-    pub(super) fn part(&mut self, part: Part) -> &mut Pool {
-        &mut self.parts[part as usize]
     }
 }
 

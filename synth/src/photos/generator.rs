@@ -1,7 +1,5 @@
 //! Posts about classes: timelines and mentions.
 
-use std::collections::HashSet;
-
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
@@ -45,11 +43,8 @@ pub fn generate(classes: &[Class], settings: &Settings) -> Result<Benchmark, Few
         }
         posts
     });
-    let used: HashSet<usize> = groups
-        .iter()
-        .flat_map(|group| group.members.iter().copied())
-        .collect();
-    let unused = (0..classes.len()).filter(|class| !used.contains(class));
+    let is_used = |class: &usize| groups.iter().any(|group| group.members.contains(class));
+    let unused = (0..classes.len()).filter(|class| !is_used(class));
     Ok(Benchmark {
         entities: groups
             .iter()
@@ -57,7 +52,7 @@ pub fn generate(classes: &[Class], settings: &Settings) -> Result<Benchmark, Few
             .collect(),
         timeline,
         mentions,
-        pictures: generator.album.into_pictures(),
+        pictures: generator.album.pictures,
         notes: unused
             .map(|class| {
                 let what = "class left over when names were given, left out";
@@ -125,11 +120,10 @@ impl<'a> Generator<'a> {
     fn new(classes: &'a [Class], groups: &'a [Group], settings: &'a Settings) -> Self {
         let mut rng = rng(settings.seed, "posts");
         let wanted = settings.posts.end() * settings.images;
-        let trained: HashSet<usize> = groups
-            .iter()
-            .filter(|group| group.trains)
-            .flat_map(|group| group.members.iter().copied())
-            .collect();
+        let trains = |class: &usize| {
+            let mut trained = groups.iter().filter(|group| group.trains);
+            trained.any(|group| group.members.contains(class))
+        };
         Self {
             classes,
             groups,
@@ -141,7 +135,7 @@ impl<'a> Generator<'a> {
             pools: classes
                 .iter()
                 .enumerate()
-                .map(|(i, class)| class.share_out(wanted, trained.contains(&i), &mut rng))
+                .map(|(i, class)| class.share_out(wanted, trains(&i), &mut rng))
                 .collect(),
             album: Album::default(),
             rng,
@@ -261,24 +255,21 @@ impl<'a> Generator<'a> {
         };
         let mut images = Vec::new();
         for _ in 0..n_images {
-            match decider {
-                Decider::Text => {
-                    if let Some(other) = self.class_outside(group, part == Part::Train) {
-                        let photo = self.photo(part, other);
-                        images.push(self.show(photo));
-                    }
-                }
-                Decider::Picture => {
-                    let photo = self.photo(part, class);
-                    images.push(self.show(photo));
-                }
+            let shown = match decider {
+                Decider::Text => self.class_outside(group, part == Part::Train),
+                Decider::Picture => Some(class),
                 Decider::Both => {
                     let mut photos =
                         [class, class, in_picture, in_picture].map(|i| self.photo(part, i));
                     photos.shuffle(&mut self.rng);
                     let montage = Source::Montage(photos.map(|photo| photo.file));
                     images.push(self.album.add(montage, |n| format!("{n:06}.jpg")));
+                    None
                 }
+            };
+            if let Some(class) = shown {
+                let photo = self.photo(part, class);
+                images.push(self.show(photo));
             }
         }
 
@@ -300,7 +291,7 @@ impl<'a> Generator<'a> {
 
     /// A photograph that only this part shows.
     fn photo(&mut self, part: Part, class: usize) -> Photo {
-        self.pools[class].part(part).next(&mut self.rng)
+        self.pools[class].parts[part as usize].next(&mut self.rng)
     }
 
     /// The path of a photograph in the dataset folder.

@@ -4,9 +4,8 @@ use std::collections::HashSet;
 
 use shared_model::normalise::fold;
 
-/// Function words, and words that fit every thing.
-const EMPTY: [&str; 86] = [
-    "a",
+/// Function words, and words that fit every thing; all of two letters or more.
+const EMPTY: [&str; 85] = [
     "about",
     "above",
     "all",

@@ -122,11 +122,7 @@ impl Corpus {
 
     /// Positions of the posts that have a tag.
     pub(super) fn mentionable(&self) -> impl Iterator<Item = usize> {
-        self.posts
-            .iter()
-            .enumerate()
-            .filter(|(_, post)| !post.marked.is_empty())
-            .map(|(i, _)| i)
+        (0..self.posts.len()).filter(move |&post| !self.posts[post].marked.is_empty())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which posts are mentions; the others are left to the timelines.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use rand::seq::SliceRandom as _;
 
@@ -9,7 +9,7 @@ use super::recurring::Tag;
 use crate::random::rng;
 
 /// All posts but as many of each tag as its timeline takes, shared between tags where they can be.
-pub(super) fn all_but_timelines(corpus: &Corpus) -> HashSet<usize> {
+pub(super) fn all_but_timelines(corpus: &Corpus) -> BTreeSet<usize> {
     let rng = &mut rng(corpus.settings.seed, "timelines");
     let mut kept: HashSet<usize> = HashSet::new();
     let mut order: Vec<&Tag> = corpus.tags.iter().collect();
@@ -27,7 +27,7 @@ pub(super) fn all_but_timelines(corpus: &Corpus) -> HashSet<usize> {
 }
 
 /// All posts, each in one of `n` folds, the posts of each tag spread over the folds.
-pub(super) fn folds(corpus: &Corpus, n: usize) -> Vec<HashSet<usize>> {
+pub(super) fn folds(corpus: &Corpus, n: usize) -> Vec<BTreeSet<usize>> {
     let mut order: Vec<usize> = corpus.mentionable().collect();
     order.shuffle(&mut rng(corpus.settings.seed, "folds"));
     let tags = |post: usize| {
@@ -37,9 +37,9 @@ pub(super) fn folds(corpus: &Corpus, n: usize) -> Vec<HashSet<usize>> {
             .map(|&tag| &corpus.tags[tag])
     };
     order.sort_by_key(|&post| tags(post).map(|tag| tag.posts.len()).min());
-    let mut folds = vec![HashSet::new(); n];
+    let mut folds = vec![BTreeSet::new(); n];
     for post in order {
-        let crowding = |fold: &HashSet<usize>| -> usize {
+        let crowding = |fold: &BTreeSet<usize>| -> usize {
             tags(post)
                 .map(|tag| {
                     let in_fold = tag.posts.iter().filter(|post| fold.contains(post)).count();

@@ -1,6 +1,6 @@
 //! Entities, timelines and mentions.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use rand::rngs::StdRng;
@@ -19,21 +19,19 @@ const CANDIDATES: usize = 17;
 
 /// Makes one benchmark, in which every post that no timeline needs is a mention.
 pub fn generate(corpus: &Corpus) -> Benchmark {
-    Generator::new(corpus, 0, &all_but_timelines(corpus)).benchmark()
+    benchmark(corpus, 0, &all_but_timelines(corpus))
 }
 
 /// Makes a benchmark per fold: over all of them, every post is a mention once.
 pub fn generate_folds(corpus: &Corpus, n: usize) -> impl Iterator<Item = Benchmark> {
     (1_u64..)
         .zip(folds(corpus, n))
-        .map(|(number, mentions)| Generator::new(corpus, number, &mentions).benchmark())
+        .map(|(number, mentions)| benchmark(corpus, number, &mentions))
 }
 
 /// Makes the posts of a benchmark, and collects the pictures that they show.
 struct Generator<'a> {
     corpus: &'a Corpus,
-    /// Positions of the posts that are mentions, ascending.
-    mentions: Vec<usize>,
     /// Positions of the timeline posts of each tag that has enough beside the mentions.
     timelines: BTreeMap<usize, Vec<usize>>,
     /// Number of mentions so far by tag.
@@ -43,61 +41,51 @@ struct Generator<'a> {
     rng: StdRng,
 }
 
-impl<'a> Generator<'a> {
-    fn new(corpus: &'a Corpus, fold: u64, mentions: &HashSet<usize>) -> Self {
-        let mut rng = rng(corpus.settings.seed.wrapping_add(fold), "mentions");
-        let mut ordered: Vec<usize> = mentions.iter().copied().collect();
-        ordered.sort_unstable();
-        Self {
-            corpus,
-            mentions: ordered,
-            timelines: timelines(corpus, mentions, &mut rng),
-            n_mentions: HashMap::new(),
-            album: Album::default(),
-            notes: Vec::new(),
-            rng,
+/// Makes the benchmark with these posts as its mentions.
+fn benchmark(corpus: &Corpus, fold: u64, mentions: &BTreeSet<usize>) -> Benchmark {
+    let mut rng = rng(corpus.settings.seed.wrapping_add(fold), "mentions");
+    let mut generator = Generator {
+        corpus,
+        timelines: timelines(corpus, mentions, &mut rng),
+        n_mentions: HashMap::new(),
+        album: Album::default(),
+        notes: Vec::new(),
+        rng,
+    };
+    let mut timeline = Vec::new();
+    for (&tag, posts) in &generator.timelines {
+        for &post in posts {
+            let post = &corpus.posts[post];
+            timeline.push(TimelinePost {
+                entity: id(tag),
+                text: masked(corpus, post, tag).0,
+                images: show(&mut generator.album, post),
+                id: None,
+            });
         }
     }
-
-    fn benchmark(mut self) -> Benchmark {
-        let timeline = self.timeline();
-        let mut mentions = [const { Vec::new() }; 3];
-        for post in std::mem::take(&mut self.mentions) {
-            if let Some((part, row)) = self.mention(&self.corpus.posts[post]) {
-                mentions[part as usize].push(row);
-            }
-        }
-        let entities = self.timelines.keys().map(|&tag| Entity {
-            id: id(tag),
-            name: self.corpus.tags[tag].written.clone(),
-            aliases: vec![MASK.to_owned()],
-            description: String::new(),
-        });
-        Benchmark {
-            entities: entities.collect(),
-            timeline,
-            mentions,
-            pictures: self.album.into_pictures(),
-            notes: self.notes,
+    let mut rows = [const { Vec::new() }; 3];
+    for &post in mentions {
+        if let Some((part, row)) = generator.mention(&corpus.posts[post]) {
+            rows[part as usize].push(row);
         }
     }
-
-    fn timeline(&mut self) -> Vec<TimelinePost> {
-        let mut timeline = Vec::new();
-        for (&tag, posts) in &self.timelines {
-            for &post in posts {
-                let post = &self.corpus.posts[post];
-                timeline.push(TimelinePost {
-                    entity: id(tag),
-                    text: masked(self.corpus, post, tag).0,
-                    images: show(&mut self.album, post),
-                    id: None,
-                });
-            }
-        }
-        timeline
+    let entities = generator.timelines.keys().map(|&tag| Entity {
+        id: id(tag),
+        name: corpus.tags[tag].written.clone(),
+        aliases: vec![MASK.to_owned()],
+        description: String::new(),
+    });
+    Benchmark {
+        entities: entities.collect(),
+        timeline,
+        mentions: rows,
+        pictures: generator.album.pictures,
+        notes: generator.notes,
     }
+}
 
+impl Generator<'_> {
     /// A post as a mention of the one of its tags that has the fewest so far.
     fn mention(&mut self, post: &TaggedPost) -> Option<(Part, Post)> {
         let corpus = self.corpus;
@@ -157,7 +145,7 @@ impl<'a> Generator<'a> {
 /// The timelines of all tags that have enough posts beside the mentions, all of the same length.
 fn timelines(
     corpus: &Corpus,
-    mentions: &HashSet<usize>,
+    mentions: &BTreeSet<usize>,
     rng: &mut StdRng,
 ) -> BTreeMap<usize, Vec<usize>> {
     let mut timelines = BTreeMap::new();

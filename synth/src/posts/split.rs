@@ -29,16 +29,8 @@ impl Ties {
                 }
             }
         }
-        let is_half = |&(&(a, b), &n): &(&(usize, usize), &usize)| {
-            2 * n >= tags[a].posts.len().min(tags[b].posts.len())
-        };
-        Self(
-            shared
-                .iter()
-                .filter(is_half)
-                .map(|(&pair, _)| pair)
-                .collect(),
-        )
+        shared.retain(|&(a, b), n| 2 * *n >= tags[a].posts.len().min(tags[b].posts.len()));
+        Self(shared.into_keys().collect())
     }
 
     /// Whether two tags share half the posts of one of them.

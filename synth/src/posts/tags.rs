@@ -63,13 +63,9 @@ fn words(characters: &[char]) -> Vec<Word> {
     let is_inside = |c: char| c.is_alphanumeric() || c == '_' || is_mark(c);
     let mut words = Vec::new();
     let mut start = 0;
-    while start < characters.len() {
-        let length = characters[start..]
-            .iter()
-            .take_while(|&&c| is_inside(c))
-            .count();
-        let end = start + length;
-        let key = key(&characters[start..end].iter().collect::<String>());
+    for word in characters.split(|&c| !is_inside(c)) {
+        let end = start + word.len();
+        let key = key(&word.iter().collect::<String>());
         if !key.is_empty() {
             words.push(Word { start, end, key });
         }
@@ -124,27 +120,17 @@ pub(super) fn mask(text: &str, tag: &str, marker: Marker) -> (String, Option<Men
     let (mut masked, mut length, mut from, mut mention) = (String::new(), 0, 0, None);
     let mut i = 0;
     while i < words.len() {
-        let Some(n) = (1..=MAX_WORDS.min(words.len() - i)).find(|n| {
-            let mut rest = tag;
-            let mut parts = words[i..i + n].iter();
-            parts.all(|word| match rest.strip_prefix(word.key.as_str()) {
-                Some(after) => {
-                    rest = after;
-                    true
-                }
-                None => false,
-            }) && rest.is_empty()
-        }) else {
+        let is_tag = |n: &usize| {
+            let keys = words[i..i + n].iter().map(|word| word.key.as_str());
+            keys.collect::<String>() == tag
+        };
+        let Some(n) = (1..=MAX_WORDS.min(words.len() - i)).find(is_tag) else {
             i += 1;
             continue;
         };
         let start = words[i].start;
         let sign = start.checked_sub(1).map(|at| characters[at]);
-        let begin = if sign.is_some_and(Marker::is_sign) {
-            start - 1
-        } else {
-            start
-        };
+        let begin = start - usize::from(sign.is_some_and(Marker::is_sign));
         masked.extend(&characters[from..begin]);
         length += begin - from;
         let end = length + MASK.chars().count();

@@ -4,17 +4,17 @@ mod fetch;
 mod import;
 mod state_dict;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use burn::prelude::Device;
 use clap::ValueEnum;
-use shared_model::encoders::{Encoders, Models, Packs};
+use shared_model::encoders::{Encoders, Models};
 use shared_model::hash::sha256;
 use shared_model::manifest::Licence;
 use shared_model::pack::Pack;
-use shared_model::text::TextKind;
 use shared_model::vision::{VisionConfig, VisionKind};
 
 pub(crate) use fetch::fetch;
@@ -110,12 +110,12 @@ pub(crate) fn load(
         }
         pack(name, &path, read(&path)?)
     };
-    let text = own("text.bpk", TextKind::Bert.file(), FETCH)?;
+    let text = own("text.bpk", "text.bpk", FETCH)?;
     let remedy = match vision {
         VisionKind::Efficientnet => FETCH,
         VisionKind::Detr => "imn weights import detr hf:facebook/detr-resnet-50",
     };
-    let image = own("vision.bpk", vision.file(), remedy)?;
+    let image = own("vision.bpk", &vision.file(), remedy)?;
     let has_words = folder.join("words.bpk").exists();
     let words = has_words.then(|| own("words.bpk", "words.bpk", FETCH));
     let words = words.transpose()?;
@@ -137,18 +137,20 @@ pub(crate) fn load(
         words: words.is_some(),
         joint: joint.as_ref().map(config).transpose()?,
     };
-    let packs = Packs {
-        text: &text,
-        vision: &image,
-        words: words.as_ref(),
-        joint: joint.as_ref(),
-    };
-    let encoders = Encoders::from_parts(&models, &tokenizer, packs, device)?;
     let packs: Vec<_> = [("text.bpk", text), ("vision.bpk", image)]
         .into_iter()
         .chain(words.map(|words| ("words.bpk", words)))
         .chain(joint.map(|joint| (JOINT, joint)))
         .collect();
+    let encoders = Encoders::load(
+        &models,
+        &tokenizer,
+        |path| {
+            let found = packs.iter().find(|(file, _)| *file == path);
+            Ok(Cow::Borrowed(&found.expect("the models name no other").1))
+        },
+        device,
+    )?;
     let licences = packs
         .iter()
         .map(|(file, pack)| Licence {

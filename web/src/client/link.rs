@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use shared_model::data::{Mention, Ranking};
-use web::link_request::Step;
+use web::link_request::{LinkRequest, Step};
 use web::phase::Phase;
 use web::post::{Chosen, Name, PictureState};
 use web::protocol::{Request, Stage, StageTimes};
@@ -22,14 +22,14 @@ impl Client {
             self.phase.set(phase.without_answer(self.is_loaded()));
             return;
         }
-        self.inner.update_value(|inner| inner.request.want());
+        self.request(LinkRequest::want);
         self.load();
         self.advance();
     }
 
     /// Takes the next step towards the answer that a visitor wants, if the model is loaded.
     pub(super) fn advance(self) {
-        if !self.is_loaded() || !self.inner.with_value(|inner| inner.request.is_wanted()) {
+        if !self.is_loaded() || !self.request(|request| request.is_wanted()) {
             return;
         }
         self.phase.set(Phase::Running(None));
@@ -40,17 +40,14 @@ impl Client {
                 .any(|picture| picture.state == PictureState::Waiting)
         });
         let name = self.chosen.get_untracked().map(|chosen| chosen.name);
-        let step = self
-            .inner
-            .try_update_value(|inner| inner.request.next(&text, pictures_wait, name));
-        match step {
-            Some(Step::FindMentions) => self.send(&Request::Mentions { text }),
-            Some(Step::Wait) | None => {}
-            Some(Step::NothingToLink) => {
+        match self.request(|request| request.next(&text, pictures_wait, name)) {
+            Step::FindMentions => self.send(&Request::Mentions { text }, None),
+            Step::Wait => {}
+            Step::NothingToLink => {
                 self.hint.set(Some("No known name is in this text. Select the words you mean and press “Link the selection”."));
                 self.phase.set(Phase::Ready);
             }
-            Some(Step::Link(name)) => self.send_link(text, name),
+            Step::Link(name) => self.send_link(text, name),
         }
     }
 
@@ -68,11 +65,8 @@ impl Client {
             return;
         }
         let text = self.text.get_untracked();
-        let must_search = self
-            .inner
-            .try_update_value(|inner| inner.request.must_search(&text));
-        if must_search == Some(true) {
-            self.send(&Request::Mentions { text });
+        if self.request(|request| request.must_search(&text)) {
+            self.send(&Request::Mentions { text }, None);
         }
     }
 
@@ -80,8 +74,7 @@ impl Client {
         if self.text.with_untracked(|now| now != text) {
             return;
         }
-        self.inner
-            .update_value(|inner| inner.request.take_search(text));
+        self.request(|request| request.take_search(text));
         let found: Vec<Name> = mentions
             .iter()
             .filter_map(|mention| Name::new(*mention, text))
@@ -100,11 +93,7 @@ impl Client {
     }
 
     pub(super) fn take_ranking(self, id: u32, ranking: Ranking, ms: StageTimes) {
-        let surface = self
-            .inner
-            .try_update_value(|inner| inner.request.take_answer(id))
-            .flatten();
-        if let Some(surface) = surface {
+        if let Some(surface) = self.request(|request| request.take_answer(id)) {
             self.answer.set(Some(Answer {
                 surface,
                 ranking,
@@ -115,7 +104,7 @@ impl Client {
     }
 
     pub(super) fn awaits(self, id: u32) -> bool {
-        self.inner.with_value(|inner| inner.request.awaits(id))
+        self.request(|request| request.awaits(id))
     }
 
     fn send_link(self, text: String, name: Name) {
@@ -126,13 +115,13 @@ impl Client {
                 .filter(|picture| picture.state == PictureState::Ready);
             ready.map(|picture| picture.id).collect()
         });
-        self.inner
-            .update_value(|inner| inner.request.send(id, name.surface));
-        self.send(&Request::Link {
+        self.request(|request| request.send(id, name.surface));
+        let link = Request::Link {
             id,
             text,
             mention: name.mention,
             pictures,
-        });
+        };
+        self.send(&link, None);
     }
 }

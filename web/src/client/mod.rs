@@ -127,6 +127,13 @@ impl Client {
         }
     }
 
+    fn request<T>(self, change: impl FnOnce(&mut LinkRequest) -> T) -> T {
+        let changed = self
+            .inner
+            .try_update_value(|inner| change(&mut inner.request));
+        changed.expect("the page is never unmounted")
+    }
+
     fn new_id(self) -> u32 {
         self.inner.update_value(|inner| inner.last_id += 1);
         self.inner.with_value(|inner| inner.last_id)

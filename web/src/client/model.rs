@@ -7,8 +7,9 @@ use serde::Deserialize;
 use shared_model::manifest::{FileEntry, MANIFEST};
 use web::cache::FileCache;
 use web::fetch::fetch;
+use web::link_request::LinkRequest;
 use web::phase::Phase;
-use web::post::PictureState;
+use web::post::{Picture, PictureState};
 use web::protocol::{Loaded, Request};
 
 use super::Client;
@@ -31,7 +32,7 @@ impl Client {
 
     /// Stops loading.
     pub(crate) fn cancel(self) {
-        self.inner.update_value(|inner| inner.request.cancel());
+        self.request(LinkRequest::cancel);
         self.disconnect();
         self.phase.set(Phase::Idle);
         self.connect();
@@ -39,7 +40,7 @@ impl Client {
 
     /// Deletes the stored model.
     pub(crate) fn clear_cache(self) {
-        self.send(&Request::ClearCache);
+        self.send(&Request::ClearCache, None);
     }
 
     pub(super) fn is_loaded(self) -> bool {
@@ -47,10 +48,11 @@ impl Client {
     }
 
     pub(super) fn send_load(self) {
-        self.send(&Request::Load {
+        let load = Request::Load {
             device: self.inner.with_value(|inner| inner.device),
             base: self.base.get_value(),
-        });
+        };
+        self.send(&load, None);
     }
 
     /// Finds out the size of the model, and loads it if it is kept from an earlier visit.
@@ -95,12 +97,9 @@ impl Client {
     pub(super) fn take_model(self, loaded: Loaded) {
         self.loaded.set(Some(loaded));
         self.phase.set(Phase::Ready);
-        for picture in self
-            .pictures
-            .get_untracked()
-            .iter()
-            .filter(|picture| picture.is_used())
-        {
+        let mut pictures = self.pictures.get_untracked();
+        pictures.retain(Picture::is_used);
+        for picture in pictures {
             self.set_picture_state(picture.id, PictureState::Waiting);
             spawn_local(self.send_picture(picture.id));
         }

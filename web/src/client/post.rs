@@ -28,8 +28,7 @@ impl Client {
         self.error.set(None);
         self.hint.set(None);
         let phase = self.phase.get_untracked();
-        self.inner
-            .update_value(|inner| inner.request.edit(phase.is_loading()));
+        self.request(|request| request.edit(phase.is_loading()));
         self.phase.set(phase.without_answer(self.is_loaded()));
         set_timeout(
             move || {
@@ -132,11 +131,7 @@ impl Client {
             return;
         };
         match browser::read_blob(&blob).await {
-            Ok(buffer) => self.inner.with_value(|inner| {
-                if let Some(connection) = &inner.connection {
-                    connection.send(&Request::AddPicture { id }, Some(&buffer));
-                }
-            }),
+            Ok(buffer) => self.send(&Request::AddPicture { id }, Some(&buffer)),
             Err(error) => self.set_picture_state(
                 id,
                 PictureState::Refused(format!("The file cannot be read: {error}.")),
@@ -174,20 +169,16 @@ impl Client {
     }
 
     fn remove_pictures(self, is_meant: impl Fn(&Picture) -> bool) {
-        for picture in self
-            .pictures
-            .get_untracked()
-            .iter()
-            .filter(|picture| is_meant(picture))
-        {
+        let pictures = self.pictures.get_untracked().into_iter();
+        let (removed, kept) = pictures.partition::<Vec<_>, _>(is_meant);
+        for picture in removed {
             browser::revoke(&picture.address);
             self.inner
                 .update_value(|inner| drop(inner.blobs.remove(&picture.id)));
             if self.is_loaded() {
-                self.send(&Request::DropPicture { id: picture.id });
+                self.send(&Request::DropPicture { id: picture.id }, None);
             }
         }
-        self.pictures
-            .update(|pictures| pictures.retain(|picture| !is_meant(picture)));
+        self.pictures.set(kept);
     }
 }

@@ -1,7 +1,9 @@
 //! The worker's life: started, lost, replaced.
 
+use js_sys::ArrayBuffer;
 use leptos::prelude::*;
-use web::phase::{AfterCrash, Phase};
+use web::link_request::LinkRequest;
+use web::phase::Phase;
 use web::protocol::{DeviceChoice, Request};
 
 use super::Client;
@@ -35,25 +37,25 @@ impl Client {
         });
     }
 
-    /// Sends a request if there is a worker.
-    pub(super) fn send(self, request: &Request) {
+    /// Sends a request if there is a worker; `buffer` is moved to it.
+    pub(super) fn send(self, request: &Request, buffer: Option<&ArrayBuffer>) {
         self.inner.with_value(|inner| {
             if let Some(connection) = &inner.connection {
-                connection.send(request, None);
+                connection.send(request, buffer);
             }
         });
     }
 
     /// Shows an error after which the worker goes on.
     pub(super) fn fail(self, message: String) {
-        self.inner.update_value(|inner| inner.request.cancel());
+        self.request(LinkRequest::cancel);
         self.error.set(Some(message));
         self.phase.set(Phase::Error);
     }
 
     /// Shows an error after which the worker cannot go on. "Try again" starts another, which owes the same answer.
     pub(super) fn stop(self, message: String) {
-        self.inner.update_value(|inner| inner.request.want_again());
+        self.request(LinkRequest::want_again);
         self.disconnect();
         self.error.set(Some(message));
         self.phase.set(Phase::Error);
@@ -61,10 +63,9 @@ impl Client {
 
     /// Goes on with a new worker on the CPU.
     pub(super) fn fall_back(self) {
-        self.inner.update_value(|inner| {
-            inner.device = DeviceChoice::Cpu;
-            inner.request.want_again();
-        });
+        self.inner
+            .update_value(|inner| inner.device = DeviceChoice::Cpu);
+        self.request(LinkRequest::want_again);
         self.notice.set(Some(
             "The graphics processor stopped answering, so the model now runs on the CPU."
                 .to_owned(),
@@ -81,14 +82,15 @@ impl Client {
             .with_value(|inner| (inner.is_started, inner.device));
         let loaded_on = self
             .loaded
-            .with_untracked(|loaded| loaded.as_ref().map(|loaded| loaded.device));
+            .with_untracked(|loaded| loaded.as_ref().map(|loaded| loaded.running.device));
         let phase = self.phase.get_untracked();
-        match phase.after_crash(is_started, choice, loaded_on) {
-            AfterCrash::UseCpu => self.fall_back(),
-            AfterCrash::Stop => self.stop(format!("The model stopped unexpectedly. {message}")),
-            AfterCrash::NeverStarted => self.stop(format!(
-                "The model's program could not be started. {message}"
-            )),
+        let what = match is_started {
+            true => "The model stopped unexpectedly.",
+            false => "The model's program could not be started.",
+        };
+        match phase.is_on_gpu(choice, loaded_on) {
+            true => self.fall_back(),
+            false => self.stop(format!("{what} {message}")),
         }
     }
 }

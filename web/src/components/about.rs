@@ -10,19 +10,19 @@ use crate::client::Client;
 /// The device, once the model is loaded.
 #[component]
 pub(crate) fn Device(client: Client) -> impl IntoView {
-    let badge = |loaded: Loaded| {
-        let (value, other, switch) = match loaded.device {
+    let badge = |Loaded { running, .. }| {
+        let (value, other, switch) = match running.device {
             DeviceKind::Cpu => ("cpu", "webgpu", "Try WebGPU"),
             DeviceKind::Webgpu => ("webgpu", "cpu", "Use the CPU"),
         };
-        let label = match loaded.device {
+        let label = match running.device {
             DeviceKind::Cpu => "CPU · WebAssembly".to_owned(),
-            DeviceKind::Webgpu if loaded.software => "WebGPU (simulated)".to_owned(),
-            DeviceKind::Webgpu => format!("WebGPU · {}", loaded.adapter),
+            DeviceKind::Webgpu if running.software => "WebGPU (simulated)".to_owned(),
+            DeviceKind::Webgpu => format!("WebGPU · {}", running.adapter),
         };
         view! {
             <p class="device">
-                <span data-testid="device" data-device=value title=loaded.adapter>{label}</span>
+                <span data-testid="device" data-device=value title=running.adapter>{label}</span>
                 <a href=browser::address_with("device", other)>{switch}</a>
             </p>
         }
@@ -43,7 +43,7 @@ fn Facts(client: Client, loaded: Loaded) -> impl IntoView {
     } else {
         format!("{} of it were downloaded", megabytes(loaded.fetched_bytes))
     };
-    let test = loaded.self_test;
+    let test = loaded.running.self_test;
     let test = format!(
         "On this device its results differ from those of the machine that exported it by at most {:.0e} (text), {:.0e} (picture) and {:.0e} (score).",
         test.text, test.image, test.score
@@ -55,6 +55,7 @@ fn Facts(client: Client, loaded: Loaded) -> impl IntoView {
         duration(loaded.prepare_ms)
     );
     let notices = loaded
+        .running
         .notices
         .into_iter()
         .map(|notice| view! { <p>{notice}</p> })

@@ -98,15 +98,9 @@ fn Ranked(client: Client, answer: state::Answer) -> impl IntoView {
 
 #[component]
 fn CandidateCard(client: Client, candidate: Candidate) -> impl IntoView {
-    let id = candidate.entity.clone();
-    let card = client.loaded.with_untracked(|loaded| {
-        loaded
-            .as_ref()?
-            .entities
-            .iter()
-            .find(|card| card.id == id)
-            .cloned()
-    });
+    let card = client
+        .loaded
+        .with_untracked(|loaded| loaded.as_ref()?.card(&candidate.entity).cloned());
     let EntityCard {
         name,
         description,
@@ -114,11 +108,8 @@ fn CandidateCard(client: Client, candidate: Candidate) -> impl IntoView {
         posts,
         ..
     } = card.unwrap_or_else(|| EntityCard {
-        name: id.clone(),
-        id,
-        description: String::new(),
-        thumbs: Vec::new(),
-        posts: Vec::new(),
+        name: candidate.entity.clone(),
+        ..EntityCard::default()
     });
     let addresses: Vec<String> = client.thumbs.with_untracked(|all| {
         thumbs

@@ -13,23 +13,22 @@ use crate::client::Client;
 pub(crate) fn Composer(client: Client) -> impl IntoView {
     let field = NodeRef::<Textarea>::new();
     let selection = RwSignal::new(None);
-    let listener = document_selection_listener(move || {
-        let text = client.text.get_untracked();
-        selection.set(
-            field
-                .get_untracked()
-                .and_then(|field| selected(&field, &text)),
-        );
+    let range = move || {
+        let field = field.get_untracked()?;
+        let start = field.selection_start().ok()??;
+        Some((start, field.selection_end().ok()??))
+    };
+    // The event is fired at the document and bubbles to the window. The page is never unmounted: its listeners stay.
+    window_event_listener_untyped("selectionchange", move |_| {
+        let words = |(start, end)| {
+            client
+                .text
+                .with_untracked(|text| selected_words(text, start, end))
+        };
+        selection.set(range().and_then(words));
     });
-    on_cleanup(move || listener.remove());
     let choose_at_caret = move |_| {
-        let caret = field.get_untracked().and_then(|field| {
-            field
-                .selection_start()
-                .ok()?
-                .zip(field.selection_end().ok()?)
-        });
-        if let Some((start, end)) = caret
+        if let Some((start, end)) = range()
             && start == end
         {
             let caret = client
@@ -71,10 +70,7 @@ pub(crate) fn Composer(client: Client) -> impl IntoView {
             <For each=move || client.found.get() key=|name| (name.mention, name.surface.clone()) let:name>
                 <NameButton client name by_hand=false />
             </For>
-            {move || {
-                let chosen = client.chosen.get().filter(|chosen| chosen.by_hand);
-                chosen.map(|chosen| view! { <NameButton client name=chosen.name by_hand=true /> })
-            }}
+            {move || by_hand(client).map(|name| view! { <NameButton client name by_hand=true /> })}
             <button
                 type="button"
                 class="link"
@@ -124,12 +120,15 @@ fn is_chosen(client: Client, name: &Name) -> bool {
         .with(|chosen| chosen.as_ref().is_some_and(|chosen| chosen.name == *name))
 }
 
+/// The name that the visitor selected.
+fn by_hand(client: Client) -> Option<Name> {
+    let chosen = client.chosen.get().filter(|chosen| chosen.by_hand);
+    chosen.map(|chosen| chosen.name)
+}
+
 fn help(client: Client) -> &'static str {
-    let by_hand = client
-        .chosen
-        .with(|chosen| chosen.as_ref().is_some_and(|chosen| chosen.by_hand));
     match (
-        client.found.with(Vec::is_empty) && !by_hand,
+        client.found.with(Vec::is_empty) && by_hand(client).is_none(),
         client.text.with(|text| text.trim().is_empty()),
     ) {
         (false, _) => "Who or what is",
@@ -145,13 +144,7 @@ fn help(client: Client) -> &'static str {
 fn marked(client: Client) -> Vec<AnyView> {
     let text: Vec<char> = client.text.with(|text| text.chars().collect());
     let mut names = client.found.get();
-    names.extend(
-        client
-            .chosen
-            .get()
-            .filter(|chosen| chosen.by_hand)
-            .map(|chosen| chosen.name),
-    );
+    names.extend(by_hand(client));
     names.sort_by_key(|name| name.mention.start);
     let mut parts = Vec::new();
     let mut done = 0;
@@ -169,16 +162,4 @@ fn marked(client: Client) -> Vec<AnyView> {
     // A last empty line has no height of its own.
     parts.push(view! { {after}"\u{200b}" }.into_any());
     parts
-}
-
-fn document_selection_listener(on_change: impl Fn() + 'static) -> WindowListenerHandle {
-    // The event is fired at the document and bubbles to the window.
-    window_event_listener_untyped("selectionchange", move |_| on_change())
-}
-
-/// The selected words.
-fn selected(field: &web_sys::HtmlTextAreaElement, text: &str) -> Option<Mention> {
-    let start = field.selection_start().ok()??;
-    let end = field.selection_end().ok()??;
-    selected_words(text, start, end)
 }

@@ -3,7 +3,7 @@
 use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast as _;
 use web::post::{Picture, PictureState};
-use web_sys::{Blob, FileList, HtmlInputElement};
+use web_sys::{Blob, DataTransfer, FileList, HtmlInputElement};
 
 use crate::client::Client;
 
@@ -11,7 +11,8 @@ use crate::client::Client;
 #[component]
 pub(crate) fn Pictures(client: Client) -> impl IntoView {
     let dragging = RwSignal::new(false);
-    let over = window_event_listener(ev::dragover, move |event| {
+    // The page is never unmounted: its listeners stay.
+    window_event_listener(ev::dragover, move |event| {
         if event
             .data_transfer()
             .is_some_and(|data| data.types().includes(&"Files".into(), 0))
@@ -20,37 +21,24 @@ pub(crate) fn Pictures(client: Client) -> impl IntoView {
             dragging.set(true);
         }
     });
-    let leave = window_event_listener(ev::dragleave, move |event| {
+    window_event_listener(ev::dragleave, move |event| {
         if event.related_target().is_none() {
             dragging.set(false);
         }
     });
-    let drop = window_event_listener(ev::drop, move |event| {
+    let take = move |event: &ev::Event, data: Option<DataTransfer>| {
+        let files = data.and_then(|data| data.files());
+        if let Some(files) = files.filter(|files| files.length() > 0) {
+            event.prevent_default();
+            client.add_pictures(list(&files));
+        }
+    };
+    window_event_listener(ev::drop, move |event| {
         dragging.set(false);
-        if let Some(files) = event
-            .data_transfer()
-            .and_then(|data| data.files())
-            .filter(|files| files.length() > 0)
-        {
-            event.prevent_default();
-            client.add_pictures(list(&files));
-        }
+        take(&event, event.data_transfer());
     });
-    let paste = window_event_listener(ev::paste, move |event| {
-        if let Some(files) = event
-            .clipboard_data()
-            .and_then(|data| data.files())
-            .filter(|files| files.length() > 0)
-        {
-            event.prevent_default();
-            client.add_pictures(list(&files));
-        }
-    });
-    on_cleanup(move || {
-        over.remove();
-        leave.remove();
-        drop.remove();
-        paste.remove();
+    window_event_listener(ev::paste, move |event| {
+        take(&event, event.clipboard_data());
     });
     let pick = move |event: ev::Event| {
         let input: HtmlInputElement = event_target(&event);

@@ -143,7 +143,7 @@ fn spoken(client: Client) -> Option<String> {
         return Some(format!("Nothing known is called {}.", answer.surface));
     };
     let loaded = client.loaded.get()?;
-    let card = loaded.entities.iter().find(|card| card.id == best.entity)?;
+    let card = loaded.card(&best.entity)?;
     Some(format!(
         "{} most likely means {}, {} {}.",
         answer.surface,
