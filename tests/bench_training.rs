@@ -14,7 +14,7 @@ use shared_model::imn::{
     EntityIndex, Imn, ImnConfig, Input, LEVELS, MentionVectors, Modality, Sequence, Side,
 };
 use shared_model::joint::{JointConfig, JointEncoder, JointHeads, JointInput, JointPost, MAX_TEXT};
-use shared_model::loss::{Targets, fusion_loss, info_nce};
+use shared_model::loss::{FusionLoss, Targets, info_nce};
 use shared_model::tensors::pad;
 use shared_model::text::{BertConfig, HiddenAct};
 use shared_model::tokenizer::Encoded;
@@ -98,8 +98,8 @@ fn imn_steps() -> Vec<f64> {
         let m = model.prepare_mentions(model.encode_mentions(&mentions));
         let e = model.prepare_entities(model.encode_entities(&entities));
         let similarities = model.compare(&m, &e, candidates.clone());
-        let loss =
-            fusion_loss(&similarities, &targets) + info_nce(similarities.fusion * 10.0, &targets);
+        let loss = FusionLoss::default().forward(&similarities, &targets)
+            + info_nce(similarities.fusion * 10.0, &targets);
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         model = optimizer.step(3e-4, model.clone(), gradients);
         device.sync().expect("the device answers");

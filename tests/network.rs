@@ -8,7 +8,7 @@ use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::Gradients;
 use serde::Deserialize;
-use shared_model::imn::{ImnConfig, Input, Modality, Sequence, Side};
+use shared_model::imn::{ImnConfig, Input, LEVELS, Modality, Sequence, Side};
 use shared_model::joint::{JointConfig, JointHeads, JointInput};
 use shared_model::loss::{FusionLoss, Targets, adaptive, info_nce, triplet};
 use tests::{close, device, fixture, fnv1a32, hash32};
@@ -17,11 +17,7 @@ use crate::values;
 
 /// Largest difference to the reference. A GPU's gradients in front of a GELU were 1.1e-4 apart (H200, Vulkan), all other tensors less than 1e-5.
 fn tolerance() -> f32 {
-    if device() == Device::flex() {
-        1e-4
-    } else {
-        3e-4
-    }
+    if device() == Device::flex() { 1e-4 } else { 3e-4 }
 }
 
 /// Nested JSON arrays of numbers, or one number, flattened.
@@ -221,6 +217,7 @@ fn integers(rows: &[Vec<i64>], device: &Device) -> Tensor<2, Int> {
 #[derive(Deserialize)]
 struct ImnFixture {
     gamma: f64,
+    tau: [f64; LEVELS + 1],
     temperature: f32,
     cases: Vec<ImnCase>,
 }
@@ -374,7 +371,7 @@ fn imn_and_its_losses_are_the_references() {
         let logits = similarities.fusion.clone() / reference.temperature;
         check("info_nce", values(info_nce(logits, &targets)));
 
-        let fusion = fusion_loss(&similarities, &targets);
+        let fusion = loss.forward(&similarities, &targets);
         check("fusion", values(fusion.clone()));
         let gradients = fusion.backward();
         let mut collect = Collect {

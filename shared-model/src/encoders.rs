@@ -111,7 +111,7 @@ impl Encoders {
     ) -> Result<Self> {
         let tokenizer = models.text.tokenizer(tokenizer)?;
         let words = match models.words {
-            true => Some(WordTable::from_pack(&pack("words.bpk")?)?),
+            true => Some(WordTable::from_pack(pack("words.bpk")?.as_ref())?),
             false => None,
         };
         let joint = match &models.joint {
@@ -123,8 +123,8 @@ impl Encoders {
         };
         Ok(Self {
             tokenizer,
-            text: models.text.load(&pack("text.bpk")?, device)?,
-            vision: models.vision.load(&pack("vision.bpk")?, device)?,
+            text: models.text.load(pack("text.bpk")?.as_ref(), device)?,
+            vision: models.vision.load(pack("vision.bpk")?.as_ref(), device)?,
             words,
             joint,
             device: device.clone(),

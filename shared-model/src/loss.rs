@@ -2,8 +2,9 @@
 
 use burn::prelude::*;
 use burn::tensor::activation::{log_softmax, softmax};
+use serde::{Deserialize, Serialize};
 
-use crate::imn::Similarities;
+use crate::imn::{LEVELS, Similarities};
 
 /// Candidates of a batch: which are padding, and which is the gold.
 #[derive(Debug, Clone)]
@@ -14,23 +15,45 @@ pub struct Targets {
     pub gold: Tensor<1, Int>,
 }
 
-/// γ of eq. 13.
-const MARGIN: f64 = 0.2;
+/// Margin and weights of [`FusionLoss::forward`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FusionLoss {
+    /// γ of eq. 13.
+    pub margin: f64,
+    /// τ of the auxiliary spaces in eq. 14; 0 leaves one out.
+    pub levels: [f64; LEVELS],
+    /// τ of the fusion in eq. 14.
+    pub fusion: f64,
+}
 
-/// τ of each auxiliary space in eq. 14; that of the fusion is 1.
-const LEVEL: f64 = 0.5;
+impl Default for FusionLoss {
+    fn default() -> Self {
+        Self {
+            margin: 0.2,
+            levels: [0.5; LEVELS],
+            fusion: 1.0,
+        }
+    }
+}
 
-/// Eq. 14.
-///
-/// # Shapes
-///
-/// - similarities: `[batch, n_candidates]` each
-/// - output: `[1]`
-pub fn fusion_loss(similarities: &Similarities, targets: &Targets) -> Tensor<1> {
-    let fusion = triplet(similarities.fusion.clone(), targets, MARGIN);
-    similarities.levels.iter().fold(fusion, |sum, level| {
-        sum + triplet(level.clone(), targets, MARGIN) * LEVEL
-    })
+impl FusionLoss {
+    /// Eq. 14.
+    ///
+    /// # Shapes
+    ///
+    /// - similarities: `[batch, n_candidates]` each
+    /// - output: `[1]`
+    pub fn forward(&self, similarities: &Similarities, targets: &Targets) -> Tensor<1> {
+        let fusion = triplet(similarities.fusion.clone(), targets, self.margin) * self.fusion;
+        similarities
+            .levels
+            .iter()
+            .zip(self.levels)
+            .filter(|(_, weight)| *weight > 0.0)
+            .fold(fusion, |sum, (level, weight)| {
+                sum + triplet(level.clone(), targets, self.margin) * weight
+            })
+    }
 }
 
 /// Eq. 13 for a similarity, so with the sign turned: `max(γ - f(m, e+) + f(m, e-), 0)`, mean over the other candidates, then over the batch.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use shared_model::imn::{ImnConfig, Input, Modality};
+use shared_model::loss::FusionLoss;
 
 use super::data::TrainingSet;
 use crate::cli::{StageArg, TrainArgs};
@@ -33,6 +34,7 @@ pub(super) struct Settings {
     pub(super) evaluate_every: usize,
     pub(super) patience: usize,
     pub(super) validation: usize,
+    pub(super) loss: FusionLoss,
     pub(super) imn: ImnConfig,
 }
 
@@ -83,6 +85,7 @@ impl Settings {
             evaluate_every: args.evaluate_every as usize,
             patience: args.patience,
             validation: args.validation as usize,
+            loss: FusionLoss::default(),
             imn: ImnConfig {
                 dropout: args.dropout,
                 ..if args.paper {

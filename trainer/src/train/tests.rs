@@ -10,6 +10,7 @@ use rand::RngExt as _;
 use shared_model::data::Entity;
 use shared_model::imn::{ImnConfig, Input, Modality};
 use shared_model::kb::{KbPost, KbText, KnowledgeBase};
+use shared_model::loss::FusionLoss;
 use shared_model::prototype::Selection;
 use shared_model::scorer::ScorerConfig;
 use shared_model::vectors::PooledVectors;
@@ -145,6 +146,7 @@ fn settings() -> Settings {
         evaluate_every: 50,
         patience: 10,
         validation: 64,
+        loss: FusionLoss::default(),
         imn: ImnConfig {
             hidden: 32,
             aux: 32,

@@ -8,7 +8,7 @@ use burn::prelude::*;
 use burn::tensor::Device;
 use rand::rngs::StdRng;
 use shared_model::imn::{Imn, Similarities};
-use shared_model::loss::{fusion_loss, info_nce};
+use shared_model::loss::{FusionLoss, info_nce};
 use shared_model::tensors::read;
 
 use super::Setup;
@@ -147,7 +147,7 @@ fn similarities(model: &Imn, batch: &Batch) -> Similarities {
 /// The criterion: eq. 14, and ours beside the paper's, the likelihood of the gold under both scores.
 fn loss_of(setup: &Setup, model: &Imn, batch: &Batch) -> Tensor<1> {
     let similarities = similarities(model, batch);
-    let loss = fusion_loss(&similarities, &batch.targets);
+    let loss = FusionLoss::forward(&setup.settings.loss, &similarities, &batch.targets);
     if setup.settings.paper {
         return loss;
     }
