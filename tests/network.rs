@@ -17,7 +17,11 @@ use crate::values;
 
 /// Largest difference to the reference. A GPU's gradients in front of a GELU were 1.1e-4 apart (H200, Vulkan), all other tensors less than 1e-5.
 fn tolerance() -> f32 {
-    if device() == Device::flex() { 1e-4 } else { 3e-4 }
+    if device() == Device::flex() {
+        1e-4
+    } else {
+        3e-4
+    }
 }
 
 /// Nested JSON arrays of numbers, or one number, flattened.

@@ -128,7 +128,7 @@ impl Parts {
             let tokenizer = files::read(&folder.join("tokenizer.json"))?;
             anyhow::Ok((config.tokenizer(&tokenizer)?, config.load(&pack, device)?))
         });
-        let vision = weights::pack(folder, vision.file())?.map(|pack| {
+        let vision = weights::pack(folder, &vision.file())?.map(|pack| {
             let config: VisionConfig = weights::config(&pack)?;
             anyhow::Ok(config.load(&pack, device)?)
         });

@@ -7,6 +7,7 @@ mod efficientnet;
 mod resnet;
 
 use std::fmt;
+use std::str::FromStr;
 
 use burn::prelude::*;
 use image::RgbImage;
@@ -59,6 +60,18 @@ impl VisionKind {
 impl fmt::Display for VisionKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl FromStr for VisionKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> std::result::Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        known.ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("no image encoder is named {name:?}; there are {names}")
+        })
     }
 }
 
