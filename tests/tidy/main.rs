@@ -268,19 +268,13 @@ fn every_forward_lists_its_shapes() {
 
 #[test]
 fn files_are_short() {
-    /// Files that are longer, each with the reason.
-    const LONG: [(&str, &str); 1] = [(
-        "shared-model/src/pack.rs",
-        "one file format: its writer and its reader share every detail",
-    )];
     let mut faults = Vec::new();
     for (file, text) in CRATES
         .iter()
         .chain(&["xtask"])
         .flat_map(|name| sources(&format!("{name}/src/")))
     {
-        let is_exception = LONG.iter().any(|(long, _)| *long == file);
-        faults.extend(style::length_fault(&file, &text, is_exception));
+        faults.extend(style::length_fault(&file, &text));
     }
     assert!(faults.is_empty(), "lengths:\n{}", faults.join("\n"));
 }

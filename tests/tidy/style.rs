@@ -46,14 +46,10 @@ pub(crate) fn impurities(file: &str, text: &str) -> Vec<String> {
         .collect()
 }
 
-/// A complaint about a file's length, or about an exception that it does not need.
-pub(crate) fn length_fault(file: &str, text: &str, is_exception: bool) -> Option<String> {
+/// A complaint about a file that is too long.
+pub(crate) fn length_fault(file: &str, text: &str) -> Option<String> {
     let lines = Source::parse(file, text).lines;
-    match (lines > MAX_LINES, is_exception) {
-        (true, false) => Some(format!("{file} has {lines} lines without its tests")),
-        (false, true) => Some(format!("{file} has {lines} lines and needs no exception")),
-        _ => None,
-    }
+    (lines > MAX_LINES).then(|| format!("{file} has {lines} lines without its tests"))
 }
 
 #[cfg(test)]
@@ -130,16 +126,14 @@ mod tests {
     fn tests_do_not_count_as_lines() {
         let long = |n: usize| "const A: u8 = 0;\n".repeat(n);
         let tests = |n: usize| format!("#[cfg(test)]\nmod tests {{\n{}}}\n", long(n));
-        for (text, is_exception, faults) in [
-            (long(450), false, false),
-            (long(451), false, true),
-            (long(451), true, false),
-            (long(450), true, true),
-            (long(450) + &tests(100), false, false),
-            (long(451) + &tests(1), false, true),
-            (tests(600), false, false),
+        for (text, faults) in [
+            (long(450), false),
+            (long(451), true),
+            (long(450) + &tests(100), false),
+            (long(451) + &tests(1), true),
+            (tests(600), false),
         ] {
-            let fault = length_fault("a.rs", &text, is_exception);
+            let fault = length_fault("a.rs", &text);
             assert_eq!(fault.is_some(), faults, "{fault:?}");
         }
     }
