@@ -110,10 +110,10 @@ fn joint_steps() -> Vec<f64> {
     const PATCHES: usize = 49;
     let device = device().autodiff();
     let config = JointConfig {
-        width: 384,
-        layers: 3,
-        heads: 12,
-        feed_forward: 1536,
+        d_model: 384,
+        n_layers: 3,
+        n_heads: 12,
+        d_ff: 1536,
         max_text: MAX_TEXT,
         word_width: 50,
         image_width: 1280,
@@ -121,7 +121,7 @@ fn joint_steps() -> Vec<f64> {
         layer_norm_eps: 1e-12,
         dropout: 0.1,
     };
-    let words: Tensor<2> = random([WORDS, config.width], &device) * 0.05;
+    let words: Tensor<2> = random([WORDS, config.d_model], &device) * 0.05;
     let mut model = Joint {
         encoder: config.init(&device),
         heads: JointHeads::new(&config, WORDS, &device),

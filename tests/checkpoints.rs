@@ -353,10 +353,10 @@ fn narrow_encoders() -> Dir {
 
     let vision: VisionConfig = config(&pack(&dir.path("out/detr.bpk")));
     let joint = JointConfig {
-        width: D_MODEL,
-        layers: 1,
-        heads: 2,
-        feed_forward: D_FF,
+        d_model: D_MODEL,
+        n_layers: 1,
+        n_heads: 2,
+        d_ff: D_FF,
         max_text: 16,
         word_width: 2,
         image_width: vision.widths().0,

@@ -477,13 +477,29 @@ fn a_networks_calibration_is_told_by_what_it_was_trained_on() {
         "--bundle",
         &bundle,
     ];
-    let figures = report(run(dir.root(), &eval));
+    let with_outcomes = [&eval[..], &["--outcomes", "outcomes.jsonl"]].concat();
+    let figures = report(run(dir.root(), &with_outcomes));
     assert_eq!(figures["system"], "imn");
+    let outcomes = fs::read_to_string(dir.path("outcomes.jsonl")).unwrap();
+    let outcomes = outcomes.lines();
+    let outcomes: Vec<Value> = outcomes
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     for (kind, n) in [("known", 2), ("mixed", 3), ("new", 1)] {
         let calibration = &figures["calibration"][kind];
         assert_eq!(calibration["n"], n, "{kind}: {figures}");
+        // Ten bins by confidence, each with the distance of mean confidence and share of right answers, weighted by its size.
+        let mut gaps = [0.0; 10];
+        let of_kind = outcomes.iter().filter(|outcome| outcome["list"] == kind);
+        for outcome in of_kind {
+            let system = &outcome["systems"][0];
+            let confidence = system["confidence"].as_f64().unwrap();
+            let is_right = system["rank"]["better"] == 0;
+            gaps[(confidence * 10.0) as usize] += confidence - f64::from(u8::from(is_right));
+        }
+        let expected = gaps.iter().map(|gap: &f64| gap.abs()).sum::<f64>() / f64::from(n);
         let ece = calibration["ece"].as_f64().unwrap();
-        assert!((0.0..=1.0).contains(&ece), "{kind}: {ece}");
+        assert!((ece - expected).abs() < 1e-6, "{kind}: {ece}, {expected}");
     }
     assert!(figures["ece"].is_f64() && figures["nil"].is_object());
     let prototype = &figures["baselines"]["prototype"];

@@ -267,9 +267,9 @@ impl ReferenceConfig {
                 .zip(&self.widths)
                 .map(|(&modality, &width)| Input { modality, width })
                 .collect(),
-            hidden: self.d,
-            aux: self.aux,
-            heads: self.heads,
+            d_model: self.d,
+            d_aux: self.aux,
+            n_heads: self.heads,
             dilations: self.dilations.clone(),
             kernels: self.kernels.clone(),
             dropout: 0.0,
@@ -498,10 +498,10 @@ fn joint_encoder_and_its_tasks_are_the_references() {
     let device = device().autodiff();
     let size = &reference.config;
     let config = JointConfig {
-        width: size.d,
-        layers: size.layers,
-        heads: size.heads,
-        feed_forward: size.ffn,
+        d_model: size.d,
+        n_layers: size.layers,
+        n_heads: size.heads,
+        d_ff: size.ffn,
         max_text: size.max_text,
         word_width: size.word_width,
         image_width: size.image_width,

@@ -227,10 +227,10 @@ fn a_padded_batch_equals_its_rows() {
 fn a_post_under_the_joint_encoder_is_alone_what_it_is_in_a_batch() {
     let device = device();
     let config = JointConfig {
-        width: 384,
-        layers: 2,
-        heads: 12,
-        feed_forward: 64,
+        d_model: 384,
+        n_layers: 2,
+        n_heads: 12,
+        d_ff: 64,
         max_text: 64,
         word_width: 5,
         image_width: 7,

@@ -243,5 +243,5 @@ fn check_weights(run: &Path) {
     joint.expect("image_project.weight", &[1280, 384]).unwrap();
     assert_eq!(joint.count("encoder.layers", "norm_1.gamma"), 1);
     let config: shared_model::joint::JointConfig = tests::config(&joint);
-    assert_eq!(config.layers, 1);
+    assert_eq!(config.n_layers, 1);
 }

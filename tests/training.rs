@@ -121,6 +121,7 @@ fn the_report_says_how_well_lists_of_each_kind_are_calibrated() {
     assert!(mixed > 0 && mixed <= known + new, "{report}");
     for kind in ["known", "mixed", "new"] {
         let ece = report["calibration_error"][kind]["ece"].as_f64();
+        assert_eq!(ece.is_some(), n(kind) > 0, "{kind}: {report}");
         assert!(ece.is_none_or(|ece| (0.0..=1.0).contains(&ece)), "{report}");
     }
     for term in ["seen", "new"] {

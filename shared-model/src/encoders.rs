@@ -66,7 +66,7 @@ impl Models {
             text: self.text.d_model,
             image,
             classes,
-            joint: self.joint.as_ref().map(|joint| joint.width),
+            joint: self.joint.as_ref().map(|joint| joint.d_model),
         }
     }
 
@@ -77,7 +77,7 @@ impl Models {
         words: Option<&WordTable>,
         device: &Device,
     ) -> Result<Joint> {
-        let fits = config.width == self.text.d_model
+        let fits = config.d_model == self.text.d_model
             && config.image_width == self.vision.widths().0
             && config.patches == self.vision.tokens()
             && config.word_width == words.map_or(1, WordTable::width);
@@ -121,10 +121,12 @@ impl Encoders {
             }
             None => None,
         };
+        let text = models.text.load(pack("text.bpk")?.as_ref(), device)?;
+        let vision = models.vision.load(pack("vision.bpk")?.as_ref(), device)?;
         Ok(Self {
             tokenizer,
-            text: models.text.load(pack("text.bpk")?.as_ref(), device)?,
-            vision: models.vision.load(pack("vision.bpk")?.as_ref(), device)?,
+            text,
+            vision,
             words,
             joint,
             device: device.clone(),
@@ -229,7 +231,7 @@ impl Encoders {
         let output = encoder.forward(&input, &self.text.word_embeddings());
         let pooled = read(output.pooled()).await?;
         let hidden = read(output.hidden).await?;
-        let width = config.width;
+        let width = config.d_model;
         let rows = hidden.chunks(hidden.len() / posts.len().max(1));
         let vectors = posts.iter().zip(rows).zip(pooled.chunks(width));
         let tokens = |post: &JointPost, row: &[f32]| {

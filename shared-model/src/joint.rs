@@ -25,13 +25,17 @@ pub const MAX_TEXT: usize = 64;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JointConfig {
     /// Width inside: that of the text encoder, whose word embeddings are shared.
-    pub width: usize,
-    /// Transformer layers.
-    pub layers: usize,
-    /// Attention heads.
-    pub heads: usize,
+    #[serde(rename = "width")]
+    pub d_model: usize,
+    /// Number of Transformer layers.
+    #[serde(rename = "layers")]
+    pub n_layers: usize,
+    /// Number of attention heads.
+    #[serde(rename = "heads")]
+    pub n_heads: usize,
     /// Width of the feed-forward layer.
-    pub feed_forward: usize,
+    #[serde(rename = "feed_forward")]
+    pub d_ff: usize,
     /// Tokens of a text, at most.
     pub max_text: usize,
     /// Width of a word vector.
@@ -59,7 +63,7 @@ pub struct JointEncoder {
     patch_positions: Embedding,
     picture_index: Embedding,
     image_norm: LayerNorm,
-    /// Type embeddings of text, image and mention, `[3, width]`.
+    /// Type embeddings of text, image and mention, `[3, d_model]`.
     types: Param<Tensor<2>>,
     encoder: TransformerEncoder,
     dropout: Dropout,
@@ -100,7 +104,7 @@ pub struct JointInput {
 /// Hidden states of a batch.
 #[derive(Debug, Clone)]
 pub struct JointOutput {
-    /// States of text, mention and image, `[batch, tokens + 1 + patches, width]`.
+    /// States of text, mention and image, `[batch, tokens + 1 + patches, d_model]`.
     pub hidden: Tensor<3>,
     /// `[batch, tokens + 1 + patches]`, true = padding.
     pub mask: Tensor<2, Bool>,
@@ -110,7 +114,7 @@ pub struct JointOutput {
 impl JointInput {
     /// Pads posts to the longest of them.
     pub fn of(posts: &[JointPost], config: &JointConfig, device: &Device) -> Self {
-        let (n, word_width, width) = (posts.len(), config.word_width, config.image_width);
+        let (n, word_width, image_width) = (posts.len(), config.word_width, config.image_width);
         let n_tokens = posts.iter().map(|post| post.ids.len()).max().unwrap_or(1);
         let n_pictures = posts.iter().map(|post| post.pictures.len()).max();
         let n_patches = (n_pictures.unwrap_or(0) * config.patches).max(1);
@@ -118,7 +122,7 @@ impl JointInput {
         let mut ids_mask = vec![true; ids.len()];
         let mut word = vec![0.0; n * word_width];
         let mut word_mask = vec![true; n];
-        let mut image = vec![0.0; n * n_patches * width];
+        let mut image = vec![0.0; n * n_patches * image_width];
         let mut image_mask = vec![true; n * n_patches];
         let mut patch = vec![0i32; image_mask.len()];
         let mut picture = vec![0i32; image_mask.len()];
@@ -133,7 +137,7 @@ impl JointInput {
             }
             for (number, tokens) in post.pictures.iter().enumerate() {
                 let start = row * n_patches + number * config.patches;
-                image[start * width..][..tokens.len()].copy_from_slice(tokens);
+                image[start * image_width..][..tokens.len()].copy_from_slice(tokens);
                 for i in 0..config.patches {
                     image_mask[start + i] = false;
                     patch[start + i] = i as i32;
@@ -146,7 +150,7 @@ impl JointInput {
             ids_mask: Tensor::from_data(TensorData::new(ids_mask, [n, n_tokens]), device),
             word: Tensor::from_data(TensorData::new(word, [n, word_width]), device),
             word_mask: Tensor::from_data(TensorData::new(word_mask, [n, 1]), device),
-            image: Tensor::from_data(TensorData::new(image, [n, n_patches, width]), device),
+            image: Tensor::from_data(TensorData::new(image, [n, n_patches, image_width]), device),
             image_mask: Tensor::from_data(TensorData::new(image_mask, [n, n_patches]), device),
             patch: Tensor::from_data(TensorData::new(patch, [n, n_patches]), device),
             picture: Tensor::from_data(TensorData::new(picture, [n, n_patches]), device),
@@ -161,17 +165,17 @@ impl JointConfig {
     ///
     /// [`Error::File`](crate::error::Error::File) if the weights are of other sizes.
     pub fn load(&self, pack: &Pack, device: &Device) -> Result<JointEncoder> {
-        pack.expect("position_embeddings.weight", &[self.max_text, self.width])?;
-        pack.expect("patch_positions.weight", &[self.patches, self.width])?;
-        pack.expect("image_project.weight", &[self.image_width, self.width])?;
-        pack.expect("mention_project.weight", &[self.word_width, self.width])?;
+        pack.expect("position_embeddings.weight", &[self.max_text, self.d_model])?;
+        pack.expect("patch_positions.weight", &[self.patches, self.d_model])?;
+        pack.expect("image_project.weight", &[self.image_width, self.d_model])?;
+        pack.expect("mention_project.weight", &[self.word_width, self.d_model])?;
         pack.expect(
             "encoder.layers.0.pwff.linear_inner.weight",
-            &[self.width, self.feed_forward],
+            &[self.d_model, self.d_ff],
         )?;
         let layers = pack.count("encoder.layers", "norm_1.gamma");
-        let whole = layers == self.layers
-            && heads_fit(self.width, self.heads)
+        let whole = layers == self.n_layers
+            && heads_fit(self.d_model, self.n_heads)
             && (0.0..1.0).contains(&self.dropout);
         if !whole {
             return Err(pack.refuse(format!("{layers} layers cannot be {self:?}")));
@@ -187,34 +191,34 @@ impl JointConfig {
             std: 0.02,
         };
         let embedding = |n| {
-            EmbeddingConfig::new(n, self.width)
+            EmbeddingConfig::new(n, self.d_model)
                 .with_initializer(spread.clone())
                 .init(device)
         };
         let norm = || {
-            LayerNormConfig::new(self.width)
+            LayerNormConfig::new(self.d_model)
                 .with_epsilon(self.layer_norm_eps)
                 .init(device)
         };
         JointEncoder {
             position_embeddings: embedding(self.max_text),
             text_norm: norm(),
-            mention_project: LinearConfig::new(self.word_width, self.width).init(device),
+            mention_project: LinearConfig::new(self.word_width, self.d_model).init(device),
             mention_norm: norm(),
-            image_project: LinearConfig::new(self.image_width, self.width).init(device),
+            image_project: LinearConfig::new(self.image_width, self.d_model).init(device),
             patch_positions: embedding(self.patches),
             picture_index: embedding(MAX_IMAGES),
             image_norm: norm(),
             types: Param::from_tensor(Tensor::random(
-                [3, self.width],
+                [3, self.d_model],
                 Distribution::Normal(0.0, 0.02),
                 device,
             )),
             encoder: TransformerEncoderConfig::new(
-                self.width,
-                self.feed_forward,
-                self.heads,
-                self.layers,
+                self.d_model,
+                self.d_ff,
+                self.n_heads,
+                self.n_layers,
             )
             .with_layer_norm_eps(self.layer_norm_eps)
             .with_dropout(self.dropout)
@@ -234,8 +238,8 @@ impl JointEncoder {
     /// # Shapes
     ///
     /// - input: ids `[batch, tokens]`, word `[batch, word_width]`, image `[batch, patches, image_width]`
-    /// - words: `[vocabulary, width]`
-    /// - output: `[batch, tokens + 1 + patches, width]`
+    /// - words: `[vocabulary, d_model]`
+    /// - output: `[batch, tokens + 1 + patches, d_model]`
     pub fn forward(&self, input: &JointInput, words: &Tensor<2>) -> JointOutput {
         let [_, n_tokens] = input.ids.dims();
         let device = input.ids.device();
@@ -245,19 +249,19 @@ impl JointEncoder {
             burn::tensor::module::embedding(words.clone(), input.ids.clone())
                 + self.position_embeddings.forward(positions)
                 + kind(0),
-        ); // [batch, tokens, width]
+        ); // [batch, tokens, d_model]
         let mention = self.mention_norm.forward(
             self.mention_project
                 .forward(input.word.clone())
                 .unsqueeze_dim(1)
                 + kind(2),
-        ); // [batch, 1, width]
+        ); // [batch, 1, d_model]
         let image = self.image_norm.forward(
             self.image_project.forward(input.image.clone())
                 + self.patch_positions.forward(input.patch.clone())
                 + self.picture_index.forward(input.picture.clone())
                 + kind(1),
-        ); // [batch, patches, width]
+        ); // [batch, patches, d_model]
         let masks = vec![
             input.ids_mask.clone(),
             input.word_mask.clone(),
@@ -281,7 +285,7 @@ impl JointOutput {
     ///
     /// # Shapes
     ///
-    /// - output: `[batch, width]`
+    /// - output: `[batch, d_model]`
     pub fn pooled(&self) -> Tensor<2> {
         mean(self.hidden.clone(), self.mask.clone())
     }
@@ -290,7 +294,7 @@ impl JointOutput {
     ///
     /// # Shapes
     ///
-    /// - output: `[batch, width]` each
+    /// - output: `[batch, d_model]` each
     fn sides(&self) -> [Tensor<2>; 2] {
         let n_positions = self.hidden.dims()[1];
         [0..self.n_tokens, self.n_tokens + 1..n_positions].map(|range| {
@@ -306,7 +310,7 @@ impl JointOutput {
     ///
     /// # Shapes
     ///
-    /// - output: `[batch * n, width]`
+    /// - output: `[batch * n, d_model]`
     fn flat(&self, start: usize, n: usize) -> Tensor<2> {
         self.hidden.clone().narrow(1, start, n).flatten(0, 1)
     }
@@ -316,13 +320,13 @@ impl JointOutput {
 ///
 /// # Shapes
 ///
-/// - hidden: `[batch, positions, width]`
+/// - hidden: `[batch, positions, d_model]`
 /// - mask: `[batch, positions]`
-/// - output: `[batch, width]`
+/// - output: `[batch, d_model]`
 fn mean(hidden: Tensor<3>, mask: Tensor<2, Bool>) -> Tensor<2> {
     let keep = mask.bool_not().float().unsqueeze_dim::<3>(2); // [batch, positions, 1]
     let n = keep.clone().sum_dim(1).clamp_min(1.0); // [batch, 1, 1]
-    ((hidden * keep).sum_dim(1) / n).squeeze_dim(1) // [batch, width]
+    ((hidden * keep).sum_dim(1) / n).squeeze_dim(1) // [batch, d_model]
 }
 
 /// The heads of the three pre-training tasks.
@@ -340,17 +344,17 @@ pub struct JointHeads {
 impl JointHeads {
     /// Heads with random weights for a vocabulary of `n_words` word pieces.
     pub fn new(config: &JointConfig, n_words: usize, device: &Device) -> Self {
-        let width = config.width;
+        let d_model = config.d_model;
         Self {
-            mlm_dense: LinearConfig::new(width, width).init(device),
-            mlm_norm: LayerNormConfig::new(width)
+            mlm_dense: LinearConfig::new(d_model, d_model).init(device),
+            mlm_norm: LayerNormConfig::new(d_model)
                 .with_epsilon(config.layer_norm_eps)
                 .init(device),
             mlm_bias: Param::from_tensor(Tensor::zeros([n_words], device)),
-            patch_head: LinearConfig::new(width, config.image_width).init(device),
-            align_text: LinearConfig::new(width, width).init(device),
-            align_image: LinearConfig::new(width, width).init(device),
-            alignment: LinearConfig::new(width, 2).init(device),
+            patch_head: LinearConfig::new(d_model, config.image_width).init(device),
+            align_text: LinearConfig::new(d_model, d_model).init(device),
+            align_image: LinearConfig::new(d_model, d_model).init(device),
+            alignment: LinearConfig::new(d_model, 2).init(device),
         }
     }
 

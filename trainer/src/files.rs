@@ -1,7 +1,7 @@
 //! Reading files with errors that name file and line, and writing them whole or not at all.
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
@@ -27,11 +27,23 @@ pub(crate) fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 /// Writes a file whole or not at all: to a temporary file in the same folder, which is then renamed.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    write_with(path, |file| file.write_all(bytes))
+}
+
+/// As [`write`], with bytes that `fill` writes one after the other.
+fn write_with(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+) -> anyhow::Result<()> {
     let refuse = || format!("cannot write {}", path.display());
     let folder = parent(path);
     fs::create_dir_all(folder).with_context(refuse)?;
     let mut file = NamedTempFile::new_in(folder).with_context(refuse)?;
-    file.write_all(bytes).with_context(refuse)?;
+    let mut writer = BufWriter::new(file.as_file_mut());
+    fill(&mut writer)
+        .and_then(|()| writer.flush())
+        .with_context(refuse)?;
+    drop(writer);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -43,19 +55,20 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 /// Writes indented JSON that ends with a line feed.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
-    let mut json = serde_json::to_vec_pretty(value)?;
-    json.push(b'\n');
-    write(path, &json)
+    write_with(path, |file| {
+        serde_json::to_writer_pretty(&mut *file, value)?;
+        file.write_all(b"\n")
+    })
 }
 
 /// Writes a JSONL file.
 pub(crate) fn write_jsonl(path: &Path, rows: &[impl Serialize]) -> anyhow::Result<()> {
-    let mut lines = Vec::new();
-    for row in rows {
-        serde_json::to_writer(&mut lines, row)?;
-        lines.push(b'\n');
-    }
-    write(path, &lines)
+    write_with(path, |file| {
+        rows.iter().try_for_each(|row| {
+            serde_json::to_writer(&mut *file, row)?;
+            file.write_all(b"\n")
+        })
+    })
 }
 
 /// The folder that a file or folder is in.

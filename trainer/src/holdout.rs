@@ -434,6 +434,7 @@ mod tests {
             ("The Crane: at 5", "the crane at 5"),
         ];
         for (first, second) in repeats {
+            let mut held = 0;
             for n in 0..200 {
                 let posts = [
                     post(&format!("m{n}"), first, &[], entity),
@@ -441,7 +442,9 @@ mod tests {
                 ];
                 let parts = parts(&posts, &[]);
                 assert_eq!(parts[0], parts[1], "{first} {second} {n}");
+                held += usize::from(parts[0] == Part::HeldMention);
             }
+            assert!((5..80).contains(&held), "{held} of 200");
         }
         // Under another entity it is another question.
         let other = (fit_entity() + 1..).find(|i| !is_held(&format!("Q{i}")));

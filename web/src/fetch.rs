@@ -29,10 +29,10 @@ pub async fn fetch(base: &str, path: &str) -> Result<Response, String> {
 
 /// The message of an exception.
 pub fn describe(error: JsValue) -> String {
-    let message = Reflect::get(&error, &"message".into())
-        .ok()
-        .and_then(|message| message.as_string());
+    let message = Reflect::get(&error, &"message".into()).ok();
+    let message = message.and_then(|message| message.as_string());
     message
+        .or_else(|| error.as_string())
         .filter(|message| !message.is_empty())
         .unwrap_or_else(|| "no reason given".to_owned())
 }

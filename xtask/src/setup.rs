@@ -120,7 +120,7 @@ fn cargo_bin() -> anyhow::Result<PathBuf> {
     Ok(home.context("there is no home folder")?.join("bin"))
 }
 
-/// The version in Cargo.lock: Trunk takes a wasm-bindgen of no other.
+/// The version of a package in Cargo.lock.
 fn locked_version<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
     let (_, after) = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?;
     after.split('"').next()

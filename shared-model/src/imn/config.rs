@@ -10,14 +10,17 @@ pub struct ImnConfig {
     /// The modalities, in the order of every [`super::Side`].
     pub inputs: Vec<Input>,
     /// Width inside the encoder.
-    pub hidden: usize,
+    #[serde(rename = "hidden")]
+    pub d_model: usize,
     /// Width of an auxiliary space.
-    pub aux: usize,
-    /// Attention heads of the second level.
-    pub heads: usize,
+    #[serde(rename = "aux")]
+    pub d_aux: usize,
+    /// Number of attention heads of the second level.
+    #[serde(rename = "heads")]
+    pub n_heads: usize,
     /// Dilations of the first level's convolutions.
     pub dilations: Vec<usize>,
-    /// Kernels of the third level's convolutions; each has `hidden / kernels` channels.
+    /// Kernels of the third level's convolutions; each has `d_model / kernels` channels.
     pub kernels: Vec<usize>,
     /// Dropout of the encoder in training.
     pub dropout: f64,
@@ -31,9 +34,9 @@ impl ImnConfig {
     pub fn ours(inputs: Vec<Input>) -> Self {
         Self {
             inputs,
-            hidden: 112,
-            aux: 112,
-            heads: 4,
+            d_model: 112,
+            d_aux: 112,
+            n_heads: 4,
             dilations: vec![1, 2, 4],
             kernels: vec![2, 3, 4, 5],
             dropout: 0.2,

@@ -25,10 +25,10 @@ pub(super) struct HierarchicalEncoder {
     modalities: Vec<ModalityEncoder>,
     /// One row per picture of a post; row 0 is never read.
     picture: Embedding,
-    /// Modality embeddings, `[modalities, hidden]`.
+    /// Modality embeddings, `[modalities, d_model]`.
     types: Param<Tensor<2>>,
     transformer: TransformerEncoder,
-    /// Learned vectors in place of a missing modality, `[3, modalities, hidden]`.
+    /// Learned vectors in place of a missing modality, `[3, modalities, d_model]`.
     absent: Param<Tensor<3>>,
     levels: Vec<Linear>,
     dropout: Dropout,
@@ -36,7 +36,7 @@ pub(super) struct HierarchicalEncoder {
 
 impl HierarchicalEncoder {
     pub(super) fn new(config: &ImnConfig, device: &Device) -> Self {
-        let (hidden, n_modalities) = (config.hidden, config.inputs.len());
+        let (d_model, n_modalities) = (config.d_model, config.inputs.len());
         let small = Distribution::Normal(0.0, 0.02);
         Self {
             modalities: config
@@ -44,18 +44,18 @@ impl HierarchicalEncoder {
                 .iter()
                 .map(|input| ModalityEncoder::new(config, input.width, device))
                 .collect(),
-            picture: EmbeddingConfig::new(MAX_IMAGES + 1, hidden).init(device),
-            types: Param::from_tensor(Tensor::random([n_modalities, hidden], small, device)),
-            transformer: TransformerEncoderConfig::new(hidden, 4 * hidden, config.heads, 1)
+            picture: EmbeddingConfig::new(MAX_IMAGES + 1, d_model).init(device),
+            types: Param::from_tensor(Tensor::random([n_modalities, d_model], small, device)),
+            transformer: TransformerEncoderConfig::new(d_model, 4 * d_model, config.n_heads, 1)
                 .with_dropout(config.dropout)
                 .init(device),
             absent: Param::from_tensor(Tensor::random(
-                [LEVELS, n_modalities, hidden],
+                [LEVELS, n_modalities, d_model],
                 small,
                 device,
             )),
             levels: (0..LEVELS)
-                .map(|_| LinearConfig::new(n_modalities * hidden, config.aux).init(device))
+                .map(|_| LinearConfig::new(n_modalities * d_model, config.d_aux).init(device))
                 .collect(),
             dropout: DropoutConfig::new(config.dropout).init(),
         }
@@ -80,26 +80,26 @@ impl HierarchicalEncoder {
                     let absent = self
                         .absent
                         .val()
-                        .slice([level..level + 1, modality..modality + 1]) // [1, 1, hidden]
-                        .reshape([1, -1]); // [1, hidden]
+                        .slice([level..level + 1, modality..modality + 1]) // [1, 1, d_model]
+                        .reshape([1, -1]); // [1, d_model]
                     let present = present[modality].clone();
-                    pooled * present.clone() + absent * (1.0 - present) // [n, hidden]
+                    pooled * present.clone() + absent * (1.0 - present) // [n, d_model]
                 })
                 .collect();
-            let joined = Tensor::cat(filled, 1); // [n, modalities * hidden]
+            let joined = Tensor::cat(filled, 1); // [n, modalities * d_model]
             self.levels[level].forward(self.dropout.forward(joined)) // [n, aux]
         };
 
         let mut first = Vec::new();
         let mut local = Vec::new();
         for ((encoder, sequence), keep) in self.modalities.iter().zip(&side.sequences).zip(&keep) {
-            let mut x = encoder.project(sequence.vectors.clone()); // [n, length, hidden]
+            let mut x = encoder.project(sequence.vectors.clone()); // [n, length, d_model]
             if let Some(picture) = &sequence.picture {
                 let known = picture.clone().greater_elem(0).float().unsqueeze_dim(2); // [n, length, 1]
                 x = x + self.picture.forward(picture.clone()) * known;
             }
-            let g = encoder.dilate(self.dropout.forward(x), keep); // [n, length, hidden]
-            first.push(encoder.attend(g.clone(), keep)); // [n, hidden]
+            let g = encoder.dilate(self.dropout.forward(x), keep); // [n, length, d_model]
+            first.push(encoder.attend(g.clone(), keep)); // [n, d_model]
             local.push(g);
         }
 
@@ -117,7 +117,7 @@ impl HierarchicalEncoder {
             .collect();
         let joined = self.transformer.forward(
             TransformerEncoderInput::new(Tensor::cat(typed, 1)).mask_pad(Tensor::cat(masks, 1)),
-        ); // [n, sum of lengths, hidden]
+        ); // [n, sum of lengths, d_model]
 
         let (mut second, mut third) = (Vec::new(), Vec::new());
         for (t, (encoder, keep)) in joined
@@ -127,8 +127,8 @@ impl HierarchicalEncoder {
         {
             let t = t * keep.clone();
             let n_kept = keep.clone().sum_dim(1).clamp_min(1.0); // [n, 1, 1]
-            second.push((t.clone().sum_dim(1) / n_kept).squeeze_dim(1)); // [n, hidden]
-            third.push(encoder.detect(t, keep)); // [n, hidden]
+            second.push((t.clone().sum_dim(1) / n_kept).squeeze_dim(1)); // [n, d_model]
+            third.push(encoder.detect(t, keep)); // [n, d_model]
         }
         [join(0, first), join(1, second), join(2, third)]
     }
@@ -146,23 +146,23 @@ struct ModalityEncoder {
 
 impl ModalityEncoder {
     fn new(config: &ImnConfig, width: usize, device: &Device) -> Self {
-        let hidden = config.hidden;
+        let d_model = config.d_model;
         let dilated = |&dilation: &usize| {
-            Conv1dConfig::new(hidden, hidden, 3)
+            Conv1dConfig::new(d_model, d_model, 3)
                 .with_dilation(dilation)
                 .with_padding(PaddingConfig1d::Explicit(dilation, dilation))
                 .init(device)
         };
         let conv = |&kernel: &usize| {
-            Conv1dConfig::new(hidden, hidden / config.kernels.len(), kernel)
+            Conv1dConfig::new(d_model, d_model / config.kernels.len(), kernel)
                 .with_padding(PaddingConfig1d::Explicit((kernel - 1) / 2, kernel / 2))
                 .init(device)
         };
         Self {
-            project: LinearConfig::new(width, hidden).init(device),
-            norm: LayerNormConfig::new(hidden).init(device),
+            project: LinearConfig::new(width, d_model).init(device),
+            norm: LayerNormConfig::new(d_model).init(device),
             dilated: config.dilations.iter().map(dilated).collect(),
-            attention: LinearConfig::new(hidden, 1).with_bias(false).init(device),
+            attention: LinearConfig::new(d_model, 1).with_bias(false).init(device),
             convs: config.kernels.iter().map(conv).collect(),
         }
     }
@@ -170,7 +170,7 @@ impl ModalityEncoder {
     /// # Shapes
     ///
     /// - vectors: `[n, length, width]`
-    /// - output: `[n, length, hidden]`
+    /// - output: `[n, length, d_model]`
     fn project(&self, vectors: Tensor<3>) -> Tensor<3> {
         self.norm.forward(self.project.forward(vectors))
     }
@@ -179,11 +179,11 @@ impl ModalityEncoder {
     ///
     /// # Shapes
     ///
-    /// - x, output: `[n, length, hidden]`
+    /// - x, output: `[n, length, d_model]`
     /// - keep: `[n, length, 1]`
     fn dilate(&self, x: Tensor<3>, keep: &Tensor<3>) -> Tensor<3> {
         self.dilated.iter().fold(x * keep.clone(), |x, conv| {
-            let local = conv.forward(x.clone().swap_dims(1, 2)).swap_dims(1, 2); // [n, length, hidden]
+            let local = conv.forward(x.clone().swap_dims(1, 2)).swap_dims(1, 2); // [n, length, d_model]
             (x + relu(local)) * keep.clone()
         })
     }
@@ -192,34 +192,34 @@ impl ModalityEncoder {
     ///
     /// # Shapes
     ///
-    /// - g: `[n, length, hidden]`
+    /// - g: `[n, length, d_model]`
     /// - keep: `[n, length, 1]`
-    /// - output: `[n, hidden]`
+    /// - output: `[n, d_model]`
     fn attend(&self, g: Tensor<3>, keep: &Tensor<3>) -> Tensor<2> {
         let logits = self.attention.forward(g.clone()) + (1.0 - keep.clone()) * MASKED; // [n, length, 1]
-        (softmax(logits, 1) * g).sum_dim(1).squeeze_dim(1) // [n, hidden]
+        (softmax(logits, 1) * g).sum_dim(1).squeeze_dim(1) // [n, d_model]
     }
 
     /// Eq. 6 and 7; the maximum is taken over values of at least 0, so that a padded 0 never wins.
     ///
     /// # Shapes
     ///
-    /// - t: `[n, length, hidden]`
+    /// - t: `[n, length, d_model]`
     /// - keep: `[n, length, 1]`
-    /// - output: `[n, hidden]`
+    /// - output: `[n, d_model]`
     fn detect(&self, t: Tensor<3>, keep: &Tensor<3>) -> Tensor<2> {
         let keep = keep.clone().swap_dims(1, 2); // [n, 1, length]
-        let t = t.swap_dims(1, 2); // [n, hidden, length]
+        let t = t.swap_dims(1, 2); // [n, d_model, length]
         let found = self
             .convs
             .iter()
             .map(|conv| {
                 (relu(conv.forward(t.clone())) * keep.clone())
-                    .max_dim(2) // [n, hidden / kernels, 1]
+                    .max_dim(2) // [n, d_model / kernels, 1]
                     .squeeze_dim(2)
             })
             .collect();
-        Tensor::cat(found, 1) // [n, hidden]
+        Tensor::cat(found, 1) // [n, d_model]
     }
 }
 
@@ -231,7 +231,7 @@ pub(super) struct LevelNorms {
 
 impl LevelNorms {
     pub(super) fn new(config: &ImnConfig, device: &Device) -> Self {
-        let norm = |_| BatchNormConfig::new(config.aux).init(device);
+        let norm = |_| BatchNormConfig::new(config.d_aux).init(device);
         Self {
             batch: (0..LEVELS).map(norm).collect(),
         }

@@ -58,12 +58,12 @@ impl ImnConfig {
     /// [`Error::File`](crate::error::Error::File) for sizes that no network has or that this program refuses, and as [`Pack::load`].
     pub fn load(&self, pack: &Pack, device: &Device) -> Result<Imn> {
         let sizes = self.inputs.iter().map(|input| input.width);
-        let sizes = sizes.chain([self.hidden, self.aux]);
+        let sizes = sizes.chain([self.d_model, self.d_aux]);
         let lengths = self.kernels.iter().chain(&self.dilations);
         let bounded = self.inputs.len() <= 3
             && lengths.clone().count() <= 16
             && lengths
-                .chain([&self.heads])
+                .chain([&self.n_heads])
                 .all(|&length| (1..=64).contains(&length))
             && sizes.clone().all(|size| (1..=MAX_WIDTH).contains(&size));
         if !(self.is_whole() && bounded && (0.0..1.0).contains(&self.dropout)) {
@@ -72,24 +72,24 @@ impl ImnConfig {
         pack.load(self.init(device))
     }
 
-    /// Whether there is an input, and heads and kernels divide `hidden`.
+    /// Whether there is an input, and heads and kernels divide `d_model`.
     fn is_whole(&self) -> bool {
         !self.inputs.is_empty()
             && !self.kernels.is_empty()
-            && self.heads > 0
-            && self.hidden.is_multiple_of(self.heads)
-            && self.hidden.is_multiple_of(self.kernels.len())
+            && self.n_heads > 0
+            && self.d_model.is_multiple_of(self.n_heads)
+            && self.d_model.is_multiple_of(self.kernels.len())
     }
 
     /// The network with random weights; the gates are 0.
     ///
     /// # Panics
     ///
-    /// If there is no input, or heads or kernels do not divide `hidden`.
+    /// If there is no input, or heads or kernels do not divide `d_model`.
     pub fn init(&self, device: &Device) -> Imn {
         assert!(self.is_whole(), "{self:?}");
         let projection = |input: &Input| {
-            LinearConfig::new(input.width, self.aux)
+            LinearConfig::new(input.width, self.d_aux)
                 .with_bias(false)
                 .init(device)
         };
@@ -103,7 +103,7 @@ impl ImnConfig {
             gates: self
                 .pooled_projection
                 .then(|| Param::from_tensor(Tensor::zeros([LEVELS], device))),
-            co_attention: CoAttention::new(self.aux, device),
+            co_attention: CoAttention::new(self.d_aux, device),
         }
     }
 }
@@ -293,9 +293,9 @@ mod tests {
             },
         ];
         ImnConfig {
-            hidden: 8,
-            aux: 4,
-            heads: 2,
+            d_model: 8,
+            d_aux: 4,
+            n_heads: 2,
             ..ImnConfig::paper(inputs)
         }
     }

@@ -72,7 +72,7 @@ impl ImnScorer {
         device: &Device,
     ) -> Result<Self> {
         let inputs = &trained.config.inputs;
-        let mut index = EntityIndex::new(trained.config.aux);
+        let mut index = EntityIndex::new(trained.config.d_aux);
         let positions: Vec<usize> = (0..kb.text.entities.len()).collect();
         for batch in positions.chunks(BATCH) {
             let rows: Vec<_> = batch
@@ -117,10 +117,13 @@ impl ImnScorer {
 
     /// Cosine of the network and its term in the score, for each of `candidates`; `None` for a candidate whose term has no weight.
     pub fn score(&self, mention: &MentionVectors, candidates: &[usize]) -> Vec<Option<(f32, f32)>> {
-        let cosines = self.index.scores(mention, candidates).into_iter();
-        let scores = candidates.iter().zip(cosines).map(|(&candidate, cosine)| {
-            let term = self.term(candidate);
-            (term.weight != 0.0).then(|| (cosine, term.of(cosine)))
+        let has_weight = |&candidate: &usize| self.term(candidate).weight != 0.0;
+        let weighted = candidates.iter().copied().filter(has_weight);
+        let cosines = self.index.scores(mention, &weighted.collect::<Vec<_>>());
+        let mut cosines = cosines.into_iter();
+        let scores = candidates.iter().map(|candidate| {
+            let cosine = has_weight(candidate).then(|| cosines.next()).flatten()?;
+            Some((cosine, self.term(*candidate).of(cosine)))
         });
         scores.collect()
     }

@@ -226,10 +226,15 @@ mod tests {
     #[test]
     fn a_kind_has_one_name_in_files_and_flags() {
         for kind in VisionKind::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
             let json = serde_json::to_value(kind).unwrap();
             assert_eq!(json, kind.name());
         }
         let config = serde_json::to_value(VisionConfig::Efficientnet).unwrap();
         assert_eq!(config["kind"], VisionKind::Efficientnet.name());
+        for wrong in ["", "DETR", "clip"] {
+            let error = wrong.parse::<VisionKind>().unwrap_err();
+            assert!(error.contains("efficientnet, detr"), "{error}");
+        }
     }
 }

@@ -121,8 +121,9 @@ pub(super) fn mask(text: &str, tag: &str, marker: Marker) -> (String, Option<Men
     let mut i = 0;
     while i < words.len() {
         let is_tag = |n: &usize| {
-            let keys = words[i..i + n].iter().map(|word| word.key.as_str());
-            keys.collect::<String>() == tag
+            let mut keys = words[i..i + n].iter().map(|word| word.key.as_str());
+            let rest = keys.try_fold(tag, |rest, key| rest.strip_prefix(key));
+            rest.is_some_and(str::is_empty)
         };
         let Some(n) = (1..=MAX_WORDS.min(words.len() - i)).find(is_tag) else {
             i += 1;

@@ -31,8 +31,8 @@ pub(crate) struct PretrainArgs {
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) batch: u32,
     /// Peak learning rate, reached after a tenth of the steps.
-    #[arg(long, default_value_t = 5e-5)]
-    pub(crate) lr: f64,
+    #[arg(long, alias = "lr", default_value_t = 5e-5)]
+    pub(crate) learning_rate: f64,
     /// Number of Transformer layers; they start as the first layers of the text encoder.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=48))]
     pub(crate) layers: u32,

@@ -129,16 +129,22 @@ type Picture = (String, bool);
 /// The texts that are encoded, in the order of the dataset's files, without repetitions.
 fn texts(dataset: &Dataset, mentions: &[Post], encoders: &Encoders) -> anyhow::Result<Vec<Text>> {
     let mut texts = Vec::new();
+    let mut seen = HashSet::new();
+    let mut add = |text: &str, mention, with_tokens| {
+        let encoded = encoders.tokenizer.encode(text, mention)?;
+        if seen.insert(text_key(&encoded, with_tokens)) {
+            texts.push((encoded, with_tokens));
+        }
+        anyhow::Ok(())
+    };
     for post in mentions.iter().filter(|post| !post.text.is_empty()) {
-        texts.push((encoders.tokenizer.encode(&post.text, post.mention)?, true));
+        add(&post.text, post.mention, true)?;
     }
     let profiles = dataset.entities.iter().map(|entity| entity.profile());
     let timelines = dataset.timeline.iter().map(|post| post.text.clone());
     for text in profiles.chain(timelines).filter(|text| !text.is_empty()) {
-        texts.push((encoders.tokenizer.encode(&text, None)?, false));
+        add(&text, None, false)?;
     }
-    let mut seen = HashSet::new();
-    texts.retain(|(text, with_tokens)| seen.insert(text_key(text, *with_tokens)));
     Ok(texts)
 }
 

@@ -146,7 +146,9 @@ impl Shards {
         with_tokens: bool,
     ) -> anyhow::Result<Option<CachedRow>> {
         let position = |stored| self.positions.get(&key(stored));
-        let pooled = || position(false).filter(|_| !with_tokens);
+        let pooled = || {
+            if with_tokens { None } else { position(false) }
+        };
         let Some(&(shard, row)) = position(true).or_else(pooled) else {
             return Ok(None);
         };

@@ -1,9 +1,9 @@
 //! A model with its optimiser: one step at a time, and both as bytes, to the last digit.
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail};
 use burn::grad_clipping::GradientClipping;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{
     GradientsParams, LearningRate, ModuleOptimizer, Optimizer, RecordState, StateSink, StateSource,
 };
@@ -63,12 +63,10 @@ impl<M: Module> Optimised<M> {
     ///
     /// A weight that is not finite, by its name: such a state must not replace a good one.
     pub(super) fn state(&self) -> anyhow::Result<Vec<u8>> {
-        let weights = write(Entry::of_module(&self.model), &[], Precision::F32)?;
-        let weights = Pack::read("weights", weights)?;
-        for name in weights.names() {
-            let (_, values) = weights.floats(name)?;
-            let is_finite = values.iter().all(|value| value.is_finite());
-            ensure!(is_finite, "the weight {name} is not finite");
+        let mut finite = Finite::default();
+        self.model.visit(&mut finite);
+        if let Some(name) = finite.offender {
+            bail!("the weight {name} is not finite");
         }
         let model = self.model.clone().into_record().into_bytes()?;
         let optimizer = self.optimizer.into_bytes()?;
@@ -89,6 +87,30 @@ impl<M: Module> Optimised<M> {
         self.optimizer = self.optimizer.clone().from_bytes(bytes("optimizer")?)?;
         self.model = model;
         Ok(())
+    }
+}
+
+/// Finds the first parameter that is not finite.
+#[derive(Default)]
+struct Finite {
+    path: Vec<String>,
+    offender: Option<String>,
+}
+
+impl ModuleVisitor for Finite {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let sum: f32 = param.val().abs().sum().into_scalar();
+        if self.offender.is_none() && !sum.is_finite() {
+            self.offender = Some(self.path.join("."));
+        }
     }
 }
 

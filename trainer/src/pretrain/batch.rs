@@ -180,10 +180,10 @@ mod tests {
 
     fn sizes() -> JointConfig {
         JointConfig {
-            width: 8,
-            layers: 1,
-            heads: 2,
-            feed_forward: 16,
+            d_model: 8,
+            n_layers: 1,
+            n_heads: 2,
+            d_ff: 16,
             max_text: 64,
             word_width: 2,
             image_width: 2,

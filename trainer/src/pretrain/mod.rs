@@ -133,7 +133,7 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
         plain: args.plain,
         steps: args.steps as usize,
         batch: args.batch as usize,
-        learning_rate: args.lr,
+        learning_rate: args.learning_rate,
         warm_up: WARM_UP,
         weight_decay: WEIGHT_DECAY,
         seed: args.seed.into(),
@@ -171,10 +171,10 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
 /// The joint encoder that these encoders feed.
 fn sizes_of(sizes: &Models, encoders: &Encoders, layers: usize) -> JointConfig {
     JointConfig {
-        width: sizes.text.d_model,
-        layers,
-        heads: sizes.text.n_heads,
-        feed_forward: sizes.text.d_ff,
+        d_model: sizes.text.d_model,
+        n_layers: layers,
+        n_heads: sizes.text.n_heads,
+        d_ff: sizes.text.d_ff,
         max_text: MAX_TEXT.min(sizes.text.max_tokens),
         word_width: encoders.words.as_ref().map_or(1, WordTable::width),
         image_width: sizes.vision.widths().0,

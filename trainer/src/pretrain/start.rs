@@ -32,9 +32,9 @@ pub(crate) fn start(
     let text = packed("text", text)?;
     let n_layers = text.count("encoder.layers", "norm_1.gamma");
     ensure!(
-        (1..=n_layers).contains(&config.layers),
+        (1..=n_layers).contains(&config.n_layers),
         "{} layers cannot be taken from a text encoder of {n_layers}",
-        config.layers
+        config.n_layers
     );
     let drawn = packed("drawn", &fresh)?;
     let (_, weight) = drawn.floats("encoder.image_project.weight")?;
@@ -132,10 +132,10 @@ mod tests {
             hidden_act: HiddenAct::Gelu,
         };
         let config = JointConfig {
-            width: 8,
-            layers: 2,
-            heads: 2,
-            feed_forward: 16,
+            d_model: 8,
+            n_layers: 2,
+            n_heads: 2,
+            d_ff: 16,
             max_text: 64,
             word_width: 5,
             image_width: 6,
@@ -169,7 +169,7 @@ mod tests {
         );
         assert_eq!(ours("image_norm.gamma"), theirs("norm.gamma"));
         let four = JointConfig {
-            layers: 4,
+            n_layers: 4,
             ..config
         };
         assert!(start(&four, &bert.init(&device), &channels, &device).is_err());

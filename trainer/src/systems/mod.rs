@@ -27,9 +27,7 @@ pub(crate) trait System {
     fn name(&self) -> &'static str;
 
     /// Which features of the mentions the system reads.
-    fn needs(&self) -> FeatureLevel {
-        FeatureLevel::None
-    }
+    fn needs(&self) -> FeatureLevel;
 
     /// Scores the candidates of each mention.
     ///

@@ -3,6 +3,7 @@
 use shared_model::names::{NameQuery, Names};
 
 use super::{Scores, System};
+use crate::features::FeatureLevel;
 use crate::mentions::EncodedMention;
 use crate::parallel::on_all_cores;
 
@@ -12,6 +13,10 @@ pub(super) struct NameOnly(pub(super) Names);
 impl System for NameOnly {
     fn name(&self) -> &'static str {
         "name-only"
+    }
+
+    fn needs(&self) -> FeatureLevel {
+        FeatureLevel::None
     }
 
     fn score(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Scores>> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use shared_model::data::Entity;
 
 use super::{Scores, System};
+use crate::features::FeatureLevel;
 use crate::mentions::EncodedMention;
 
 /// A system that gives each entity the same score for every mention.
@@ -39,6 +40,10 @@ impl ByEntity {
 impl System for ByEntity {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn needs(&self) -> FeatureLevel {
+        FeatureLevel::None
     }
 
     fn score(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Scores>> {

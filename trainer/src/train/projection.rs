@@ -29,10 +29,10 @@ pub(super) fn initial(config: &ImnConfig, sets: &[TrainingSet], device: &Device)
             let share = root(&input) / left.max(f64::MIN_POSITIVE);
             left -= root(&input);
             // A share of 1 must remain 1 when it is rounded.
-            let columns = ((config.aux - first) as f64 * share + 1e-6) as usize;
+            let columns = ((config.d_aux - first) as f64 * share + 1e-6) as usize;
             let columns = columns.min(input.width);
             if columns == 0 {
-                return Tensor::zeros([input.width, config.aux], device);
+                return Tensor::zeros([input.width, config.d_aux], device);
             }
             let vectors = pooled(modality, sets);
             let matrix = if vectors.is_empty() {
@@ -40,7 +40,7 @@ pub(super) fn initial(config: &ImnConfig, sets: &[TrainingSet], device: &Device)
             } else {
                 half_whitened(vectors, input.width, columns, device)
             };
-            let mut padded = Tensor::zeros([input.width, config.aux], device);
+            let mut padded = Tensor::zeros([input.width, config.d_aux], device);
             padded = padded.slice_assign([0..input.width, first..first + columns], matrix);
             first += columns;
             padded

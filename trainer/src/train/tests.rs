@@ -148,8 +148,8 @@ fn settings() -> Settings {
         validation: 64,
         loss: FusionLoss::default(),
         imn: ImnConfig {
-            hidden: 32,
-            aux: 32,
+            d_model: 32,
+            d_aux: 32,
             dropout: 0.0,
             ..ImnConfig::paper(inputs)
         },
@@ -263,7 +263,7 @@ fn the_contrastive_stage_matches_posts_with_their_entities() {
     let mut settings = settings();
     settings.paper = false;
     settings.imn.pooled_projection = true;
-    settings.imn.aux = 64;
+    settings.imn.d_aux = 64;
     let device = Device::flex().autodiff();
     let setup = setup(&sets, &settings, &device, &[]);
     device.seed(1);

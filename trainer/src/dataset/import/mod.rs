@@ -41,6 +41,7 @@ pub(crate) enum Format {
     Kgmel,
 }
 
+/// Arguments of `imn data import`.
 #[derive(Args)]
 pub(crate) struct ForeignFolder {
     /// Layout of the source.

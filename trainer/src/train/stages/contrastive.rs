@@ -115,7 +115,7 @@ impl<'a> ContrastiveStage<'a> {
             ..
         } = self.setup;
         let (model, device) = (model.clone().valid(), (*device).clone().inner());
-        let aux = settings.imn.aux;
+        let aux = settings.imn.d_aux;
         let projected = |rows: Vec<Pooled>| -> anyhow::Result<Vec<Vec<f32>>> {
             if rows.is_empty() {
                 return Ok(Vec::new());
