@@ -20,7 +20,7 @@ struct Direction {
     other: Linear,
 }
 
-/// The auxiliary spaces of one side with their projections, all `[n, 3, aux]`.
+/// The auxiliary spaces of one side with their projections, all `[n, 3, d_aux]`.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     /// The auxiliary spaces.
@@ -52,7 +52,7 @@ impl Imn {
     ///
     /// # Shapes
     ///
-    /// - aux: `[batch, 3, aux]`
+    /// - aux: `[batch, 3, d_aux]`
     pub fn prepare_mentions(&self, aux: Tensor<3>) -> Prepared {
         Prepared {
             query: self.co_attention.to_mention.own.forward(aux.clone()),
@@ -61,11 +61,11 @@ impl Imn {
         }
     }
 
-    /// What the attention needs of entities, computed once per entity: nine vectors of width `aux`.
+    /// What the attention needs of entities, computed once per entity: nine vectors of width `d_aux`.
     ///
     /// # Shapes
     ///
-    /// - aux: `[n_entities, 3, aux]`
+    /// - aux: `[n_entities, 3, d_aux]`
     pub fn prepare_entities(&self, aux: Tensor<3>) -> Prepared {
         Prepared {
             query: self.co_attention.to_entity.own.forward(aux.clone()),
@@ -78,10 +78,10 @@ impl Imn {
     ///
     /// # Shapes
     ///
-    /// - mentions: `[batch, 3, aux]`
-    /// - entities: `[n_entities, 3, aux]`
+    /// - mentions: `[batch, 3, d_aux]`
+    /// - entities: `[n_entities, 3, d_aux]`
     /// - candidates: `[batch, n_candidates]`, rows of `entities`
-    /// - output: twice `[batch, n_candidates, aux]`
+    /// - output: twice `[batch, n_candidates, d_aux]`
     pub fn fuse(
         &self,
         mentions: &Prepared,
@@ -93,12 +93,12 @@ impl Imn {
         let rows = candidates.reshape([batch * n_candidates]);
         let entity = |x: &Tensor<3>| {
             x.clone()
-                .select(0, rows.clone()) // [batch * n_candidates, 3, aux]
+                .select(0, rows.clone()) // [batch * n_candidates, 3, d_aux]
                 .reshape([batch, n_candidates, LEVELS, width])
         };
         let mention = |x: &Tensor<3>| {
             x.clone()
-                .unsqueeze_dim::<4>(1) // [batch, 1, 3, aux]
+                .unsqueeze_dim::<4>(1) // [batch, 1, 3, d_aux]
                 .expand([batch, n_candidates, LEVELS, width])
         };
         let (mention_aux, entity_aux) = (mention(&mentions.aux), entity(&entities.aux));

@@ -64,7 +64,7 @@ impl HierarchicalEncoder {
     /// # Shapes
     ///
     /// - side: sequences of `[n, length, width]`
-    /// - output: `[n, aux]` per level
+    /// - output: `[n, d_aux]` per level
     pub(super) fn forward(&self, side: &Side) -> [Tensor<2>; LEVELS] {
         let present: Vec<Tensor<2>> = side.sequences.iter().map(Sequence::present).collect(); // [n, 1]
         let keep: Vec<Tensor<3>> = side
@@ -87,7 +87,7 @@ impl HierarchicalEncoder {
                 })
                 .collect();
             let joined = Tensor::cat(filled, 1); // [n, modalities * d_model]
-            self.levels[level].forward(self.dropout.forward(joined)) // [n, aux]
+            self.levels[level].forward(self.dropout.forward(joined)) // [n, d_aux]
         };
 
         let mut first = Vec::new();
@@ -239,12 +239,12 @@ impl LevelNorms {
 
     /// # Shapes
     ///
-    /// - levels: `[n, aux]` each
-    /// - output: `[n, 3, aux]`
+    /// - levels: `[n, d_aux]` each
+    /// - output: `[n, 3, d_aux]`
     pub(super) fn forward(&self, levels: [Tensor<2>; LEVELS]) -> Tensor<3> {
         let levels = levels.into_iter().zip(&self.batch);
         let normalised = levels.map(|(x, norm)| norm.forward(x)).collect();
-        Tensor::stack(normalised, 1) // [n, 3, aux]
+        Tensor::stack(normalised, 1) // [n, 3, d_aux]
     }
 
     pub(super) fn set_momentum(&mut self, momentum: f64) {

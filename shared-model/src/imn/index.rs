@@ -12,7 +12,7 @@ const LANES: usize = 8;
 /// Numbers that are computed side by side, so that the compiler keeps them in vector registers; the last lane of a vector is padded with zeros.
 type Lane = [f32; LANES];
 
-/// What the score of a pair needs of one post, `[9, aux]`: auxiliary spaces, query projections, key projections (eq. 9).
+/// What the score of a pair needs of one post, `[9, d_aux]`: auxiliary spaces, query projections, key projections (eq. 9).
 #[derive(Debug, Clone, PartialEq)]
 pub struct MentionVectors(Vec<f32>);
 
@@ -31,18 +31,18 @@ impl MentionVectors {
 /// All entities, in int8 with one f32 scale per vector.
 #[derive(Debug, Clone, Default)]
 pub struct EntityIndex {
-    aux: usize,
-    /// `[n, 9, aux]`
+    d_aux: usize,
+    /// `[n, 9, d_aux]`
     values: Vec<i8>,
     /// `[n, 9]`
     scales: Vec<f32>,
 }
 
 impl EntityIndex {
-    /// An empty index of vectors of width `aux`.
-    pub fn new(aux: usize) -> Self {
+    /// An empty index of vectors of width `d_aux`.
+    pub fn new(d_aux: usize) -> Self {
         Self {
-            aux,
+            d_aux,
             ..Self::default()
         }
     }
@@ -54,7 +54,7 @@ impl EntityIndex {
     /// [`Error::Device`](crate::error::Error::Device) if the device fails.
     pub async fn extend(&mut self, prepared: Prepared) -> Result<()> {
         let (values, _) = rows(prepared).await?;
-        for vector in values.chunks(self.aux) {
+        for vector in values.chunks(self.d_aux) {
             let largest = vector
                 .iter()
                 .fold(0.0f32, |max, value| max.max(value.abs()));
@@ -71,14 +71,14 @@ impl EntityIndex {
 
     /// Bytes per entity.
     pub fn bytes_per_entity(&self) -> usize {
-        VECTORS * (self.aux + size_of::<f32>())
+        VECTORS * (self.d_aux + size_of::<f32>())
     }
 
     /// Cosines of u_m and u_e (eq. 9-12) of a post with each of `candidates`.
     pub fn scores(&self, mention: &MentionVectors, candidates: &[usize]) -> Vec<f32> {
-        let n_lanes = self.aux.div_ceil(LANES);
+        let n_lanes = self.d_aux.div_ceil(LANES);
         let mut post = vec![Lane::default(); VECTORS * n_lanes];
-        for (lanes, vector) in post.chunks_mut(n_lanes).zip(mention.0.chunks(self.aux)) {
+        for (lanes, vector) in post.chunks_mut(n_lanes).zip(mention.0.chunks(self.d_aux)) {
             for (lane, values) in lanes.iter_mut().zip(vector.chunks(LANES)) {
                 lane[..values.len()].copy_from_slice(values);
             }
@@ -88,18 +88,18 @@ impl EntityIndex {
             .iter()
             .map(|&candidate| {
                 self.widen(candidate, &mut entity);
-                fusion(&post, &entity, self.aux)
+                fusion(&post, &entity, self.d_aux)
             })
             .collect()
     }
 
     fn widen(&self, entity: usize, into: &mut [Lane]) {
-        let values = &self.values[entity * VECTORS * self.aux..][..VECTORS * self.aux];
+        let values = &self.values[entity * VECTORS * self.d_aux..][..VECTORS * self.d_aux];
         let scales = &self.scales[entity * VECTORS..][..VECTORS];
         let n_lanes = into.len() / VECTORS;
         for ((lanes, values), scale) in into
             .chunks_mut(n_lanes)
-            .zip(values.chunks(self.aux))
+            .zip(values.chunks(self.d_aux))
             .zip(scales)
         {
             let (whole, rest) = values.as_chunks::<LANES>();
@@ -116,15 +116,15 @@ impl EntityIndex {
 /// The vectors of all rows, and the number of values per row.
 async fn rows(prepared: Prepared) -> Result<(Vec<f32>, usize)> {
     let Prepared { aux, query, key } = prepared;
-    let all: Tensor<3> = Tensor::cat(vec![aux, query, key], 1); // [n, 9, aux]
+    let all: Tensor<3> = Tensor::cat(vec![aux, query, key], 1); // [n, 9, d_aux]
     let [_, vectors, width] = all.dims();
     Ok((read(all).await?, vectors * width))
 }
 
 /// The cosine of u_m and u_e of one pair.
-fn fusion(mention: &[Lane], entity: &[Lane], aux: usize) -> f32 {
-    let to_mention = shares(mention, entity, aux);
-    let to_entity = shares(entity, mention, aux);
+fn fusion(mention: &[Lane], entity: &[Lane], d_aux: usize) -> f32 {
+    let to_mention = shares(mention, entity, d_aux);
+    let to_entity = shares(entity, mention, d_aux);
     let [e_0, e_1, e_2] = levels(entity, 0);
     let [m_0, m_1, m_2] = levels(mention, 0);
     let ([s_0, s_1, s_2], [t_0, t_1, t_2]) = (to_mention, to_entity);
@@ -142,10 +142,10 @@ fn fusion(mention: &[Lane], entity: &[Lane], aux: usize) -> f32 {
 }
 
 /// Eq. 9 and 10, averaged over i: the attention of `own` to each auxiliary space of the other side.
-fn shares(own: &[Lane], other: &[Lane], aux: usize) -> [f32; LEVELS] {
+fn shares(own: &[Lane], other: &[Lane], d_aux: usize) -> [f32; LEVELS] {
     let (spaces, queries) = (levels(own, 0), levels(own, 1));
     let [k_0, k_1, k_2] = levels(other, 2);
-    let root = (aux as f32).sqrt();
+    let root = (d_aux as f32).sqrt();
     let mut mean = [0.0; LEVELS];
     for (space, query) in spaces.into_iter().zip(queries) {
         let mut sums = [Lane::default(); LEVELS];

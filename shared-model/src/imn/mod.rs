@@ -168,7 +168,7 @@ impl Imn {
     ///
     /// # Shapes
     ///
-    /// - output: `[batch, 3, aux]`
+    /// - output: `[batch, 3, d_aux]`
     pub fn encode_mentions(&self, side: &Side) -> Tensor<3> {
         self.encode(&self.mention_norms, side)
     }
@@ -177,20 +177,20 @@ impl Imn {
     ///
     /// # Shapes
     ///
-    /// - output: `[n_entities, 3, aux]`
+    /// - output: `[n_entities, 3, d_aux]`
     pub fn encode_entities(&self, side: &Side) -> Tensor<3> {
         self.encode(&self.entity_norms, side)
     }
 
     fn encode(&self, norms: &LevelNorms, side: &Side) -> Tensor<3> {
-        let encoded = norms.forward(self.mention.forward(side)); // [n, 3, aux]
+        let encoded = norms.forward(self.mention.forward(side)); // [n, 3, d_aux]
         let pooled = side.sequences.iter();
         let pooled = pooled.map(|sequence| sequence.pooled.clone() * sequence.present()); // [n, width]
         let (Some(projected), Some(gates)) = (self.project_pooled(pooled.collect()), &self.gates)
         else {
             return encoded;
         };
-        projected.unsqueeze_dim(1) + gates.val().reshape([1, LEVELS, 1]) * encoded // [n, 3, aux]
+        projected.unsqueeze_dim(1) + gates.val().reshape([1, LEVELS, 1]) * encoded // [n, 3, d_aux]
     }
 
     /// The pooled projection of one vector per input, zero where a row lacks it; `None` in the paper's form.
@@ -198,7 +198,7 @@ impl Imn {
     /// # Shapes
     ///
     /// - pooled: `[n, width]` per input
-    /// - output: `[n, aux]`
+    /// - output: `[n, d_aux]`
     pub fn project_pooled(&self, pooled: Vec<Tensor<2>>) -> Option<Tensor<2>> {
         let projection = self.readout.as_ref()?;
         let projected = pooled.into_iter().zip(projection);
@@ -211,8 +211,8 @@ impl Imn {
     ///
     /// # Shapes
     ///
-    /// - mentions: `[batch, 3, aux]`
-    /// - entities: `[n_entities, 3, aux]`
+    /// - mentions: `[batch, 3, d_aux]`
+    /// - entities: `[n_entities, 3, d_aux]`
     /// - candidates: `[batch, n_candidates]`, rows of `entities`
     /// - output: `[batch, n_candidates]` each
     pub fn compare(
@@ -224,9 +224,9 @@ impl Imn {
         let [batch, n_candidates] = candidates.dims();
         let flat = candidates.clone().reshape([batch * n_candidates]);
         let level = |level: usize| {
-            let of = |aux: &Tensor<3>| aux.clone().narrow(1, level, 1).squeeze_dim::<2>(1); // [n, aux]
+            let of = |aux: &Tensor<3>| aux.clone().narrow(1, level, 1).squeeze_dim::<2>(1); // [n, d_aux]
             let entity = of(&entities.aux)
-                .select(0, flat.clone()) // [batch * n_candidates, aux]
+                .select(0, flat.clone()) // [batch * n_candidates, d_aux]
                 .reshape([batch as i32, n_candidates as i32, -1]);
             cosine(of(&mentions.aux).unsqueeze_dim(1), entity) // [batch, n_candidates]
         };
@@ -242,7 +242,7 @@ impl Imn {
     ///
     /// # Shapes
     ///
-    /// - matrices: `[width, aux]` per input
+    /// - matrices: `[width, d_aux]` per input
     pub fn with_pooled_projection(mut self, matrices: Vec<Tensor<2>>) -> Self {
         if let Some(projection) = &mut self.readout {
             for (linear, matrix) in projection.iter_mut().zip(matrices) {

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use super::draft::{Draft, Row};
-use super::melbench::rows;
+use super::draft::Draft;
+use super::melbench::{rows, without_mention};
 use super::{Pairs, files, split_of};
 use crate::dataset::{CandidatePolicy, Split};
 use crate::files::read_json;
@@ -60,13 +60,7 @@ pub(super) fn read(folder: &Path) -> anyhow::Result<Draft> {
             draft.matter("in no part, dropped", &id);
             continue;
         };
-        let images = record.image.into_iter();
-        let text = Row {
-            id,
-            text: record.sentence,
-            images: images.filter(|path| !path.is_empty()).collect(),
-            ..Row::default()
-        };
+        let text = without_mention(id, record.sentence, record.image);
         let answers = record.answer.into_iter().map(Some).collect();
         let (mentions, names) = (record.mention, &record.entity);
         rows(&mut draft, Some(split), &text, mentions, names, answers);

@@ -117,14 +117,19 @@ pub(super) fn add(draft: &mut Draft, split: Option<Split>, id: String, record: R
     let is_entity = |answer: &String| !answer.is_empty() && !answer.eq_ignore_ascii_case("nil");
     let answers = answers.into_iter();
     let answers = answers.map(|answer| Some(answer).filter(is_entity));
-    let images = record.image.into_iter();
-    let text = Row {
-        id,
-        text: record.sentence,
-        images: images.filter(|path| !path.is_empty()).collect(),
-        ..Row::default()
-    };
+    let text = without_mention(id, record.sentence, record.image);
     rows(draft, split, &text, mentions, &names, answers.collect());
+}
+
+/// What the rows of a text have in common; a picture without a path is none.
+pub(super) fn without_mention(id: String, text: String, image: Option<String>) -> Row {
+    let image = image.filter(|path| !path.is_empty());
+    Row {
+        id,
+        text,
+        images: image.into_iter().collect(),
+        ..Row::default()
+    }
 }
 
 /// Adds a row for each mention of a text, and its entity unless that is known. A text without a part is put into one by its entity.
