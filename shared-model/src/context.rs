@@ -8,14 +8,30 @@ use crate::error::Result;
 /// Stands for the name: a pronoun, which every sentence encoder has learned, unlike a mask token.
 const NEUTRAL: &str = "it";
 
+/// A text of a post without its mention.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// The text with a neutral word in place of the name.
+    pub text: String,
+    /// Span of the word that replaced the mention.
+    pub mention: Mention,
+}
+
 /// The text of a post with every occurrence of the mention replaced by a neutral word; `None` if no other word is left.
 ///
 /// # Errors
 ///
 /// [`Error::Span`](crate::error::Error::Span) for a mention outside the text.
-pub fn of_post(text: &str, mention: Mention) -> Result<Option<String>> {
+pub fn of_post(text: &str, mention: Mention) -> Result<Option<Context>> {
     let name = mention.surface(text)?;
-    Ok(replace(text, &[name], Some(mention)))
+    let (replaced, start) = replace(text, &[name], Some(mention));
+    Ok(replaced.map(|text| Context {
+        text,
+        mention: Mention {
+            start,
+            end: start + NEUTRAL.chars().count(),
+        },
+    }))
 }
 
 /// The description of an entity with every occurrence of its names replaced by a neutral word; `None` if no other word is left.
@@ -26,10 +42,11 @@ pub fn of_entity(entity: &Entity) -> Option<String> {
 /// A text about an entity with every occurrence of its names replaced by a neutral word; `None` if no other word is left.
 pub fn of_text(text: &str, entity: &Entity) -> Option<String> {
     let names: Vec<&str> = entity.names().collect();
-    replace(text, &names, None)
+    replace(text, &names, None).0
 }
 
-fn replace(text: &str, names: &[&str], span: Option<Mention>) -> Option<String> {
+/// The text with a neutral word in place of the names, unless no other word is left, and where the one in place of `span` starts.
+fn replace(text: &str, names: &[&str], span: Option<Mention>) -> (Option<String>, usize) {
     let characters: Vec<char> = text.chars().collect();
     let lower: Vec<char> = characters.iter().copied().map(lowercase).collect();
     let mut names: Vec<Vec<char>> = names
@@ -49,7 +66,7 @@ fn replace(text: &str, names: &[&str], span: Option<Mention>) -> Option<String> 
         Some(at + name.len())
     };
     let mut replaced = String::with_capacity(text.len());
-    let (mut at, mut is_left) = (0, false);
+    let (mut at, mut is_left, mut start_of_span) = (0, false, 0);
     while at < characters.len() {
         let end = match span {
             Some(Mention { start, end }) if at == start => Some(end),
@@ -62,6 +79,9 @@ fn replace(text: &str, names: &[&str], span: Option<Mention>) -> Option<String> 
             if replaced.ends_with(['#', '@']) {
                 replaced.pop();
             }
+            if span.is_some_and(|span| at == span.start) {
+                start_of_span = replaced.chars().count();
+            }
             replaced.push_str(NEUTRAL);
             at = end;
         } else {
@@ -70,7 +90,7 @@ fn replace(text: &str, names: &[&str], span: Option<Mention>) -> Option<String> 
             at += 1;
         }
     }
-    is_left.then_some(replaced)
+    (is_left.then_some(replaced), start_of_span)
 }
 
 /// One character for each, so that positions stay.
@@ -90,7 +110,9 @@ mod tests {
         let byte = text.find(name).unwrap();
         let start = text[..byte].chars().count();
         let end = start + name.chars().count();
-        of_post(text, Mention { start, end }).unwrap()
+        let context = of_post(text, Mention { start, end }).unwrap()?;
+        assert_eq!(context.mention.surface(&context.text).unwrap(), NEUTRAL);
+        Some(context.text)
     }
 
     #[test]
@@ -107,7 +129,9 @@ mod tests {
         }
         let jaguars = Mention { start: 6, end: 13 };
         let ends = of_post("jaguar jaguars ", Mention { start: 7, end: 14 });
-        assert_eq!(ends.unwrap().as_deref(), Some("jaguar it "));
+        let ends = ends.unwrap().unwrap();
+        assert_eq!(ends.text, "jaguar it ");
+        assert_eq!(ends.mention, Mention { start: 7, end: 9 });
         assert!(of_post("jaguar", jaguars).is_err());
     }
 

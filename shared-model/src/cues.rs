@@ -1,19 +1,17 @@
 //! Cues: what each candidate has in common with a post, before anything is weighted.
 //!
-//! A cue that the post lacks is 0 for all candidates. A cue that a candidate lacks is imputed with its background mean:
-//! the average between a post and the entities that do not own it, so that having no picture is neither an advantage nor a fault.
+//! Cues that compare vectors count by how far they are above their background, the average of the post's comparisons with all entities
+//! of the knowledge base. A cue that post or candidate lacks is 0, so that having no picture is neither an advantage nor a fault.
 
+use crate::classes::ClassTable;
 use crate::kb::KnowledgeBase;
 use crate::lexical::{LexicalCues, LexicalIndex, LexicalQuery};
-use crate::math::{cosine, mean, normalised};
+use crate::math::{cosine, dot, mean, normalised};
 use crate::prototype::Chosen;
 use crate::vectors::PooledVectors;
 
-/// Every cue: text, image, classes, then [`LexicalCues`].
-pub type AllCues = [f32; 9];
-
-/// At most this many pairs of a post and an entity are compared for the background means.
-const MAX_PAIRS: usize = 100_000;
+/// Every cue: those of [`VectorCues`] in order, less their backgrounds, then [`LexicalCues`]; 0 for a missing one.
+pub type AllCues = [f32; 12];
 
 /// A post and its mention, as the cues compare them.
 #[derive(Debug, Clone, Copy)]
@@ -26,62 +24,187 @@ pub struct CueQuery<'a> {
     pub mention: &'a str,
 }
 
-/// Cues of one candidate; `None` where post or candidate lacks the modality.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct CandidateCues {
+/// Cues that compare vectors; `None` where post or candidate lacks what is compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct VectorCues {
     /// Cosine of the centred texts.
     pub text: Option<f32>,
+    /// Cosine of the post's text without the mention and the candidate's texts, its description without the names among them.
+    pub context: Option<f32>,
     /// Cosine of the z-scored images.
     pub image: Option<f32>,
     /// Bhattacharyya coefficient of the class probabilities.
     pub classes: Option<f32>,
-    /// Names and words in common.
+    /// Cosine of the post's pictures, carried into the space of texts, and the candidate's texts; `None` if its name is all.
+    pub image_text: Option<f32>,
+    /// Cosine of the post's text without the mention and the candidate's pictures, carried into the space of texts.
+    pub text_image: Option<f32>,
+}
+
+/// Cues of one candidate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CandidateCues {
+    /// Comparisons of vectors.
+    pub vectors: VectorCues,
+    /// Names and words in common; `None` for a post without a text.
     pub lexical: Option<LexicalCues>,
-    /// All cues, missing ones imputed.
-    pub imputed: AllCues,
+    /// All cues, and of which kind they are.
+    pub observed: Observed,
+}
+
+/// The cues of a candidate as the scorer weighs them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Observed {
+    /// Comparisons of vectors, less their backgrounds.
+    vectors: VectorCues,
+    lexical: LexicalCues,
+}
+
+/// What a post and a candidate have to compare, besides names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Evidence {
+    /// Texts, beyond the mention and the names, and pictures.
+    Both,
+    /// Texts.
+    Texts,
+    /// Pictures.
+    Pictures,
+    /// Pictures of the post, texts of the candidate.
+    ImageText,
+    /// Text of the post, pictures of the candidate.
+    TextImage,
+    /// Nothing.
+    Nothing,
+}
+
+/// Modalities of a post or of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sides {
+    /// Whether there are texts, beyond the mention and the names.
+    pub text: bool,
+    /// Whether there are pictures.
+    pub image: bool,
+}
+
+impl Evidence {
+    /// All kinds.
+    pub const ALL: [Self; 6] = [
+        Self::Both,
+        Self::Texts,
+        Self::Pictures,
+        Self::ImageText,
+        Self::TextImage,
+        Self::Nothing,
+    ];
+}
+
+impl Observed {
+    /// What there is to compare.
+    pub fn evidence(&self) -> Evidence {
+        let VectorCues {
+            context,
+            image,
+            image_text,
+            text_image,
+            ..
+        } = self.vectors;
+        match (context.is_some(), image.is_some()) {
+            (true, true) => Evidence::Both,
+            (true, false) => Evidence::Texts,
+            (false, true) => Evidence::Pictures,
+            (false, false) if image_text.is_some() => Evidence::ImageText,
+            (false, false) if text_image.is_some() => Evidence::TextImage,
+            (false, false) => Evidence::Nothing,
+        }
+    }
+
+    /// All cues; without texts beyond the mention and the names, words count as little as texts do.
+    pub fn values(&self) -> AllCues {
+        let has_texts = self.vectors.context.is_some();
+        let [ratio, exact, tokens, surname, words, grams] = self.lexical;
+        let [words, grams] = [words, grams].map(|cue| if has_texts { cue } else { 0.0 });
+        let [text, rest @ ..] = self.vectors.array();
+        let vectors = [text.filter(|_| has_texts)].into_iter().chain(rest);
+        let lexical = [ratio, exact, tokens, surname, words, grams];
+        let all = vectors.map(Option::unwrap_or_default).chain(lexical);
+        let mut values = AllCues::default();
+        values
+            .iter_mut()
+            .zip(all)
+            .for_each(|(value, cue)| *value = cue);
+        values
+    }
+
+    /// The cues of a post and a candidate with these modalities alone.
+    #[must_use]
+    pub fn restricted(&self, post: Sides, candidate: Sides) -> Self {
+        let VectorCues {
+            text,
+            context,
+            image,
+            classes,
+            image_text,
+            text_image,
+        } = self.vectors;
+        let (texts, pictures) = (post.text && candidate.text, post.image && candidate.image);
+        let (image_first, text_first) =
+            (post.image && candidate.text, post.text && candidate.image);
+        Self {
+            vectors: VectorCues {
+                text: text.filter(|_| texts),
+                context: context.filter(|_| texts),
+                image: image.filter(|_| pictures),
+                classes: classes.filter(|_| pictures),
+                image_text: image_text.filter(|_| image_first),
+                text_image: text_image.filter(|_| text_first),
+            },
+            lexical: self.lexical,
+        }
+    }
 }
 
 /// What the cues need of a knowledge base, computed once.
 #[derive(Debug, Clone)]
 pub struct CueIndex {
     lexical: LexicalIndex,
-    entities: Vec<EntityVectors>,
+    classes: Option<ClassTable>,
+    entities: Vec<Side>,
     /// Posts of each entity, by position in the knowledge base.
     timelines: Vec<Vec<usize>>,
-    background: Background,
+    /// Mean over the normalised vectors of the entities: as the cosine is linear in them, what a post has in common with it is the mean over what it has in common with each.
+    mean: Side,
 }
 
-/// Mean of an entity's normalised prototype vectors, one per modality.
-#[derive(Debug, Clone)]
-struct EntityVectors {
+/// One side of a comparison: the centred vectors of a post, or the means of an entity's prototypes.
+#[derive(Debug, Clone, Default)]
+struct Side {
     text: Option<Vec<f32>>,
+    context: Option<Vec<f32>>,
     image: Option<Vec<f32>>,
+    /// Square roots of the class probabilities.
     classes: Option<Vec<f32>>,
-}
-
-/// Mean cues between a post and the entities that do not own it; `None` without pictures.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Background {
-    image: Option<f32>,
-    classes: Option<f32>,
+    /// Pictures in the space of centred texts.
+    carried: Option<Vec<f32>>,
 }
 
 /// The post's side of all comparisons.
 struct Prepared {
-    text: Option<Vec<f32>>,
-    image: Option<Vec<f32>>,
-    classes: Option<Vec<f32>>,
+    side: Side,
     lexical: Option<LexicalQuery>,
-    /// Imputed where a candidate lacks the cue; `None` where the post lacks it.
-    background: Background,
+    /// Mean over the comparisons with all entities; `None` where post or entities lack what is compared.
+    background: VectorCues,
 }
 
 impl CueIndex {
     /// Indexes all entities.
-    pub fn new(kb: &KnowledgeBase) -> Self {
+    ///
+    /// # Arguments
+    ///
+    /// - classes: the classes of the image encoder; without them pictures are not compared with texts.
+    pub fn new(kb: &KnowledgeBase, classes: Option<ClassTable>) -> Self {
         let n_entities = kb.text.entities.len();
-        let entities: Vec<EntityVectors> = (0..n_entities)
-            .map(|entity| EntityVectors::of(kb, entity, None))
+        let entities: Vec<Side> = (0..n_entities)
+            .map(|entity| Side::of_entity(kb, classes.as_ref(), entity, None))
             .collect();
         let mut timelines = vec![Vec::new(); n_entities];
         for (position, post) in kb.text.posts.iter().enumerate() {
@@ -89,7 +212,8 @@ impl CueIndex {
         }
         Self {
             lexical: LexicalIndex::new(&kb.text),
-            background: Background::of(kb, &entities),
+            mean: Side::mean(&entities),
+            classes,
             entities,
             timelines,
         }
@@ -109,7 +233,7 @@ impl CueIndex {
             .collect()
     }
 
-    /// All cues of `candidates`, missing ones imputed: for fitting the weights.
+    /// All cues of `candidates`, for fitting the weights.
     ///
     /// # Arguments
     ///
@@ -120,7 +244,7 @@ impl CueIndex {
         query: &CueQuery,
         candidates: &[usize],
         without: Option<usize>,
-    ) -> Vec<AllCues> {
+    ) -> Vec<Observed> {
         let prepared = self.prepare(kb, query);
         let cues = |&entity: &usize| match without {
             Some(post) if kb.text.posts[post].entity == entity => {
@@ -129,7 +253,7 @@ impl CueIndex {
             _ => self.compare(&prepared, entity),
         };
         let candidates = candidates.iter();
-        candidates.map(|entity| cues(entity).imputed).collect()
+        candidates.map(|entity| cues(entity).observed).collect()
     }
 
     fn prepare(&self, kb: &KnowledgeBase, query: &CueQuery) -> Prepared {
@@ -138,24 +262,22 @@ impl CueIndex {
             text,
             mention,
         } = *query;
-        let statistics = &kb.statistics;
-        let centred = |image: &Vec<f32>| statistics.centre_image(image);
+        let side = Side::of_post(kb, self.classes.as_ref(), post);
         Prepared {
-            text: post.text.as_ref().map(|text| statistics.centre_text(text)),
-            image: post.image.as_ref().map(centred),
-            classes: post.classes.as_deref().map(root),
             lexical: (!text.is_empty()).then(|| self.lexical.query(text, mention)),
-            background: Background {
-                image: post.image.as_ref().and(self.background.image),
-                classes: post.classes.as_ref().and(self.background.classes),
-            },
+            background: side.background(&self.mean),
+            side,
         }
     }
 
     fn compare(&self, query: &Prepared, entity: usize) -> CandidateCues {
         let lexical = query.lexical.as_ref();
         let lexical = lexical.map(|query| self.lexical.cues(query, entity));
-        CandidateCues::of(query, &self.entities[entity], lexical)
+        CandidateCues::new(
+            query.side.compare(&self.entities[entity]),
+            lexical,
+            &query.background,
+        )
     }
 
     /// As [`Self::compare`], as if the entity had never written one of its posts.
@@ -172,53 +294,95 @@ impl CueIndex {
         let profile = kb.text.entities[entity].profile();
         let document = self.lexical.document(&profile, texts);
         let lexical = query.lexical.as_ref();
-        CandidateCues::of(
-            query,
-            &EntityVectors::of(kb, entity, Some(without)),
+        let entity_side = Side::of_entity(kb, self.classes.as_ref(), entity, Some(without));
+        CandidateCues::new(
+            query.side.compare(&entity_side),
             lexical.map(|query| self.lexical.cues_with(query, entity, &document)),
+            &query.background,
         )
     }
 }
 
 impl CandidateCues {
-    fn of(query: &Prepared, entity: &EntityVectors, lexical: Option<LexicalCues>) -> Self {
-        let text = compare(&query.text, &entity.text);
-        let image = compare(&query.image, &entity.image);
-        let classes = compare(&query.classes, &entity.classes);
-        let [a, b, c, d, e, f] = lexical.unwrap_or_default();
-        let imputed = [
-            text,
-            image.or(query.background.image),
-            classes.or(query.background.classes),
-        ];
-        let [t, i, k] = imputed.map(Option::unwrap_or_default);
+    fn new(vectors: VectorCues, lexical: Option<LexicalCues>, background: &VectorCues) -> Self {
+        let above = vectors.array().into_iter().zip(background.array());
+        let above = above.map(|(cue, mean)| Some(cue? - mean.unwrap_or_default()));
         Self {
-            text,
-            image,
-            classes,
+            vectors,
             lexical,
-            imputed: [t, i, k, a, b, c, d, e, f],
+            observed: Observed {
+                vectors: VectorCues::of(above),
+                lexical: lexical.unwrap_or_default(),
+            },
         }
     }
 }
 
-impl EntityVectors {
+impl VectorCues {
+    /// The inverse of [`Self::array`].
+    fn of(mut cues: impl Iterator<Item = Option<f32>>) -> Self {
+        let mut next = || cues.next().flatten();
+        Self {
+            text: next(),
+            context: next(),
+            image: next(),
+            classes: next(),
+            image_text: next(),
+            text_image: next(),
+        }
+    }
+
+    fn array(self) -> [Option<f32>; 6] {
+        let Self {
+            text,
+            context,
+            image,
+            classes,
+            image_text,
+            text_image,
+        } = self;
+        [text, context, image, classes, image_text, text_image]
+    }
+}
+
+impl Side {
+    fn of_post(kb: &KnowledgeBase, classes: Option<&ClassTable>, post: &PooledVectors) -> Self {
+        let statistics = &kb.statistics;
+        let centred = |text: &Vec<f32>| statistics.centre_text(text);
+        let image = post.image.as_ref();
+        Self {
+            text: post.text.as_ref().map(centred),
+            context: post.context.as_ref().map(centred),
+            image: image.map(|image| statistics.centre_image(image)),
+            classes: post.classes.as_deref().map(root),
+            carried: carried(classes, post),
+        }
+    }
+
     /// Averages the prototypes of an entity, leaving out one post.
-    fn of(kb: &KnowledgeBase, entity: usize, without: Option<usize>) -> Self {
+    fn of_entity(
+        kb: &KnowledgeBase,
+        classes: Option<&ClassTable>,
+        entity: usize,
+        without: Option<usize>,
+    ) -> Self {
         let average = |vectors: Vec<Vec<f32>>| mean(vectors.iter().map(Vec::as_slice));
         let pooled =
             |chosen: &'_ Chosen| (Some(chosen.post) != without).then(|| &kb.pooled[chosen.post]);
         let chosen = &kb.text.prototypes[entity];
+        let profile = &kb.profiles[entity];
+        let centred = |text: &Vec<f32>| normalised(&kb.statistics.centre_text(text));
         let posts = chosen.text.iter();
         let posts = posts.filter_map(|chosen| pooled(chosen)?.text.as_ref());
-        let texts = posts.chain(&kb.profiles[entity].text);
+        let posts: Vec<Vec<f32>> = posts.map(centred).collect();
+        let with = |own: &Option<Vec<f32>>| {
+            let own = own.as_ref().map(centred);
+            average(posts.iter().cloned().chain(own).collect())
+        };
         let images = || chosen.image.iter().filter_map(pooled);
         Self {
-            text: average(
-                texts
-                    .map(|text| normalised(&kb.statistics.centre_text(text)))
-                    .collect(),
-            ),
+            text: with(&profile.text),
+            context: with(&profile.context),
             image: average(
                 images()
                     .filter_map(|pooled| pooled.image.as_ref())
@@ -231,44 +395,83 @@ impl EntityVectors {
                     .map(root)
                     .collect(),
             ),
+            carried: average(
+                images()
+                    .filter_map(|pooled| carried(classes, pooled))
+                    .collect(),
+            ),
         }
     }
-}
 
-impl Background {
-    fn of(kb: &KnowledgeBase, entities: &[EntityVectors]) -> Self {
-        let entities = entities.iter().enumerate();
-        let pictured: Vec<(usize, &EntityVectors)> = entities
-            .filter(|(_, entity)| entity.image.is_some())
-            .collect();
-        let posts: Vec<usize> = (0..kb.pooled.len())
-            .filter(|&post| kb.pooled[post].image.is_some())
-            .collect();
-        let step = (posts.len() * pictured.len()).div_ceil(MAX_PAIRS).max(1);
-        let (mut image, mut classes, mut n) = (0.0, 0.0, 0.0);
-        for &post in posts.iter().step_by(step) {
-            let pooled = &kb.pooled[post];
-            let centred = |image: &Vec<f32>| kb.statistics.centre_image(image);
-            let query = pooled.image.as_ref().map(centred);
-            let roots = pooled.classes.as_deref().map(root);
-            for (position, entity) in &pictured {
-                if *position != kb.text.posts[post].entity {
-                    image += compare(&query, &entity.image).unwrap_or_default();
-                    classes += compare(&roots, &entity.classes).unwrap_or_default();
-                    n += 1.0;
-                }
-            }
+    /// The cues between a post, this side, and an entity.
+    fn compare(&self, entity: &Self) -> VectorCues {
+        VectorCues {
+            text: compare(cosine, &self.text, &entity.text),
+            context: compare(cosine, &self.context, &entity.context),
+            image: compare(cosine, &self.image, &entity.image),
+            classes: compare(cosine, &self.classes, &entity.classes),
+            image_text: compare(cosine, &self.carried, entity.texts()),
+            text_image: compare(cosine, &entity.carried, &self.context),
         }
-        let average = |sum: f32| (n > 0.0).then(|| sum / n);
+    }
+
+    /// The mean over normalised vectors of entities.
+    fn mean(entities: &[Self]) -> Self {
+        let of = |vector: fn(&Self) -> &Option<Vec<f32>>, scaled: fn(&[f32]) -> Vec<f32>| {
+            let vectors = entities
+                .iter()
+                .filter_map(|entity| vector(entity).as_deref());
+            let vectors: Vec<Vec<f32>> = vectors.map(scaled).collect();
+            mean(vectors.iter().map(Vec::as_slice))
+        };
         Self {
-            image: average(image),
-            classes: average(classes),
+            text: of(|side| &side.text, normalised),
+            context: of(|side| &side.context, normalised),
+            image: of(|side| &side.image, normalised),
+            classes: of(|side| &side.classes, normalised),
+            carried: of(|side| &side.carried, normalised),
+        }
+    }
+
+    /// The means over the comparisons of a post, this side, with the entities that `mean` was taken of.
+    fn background(&self, mean: &Self) -> VectorCues {
+        let cosines = |a: &[f32], b: &[f32]| along(b, a);
+        VectorCues {
+            text: compare(cosines, &self.text, &mean.text),
+            context: compare(cosines, &self.context, &mean.context),
+            image: compare(cosines, &self.image, &mean.image),
+            classes: compare(cosines, &self.classes, &mean.classes),
+            image_text: compare(cosines, &self.carried, &mean.text),
+            text_image: compare(cosines, &self.context, &mean.carried),
+        }
+    }
+
+    /// What texts say of an entity, its name included; `None` if the name is all.
+    fn texts(&self) -> &Option<Vec<f32>> {
+        match &self.context {
+            Some(_) => &self.text,
+            None => &None,
         }
     }
 }
 
-fn compare(a: &Option<Vec<f32>>, b: &Option<Vec<f32>>) -> Option<f32> {
-    Some(cosine(a.as_ref()?, b.as_ref()?))
+/// The pictures of a post in the space of texts.
+fn carried(classes: Option<&ClassTable>, post: &PooledVectors) -> Option<Vec<f32>> {
+    Some(classes?.carry(post.classes.as_deref()?))
+}
+
+/// Length of the first vector along the direction of the second.
+fn along(a: &[f32], b: &[f32]) -> f32 {
+    let norm = dot(b, b).sqrt();
+    if norm > 0.0 { dot(a, b) / norm } else { 0.0 }
+}
+
+fn compare(
+    measure: fn(&[f32], &[f32]) -> f32,
+    a: &Option<Vec<f32>>,
+    b: &Option<Vec<f32>>,
+) -> Option<f32> {
+    Some(measure(a.as_ref()?, b.as_ref()?))
 }
 
 /// Square roots: the cosine of two of these is the Bhattacharyya coefficient of the distributions.
@@ -305,7 +508,7 @@ pub(crate) mod tests {
             text: Some(axis(i, 4)),
             image: Some(axis(i, 3)),
             classes: Some(axis(i, 2)),
-            joint: None,
+            ..PooledVectors::default()
         };
         let text = KbText {
             entities: vec![entity("bird"), entity("language"), entity("singer")],
@@ -328,7 +531,7 @@ pub(crate) mod tests {
             text: Some(vec![0.1, 1.0, 0.0, 0.0]),
             image: Some(vec![0.0, 1.0, 0.0]),
             classes: Some(vec![0.2, 0.8]),
-            joint: None,
+            ..PooledVectors::default()
         }
     }
 
@@ -341,31 +544,38 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_missing_picture_is_imputed_with_the_background_mean() {
+    fn the_background_is_the_mean_over_all_entities_and_a_missing_picture_counts_as_much() {
         let kb = kb();
-        let index = CueIndex::new(&kb);
-        let background = index.background;
-        assert!(
-            background.image.is_some_and(|image| image < 0.0),
-            "{background:?}"
+        let index = CueIndex::new(&kb, None);
+        let post = about_the_language();
+        let cues = index.observe(&kb, &query(&post, "swift"), &[0, 1, 2]);
+        let images: Vec<f32> = cues.iter().filter_map(|cues| cues.vectors.image).collect();
+        let background = images.iter().sum::<f32>() / images.len() as f32;
+        for (cues, image) in cues.iter().zip(&images) {
+            assert!((cues.observed.values()[2] - (image - background)).abs() < 1e-6);
+        }
+        let without = cues[2];
+        assert_eq!(
+            (without.vectors.image, without.vectors.classes),
+            (None, None)
         );
-        let cues = index.observe(&kb, &query(&about_the_language(), "swift"), &[2])[0];
-        assert_eq!((cues.image, cues.classes), (None, None));
-        assert_eq!(cues.imputed[1], background.image.unwrap());
-        assert_eq!(cues.imputed[2], background.classes.unwrap());
+        assert_eq!(without.observed.values()[2..4], [0.0, 0.0]);
     }
 
     #[test]
     fn an_owner_without_its_only_post_is_left_with_its_profile() {
         let kb = kb();
-        let index = CueIndex::new(&kb);
+        let index = CueIndex::new(&kb, None);
         let post = about_the_language();
         let query = query(&post, "post of 1");
         let cues = |without| index.cues(&kb, &query, &[0, 1], without);
         let (with, without) = (cues(None), cues(Some(1)));
         assert_eq!(with[0], without[0], "the others keep all their posts");
-        assert_eq!(without[1][1], index.background.image.unwrap());
-        assert!(without[1][7] < with[1][7], "{without:?} {with:?}");
+        assert_eq!(without[1].values()[2], 0.0);
+        assert!(
+            without[1].values()[10] < with[1].values()[10],
+            "{without:?} {with:?}"
+        );
     }
 
     #[test]
@@ -375,10 +585,10 @@ pub(crate) mod tests {
             text: None,
             ..about_the_language()
         };
-        let index = CueIndex::new(&kb);
+        let index = CueIndex::new(&kb, None);
         let cues = index.observe(&kb, &query(&post, ""), &[0, 1, 2]);
-        assert!(cues.iter().all(|cues| cues.text.is_none()));
+        assert!(cues.iter().all(|cues| cues.vectors.text.is_none()));
         assert!(cues.iter().all(|cues| cues.lexical.is_none()));
-        assert!(cues[1].imputed[1] > cues[0].imputed[1]);
+        assert!(cues[1].observed.values()[2] > cues[0].observed.values()[2]);
     }
 }

@@ -117,10 +117,19 @@ pub struct Post {
 pub struct Cues {
     /// Cosine of the centred texts.
     pub text: Option<f32>,
+    /// Cosine of the post's text without the mention and the candidate's texts.
+    #[serde(default)]
+    pub context: Option<f32>,
     /// Cosine of the z-scored images.
     pub image: Option<f32>,
     /// Cosine of the square roots of the image head's class probabilities.
     pub classes: Option<f32>,
+    /// How well the post's pictures fit the candidate's texts.
+    #[serde(default)]
+    pub image_text: Option<f32>,
+    /// How well the post's text fits the candidate's pictures.
+    #[serde(default)]
+    pub text_image: Option<f32>,
     /// Names and words in common, between 0 and 1.
     pub lexical: Option<f32>,
     /// Cosine of u_m and u_e; `None` where the network took no part in this candidate's score.

@@ -7,6 +7,7 @@ use burn::prelude::*;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
+use crate::classes::ClassTable;
 use crate::error::Result;
 use crate::joint::{JointConfig, JointEncoder, JointInput, JointPost, MAX_TEXT};
 use crate::math::mean;
@@ -27,6 +28,8 @@ pub struct Encoders {
     pub text: Bert,
     /// Pictures to image tokens.
     pub vision: Vision,
+    /// Classes of the image encoder as texts; `None` where the weights have none.
+    pub classes: Option<ClassTable>,
     /// Mentions to word vectors; `None` where the weights have none.
     pub words: Option<WordTable>,
     /// Text, mention and pictures together to joint tokens.
@@ -53,6 +56,9 @@ pub struct Models {
     pub vision: VisionConfig,
     /// Whether there are word vectors, `words.bpk`.
     pub words: bool,
+    /// Whether there are class embeddings, `classes.bpk`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub classes: bool,
     /// Joint encoder, `joint.bpk`; its word embeddings are the text encoder's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joint: Option<JointConfig>,
@@ -92,7 +98,7 @@ impl Models {
 }
 
 impl Encoders {
-    /// Loads `text.bpk`, `vision.bpk` and, where `models` has them, `words.bpk` and `joint.bpk` through `pack`.
+    /// Loads `text.bpk`, `vision.bpk` and, where `models` has them, `classes.bpk`, `words.bpk` and `joint.bpk` through `pack`.
     ///
     /// The files are read one after the other, so that the weights of no more than one exist twice.
     ///
@@ -114,6 +120,14 @@ impl Encoders {
             true => Some(WordTable::from_pack(pack("words.bpk")?.as_ref())?),
             false => None,
         };
+        let classes = match models.classes {
+            true => {
+                let Widths { text, classes, .. } = models.widths();
+                let pack = pack("classes.bpk")?;
+                Some(ClassTable::from_pack(&pack, classes, text)?)
+            }
+            false => None,
+        };
         let joint = match &models.joint {
             Some(config) => {
                 let pack = pack("joint.bpk")?;
@@ -127,6 +141,7 @@ impl Encoders {
             tokenizer,
             text,
             vision,
+            classes,
             words,
             joint,
             device: device.clone(),

@@ -2,12 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::context;
 use crate::data::Entity;
 use crate::error::{Error, Result};
 use crate::pack::{Entry, Pack};
 use crate::prototype::{Chosen, Selection, choose};
 use crate::statistics::{Moments, Statistics};
 use crate::vectors::{PooledVectors, Widths};
+
+/// The tensor of the descriptions without names in `kb.bpk`.
+pub const CONTEXT: &str = "context";
 
 /// A timeline post; its pictures are thumbnails in a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +94,7 @@ pub struct KnowledgeBase {
     pub text: KbText,
     /// One per post.
     pub pooled: Vec<PooledVectors>,
-    /// One per entity: the vectors of its profile, which has a text and no picture.
+    /// One per entity: the vectors of its profile, which has a text and no picture; the context is the description without the names.
     pub profiles: Vec<PooledVectors>,
     /// Statistics of the timelines and profiles.
     pub statistics: Statistics,
@@ -167,17 +171,32 @@ impl KnowledgeBase {
         let mut classes = rows("classes", n_images, n_classes)?;
         let mut joints = joint("joint", n_posts)?;
         let mut joint_profiles = joint("joint_profile", n_entities)?;
+        let described = text
+            .entities
+            .iter()
+            .map(|entity| context::of_entity(entity).is_some());
+        let described: Vec<bool> = described.collect();
+        let n_described = described.iter().filter(|described| **described).count();
+        // A bundle that was exported before there were contexts has none.
+        let has_contexts = pack.names().any(|name| name == CONTEXT);
+        let mut contexts = match has_contexts {
+            true => rows(CONTEXT, n_described, widths.text)?,
+            false => Vec::new().into_iter(),
+        };
         let pooled = posts()
             .map(|post| PooledVectors {
                 text: (!post.text.is_empty()).then(|| texts.next()).flatten(),
                 image: (!post.images.is_empty()).then(|| images.next()).flatten(),
                 classes: (!post.images.is_empty()).then(|| classes.next()).flatten(),
                 joint: joints.next(),
+                context: None,
             })
             .collect();
         let profiles = rows("profile", n_entities, widths.text)?
-            .map(|text| PooledVectors {
+            .zip(described)
+            .map(|(text, is_described)| PooledVectors {
                 text: Some(text),
+                context: is_described.then(|| contexts.next()).flatten(),
                 joint: joint_profiles.next(),
                 ..PooledVectors::default()
             })
@@ -213,6 +232,7 @@ impl KnowledgeBase {
                 classes.map_or(0, Vec::len),
             ),
             matrix("profile", profiles, |row| &row.text, text),
+            matrix(CONTEXT, profiles, |row| &row.context, text),
         ];
         if joint > 0 {
             entries.extend([

@@ -12,6 +12,7 @@ mod addresses;
 pub mod aliases;
 pub mod bundle;
 pub mod calibration;
+pub mod classes;
 pub mod context;
 pub mod cues;
 pub mod data;

@@ -10,6 +10,7 @@ use image::RgbImage;
 
 use crate::aliases::AliasIndex;
 use crate::calibration::{Calibration, rank_with_probabilities};
+use crate::context::{self, Context};
 use crate::cues::{CueIndex, CueQuery};
 use crate::data::{Candidate, Cues, MAX_IMAGES, Mention, Ranking, ScorerKind};
 use crate::encoders::Encoders;
@@ -88,7 +89,7 @@ impl Linker {
     ) -> Self {
         Self {
             aliases: AliasIndex::new(&kb.text.entities),
-            cues: CueIndex::new(&kb),
+            cues: CueIndex::new(&kb, encoders.classes.clone()),
             encoders,
             kb,
             imn,
@@ -120,13 +121,25 @@ impl Linker {
             candidates,
         } = *query;
         let surface = mention.surface(text)?;
-        let (encoded, vectors) = texts
-            .encode(&self.encoders, text, mention, &mut on_stage)
-            .await?;
+        let encoded = self.encoders.tokenizer.encode(text, Some(mention))?;
+        let context = match context::of_post(text, mention)? {
+            Some(Context { text, mention }) => {
+                Some(self.encoders.tokenizer.encode(&text, Some(mention))?)
+            }
+            None => None,
+        };
+        texts.keep(text, &[Some(&encoded), context.as_ref()]);
         let mut post = PostVectors {
-            text: Some(vectors),
+            text: Some(
+                texts
+                    .encode(&self.encoders, &encoded, &mut on_stage)
+                    .await?,
+            ),
             ..PostVectors::default()
         };
+        if let Some(context) = &context {
+            post.context = Some(texts.encode(&self.encoders, context, &mut on_stage).await?);
+        }
         for picture in pictures.iter().take(MAX_IMAGES) {
             post.images
                 .push(picture.encode(&self.encoders, &mut on_stage).await?);
@@ -197,12 +210,15 @@ impl Linker {
                 let term = network.map_or(0.0, |(_, term)| term);
                 Candidate {
                     entity: self.kb.text.entities[entity].id.clone(),
-                    score: self.scorer.score(&cues.imputed) + term,
+                    score: self.scorer.score(&cues.observed) + term,
                     probability: 0.0,
                     cues: Cues {
-                        text: cues.text,
-                        image: cues.image,
-                        classes: cues.classes,
+                        text: cues.vectors.text,
+                        context: cues.vectors.context,
+                        image: cues.vectors.image,
+                        classes: cues.vectors.classes,
+                        image_text: cues.vectors.image_text,
+                        text_image: cues.vectors.text_image,
                         lexical: cues.lexical.map(|cues| self.scorer.lexical(&cues)),
                         imn: network.map(|(cosine, _)| cosine),
                     },
@@ -265,38 +281,43 @@ impl Picture {
 }
 
 impl TextCache {
-    /// Vectors of the window that was encoded last.
-    pub fn latest(&self) -> Option<&TokenVectors> {
-        self.windows.last().map(|(_, vectors)| vectors.as_ref())
+    /// Vectors of the window that was encoded first.
+    pub fn first(&self) -> Option<&TokenVectors> {
+        self.windows.first().map(|(_, vectors)| vectors.as_ref())
+    }
+
+    /// Frees the windows of another text, unless they have the same tokens: no more than the spacing may have changed.
+    fn keep(&mut self, text: &str, windows: &[Option<&Encoded>]) {
+        if self.text != text {
+            let is_known = |known: &Encoded| {
+                let mut windows = windows.iter().flatten();
+                windows.any(|window| window.ids == known.ids)
+            };
+            self.windows.retain(|(known, _)| is_known(known));
+            text.clone_into(&mut self.text);
+        }
     }
 
     async fn encode(
         &mut self,
         encoders: &Encoders,
-        text: &str,
-        mention: Mention,
+        encoded: &Encoded,
         on_stage: &mut impl FnMut(Stage),
-    ) -> Result<(Encoded, Arc<TokenVectors>)> {
-        let encoded = encoders.tokenizer.encode(text, Some(mention))?;
-        if self.text != text {
-            // Another text may still have the same tokens, if no more than its spacing has changed.
-            self.windows.retain(|(known, _)| known.ids == encoded.ids);
-            text.clone_into(&mut self.text);
-        }
+    ) -> Result<Arc<TokenVectors>> {
         let known = self
             .windows
             .iter()
             .find(|(known, _)| known.ids == encoded.ids);
         if let Some((_, vectors)) = known {
-            return Ok((encoded, Arc::clone(vectors)));
+            return Ok(Arc::clone(vectors));
         }
         on_stage(Stage::Text);
-        let vectors = Arc::new(encoders.text(&encoded).await?);
+        let vectors = Arc::new(encoders.text(encoded).await?);
         if self.windows.len() == MAX_WINDOWS {
             self.windows.remove(0);
         }
         self.windows.push((encoded.clone(), Arc::clone(&vectors)));
-        Ok((encoded, vectors))
+        Ok(vectors)
     }
 }
 
@@ -340,6 +361,7 @@ mod tests {
             tokenizer: Tokenizer::from_bytes(TOKENIZER.as_bytes()).unwrap(),
             text: text.init(device),
             vision: Vision::Efficientnet(Box::new(EfficientNetLite0::init(device))),
+            classes: None,
             words: None,
             joint: None,
             device: device.clone(),
@@ -485,11 +507,13 @@ mod tests {
             let ranking = linker.link(&query, &mut texts, |stage| stages.push(stage));
             pollster::block_on(ranking).map(|_| stages)
         };
-        let both = vec![Stage::Text, Stage::Rank];
+        // The text, and the text without the mention.
+        let both = vec![Stage::Text, Stage::Text, Stage::Rank];
         assert_eq!(link("swift post of swift", 0, 5).unwrap(), both);
         assert_eq!(link("swift post of swift", 14, 19).unwrap(), [Stage::Rank]);
         assert_eq!(link("swift  post of swift", 0, 5).unwrap(), [Stage::Rank]);
         assert_eq!(link("post of swift", 8, 13).unwrap(), both);
+        assert_eq!(link("swift", 0, 5).unwrap(), [Stage::Text, Stage::Rank]);
         assert!(matches!(link("swift", 3, 9), Err(Error::Span { .. })));
     }
 }

@@ -213,6 +213,7 @@ mod tests {
                 },
                 vision: VisionConfig::Efficientnet,
                 words: false,
+                classes: false,
                 joint: None,
             },
             scorer: ScorerConfig::default(),

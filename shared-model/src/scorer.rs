@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cues::AllCues;
+use crate::cues::{AllCues, Observed};
 use crate::lexical::LexicalCues;
 
 /// Weights of the cues. A candidate's score depends on no other candidate.
@@ -10,15 +10,45 @@ use crate::lexical::LexicalCues;
 pub struct ScorerConfig {
     /// Weight of the texts' cosine.
     pub text: f32,
+    /// Weight of the post's text without the mention.
+    #[serde(default)]
+    pub context: f32,
     /// Weight of the images' cosine.
     pub image: f32,
     /// Weight of the class probabilities' cosine.
     pub classes: f32,
+    /// Weight of the post's pictures against the candidate's texts.
+    #[serde(default)]
+    pub image_text: f32,
+    /// Weight of the post's text against the candidate's pictures.
+    #[serde(default)]
+    pub text_image: f32,
     /// Weight of the names and words in common.
     pub lexical: f32,
     /// Share of each lexical cue in the lexical weight; they sum to 1.
     #[serde(default = "equal_parts")]
     pub lexical_parts: LexicalCues,
+    /// What the score is worth by the kind of evidence, in the order of [`Evidence::ALL`](crate::cues::Evidence::ALL).
+    #[serde(default)]
+    pub worth: [Worth; 6],
+}
+
+/// A line that makes the scores of candidates comparable that have other evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Worth {
+    /// Factor of the score; at least 0.
+    pub scale: f32,
+    /// Added to the scaled score.
+    pub offset: f32,
+}
+
+impl Default for Worth {
+    fn default() -> Self {
+        Self {
+            scale: 1.0,
+            offset: 0.0,
+        }
+    }
 }
 
 fn equal_parts() -> LexicalCues {
@@ -29,43 +59,73 @@ impl Default for ScorerConfig {
     fn default() -> Self {
         Self {
             text: 1.0,
+            context: 0.0,
             image: 1.0,
             classes: 0.5,
+            image_text: 0.0,
+            text_image: 0.0,
             lexical: 0.5,
             lexical_parts: equal_parts(),
+            worth: Default::default(),
         }
     }
 }
 
 impl ScorerConfig {
     /// The config whose scores rank as the sums of `weights` times cues do.
-    pub fn of_weights([text, image, classes, parts @ ..]: AllCues) -> Self {
+    pub fn of_weights(weights: AllCues) -> Self {
+        let [
+            text,
+            context,
+            image,
+            classes,
+            image_text,
+            text_image,
+            parts @ ..,
+        ] = weights;
         let lexical: f32 = parts.iter().sum();
         Self {
             text,
+            context,
             image,
             classes,
+            image_text,
+            text_image,
             lexical,
             lexical_parts: if lexical > 0.0 {
                 parts.map(|part| part / lexical)
             } else {
                 equal_parts()
             },
+            worth: Default::default(),
         }
     }
 
-    /// The weighted mean of all cues; the weight of a cue that the post lacks stays in the divisor, so that less evidence gives smaller differences.
-    pub fn score(&self, [text, image, classes, lexical @ ..]: &AllCues) -> f32 {
-        let total = self.text + self.image + self.classes + self.lexical;
-        if total > 0.0 {
-            let sum = self.text * text
-                + self.image * image
-                + self.classes * classes
-                + self.lexical * self.lexical(lexical);
-            sum / total
-        } else {
-            0.0
+    /// The weighted mean of all cues, on the line of their kind of evidence.
+    pub fn score(&self, cues: &Observed) -> f32 {
+        let Worth { scale, offset } = self.worth[cues.evidence() as usize];
+        scale * self.weighted(&cues.values()) + offset
+    }
+
+    /// The weighted mean of all cues; the weight of a missing cue stays in the divisor, so that less evidence gives smaller differences.
+    pub fn weighted(&self, cues: &AllCues) -> f32 {
+        let total = self.total();
+        if total <= 0.0 {
+            return 0.0;
         }
+        let [
+            text,
+            context,
+            image,
+            classes,
+            image_text,
+            text_image,
+            lexical @ ..,
+        ] = cues;
+        let vectors = [text, context, image, classes, image_text, text_image];
+        let weighted = vectors.into_iter().zip(self.vectors());
+        let sum: f32 = weighted.map(|(cue, weight)| cue * weight).sum();
+        (sum + self.lexical * self.lexical(lexical)) / total
     }
 
     /// The lexical cues as one number between 0 and 1.
@@ -78,7 +138,23 @@ impl ScorerConfig {
 
     /// Whether no cue has a weight: in the paper's literal form there is no training-free score.
     pub fn is_zero(&self) -> bool {
-        self.text + self.image + self.classes + self.lexical <= 0.0
+        self.total() <= 0.0
+    }
+
+    /// Weights of the cues that compare vectors, in the order of [`AllCues`].
+    fn vectors(&self) -> [f32; 6] {
+        [
+            self.text,
+            self.context,
+            self.image,
+            self.classes,
+            self.image_text,
+            self.text_image,
+        ]
+    }
+
+    fn total(&self) -> f32 {
+        self.vectors().iter().sum::<f32>() + self.lexical
     }
 }
 
@@ -88,19 +164,19 @@ mod tests {
 
     #[test]
     fn scores_rank_as_the_weighted_sums_of_all_cues_do() {
-        let weights = [0.5, 1.0, 0.25, 0.0, 2.0, 0.0, 0.0, 1.0, 3.0];
+        let weights = [0.5, 0.75, 1.0, 0.25, 0.1, 1.5, 0.0, 2.0, 0.0, 0.0, 1.0, 3.0];
         let config = ScorerConfig::of_weights(weights);
         let total: f32 = weights.iter().sum();
         for cues in [
-            [0.1, -0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
-            [-1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0],
-            [0.0; 9],
+            [0.1, 0.9, -0.2, 0.3, 0.2, -0.1, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+            [-1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0],
+            [0.0; 12],
         ] {
             let sum: f32 = cues.iter().zip(weights).map(|(cue, w)| cue * w).sum();
-            let score = config.score(&cues);
+            let score = config.weighted(&cues);
             assert!((sum / total - score).abs() < 1e-6, "{sum} {score}");
         }
         assert!(!config.is_zero());
-        assert!(ScorerConfig::of_weights([0.0; 9]).is_zero());
+        assert!(ScorerConfig::of_weights([0.0; 12]).is_zero());
     }
 }

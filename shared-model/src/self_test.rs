@@ -143,7 +143,7 @@ impl GoldenPost {
         let candidates = self.candidates.iter();
         let scores = candidates.filter_map(|&entity| scores.get(entities[entity].id.as_str()));
         let scores = scores.copied().collect();
-        let text = texts.latest().map(|text| text.tokens.clone());
+        let text = texts.first().map(|text| text.tokens.clone());
         let image = picture.vectors().map(|image| image.tokens.clone());
         Ok([text.unwrap_or_default(), image.unwrap_or_default(), scores])
     }

@@ -29,6 +29,8 @@ pub struct ImageVectors {
 pub struct PostVectors {
     /// `None` for an empty text.
     pub text: Option<Arc<TokenVectors>>,
+    /// The text without its mention, see [`crate::context`]; `None` without a mention or without another word.
+    pub context: Option<Arc<TokenVectors>>,
     /// One per picture.
     pub images: Vec<Arc<ImageVectors>>,
     /// `None` without a joint encoder.
@@ -41,6 +43,7 @@ impl PostVectors {
         let images = || self.images.iter();
         PooledVectors {
             text: self.text.as_ref().map(|text| text.pooled.clone()),
+            context: self.context.as_ref().map(|text| text.pooled.clone()),
             image: mean(images().map(|image| image.pooled.as_slice())),
             classes: mean(images().map(|image| image.classes.as_slice())),
             joint: self.joint.as_ref().map(|joint| joint.pooled.clone()),
@@ -53,6 +56,8 @@ impl PostVectors {
 pub struct PooledVectors {
     /// Mean over the text's tokens.
     pub text: Option<Vec<f32>>,
+    /// Mean over the tokens of a text without its mention, or, of a profile, of the description without the names; see [`crate::context`].
+    pub context: Option<Vec<f32>>,
     /// Mean over the pictures' pooled vectors.
     pub image: Option<Vec<f32>>,
     /// Mean over the pictures' class probabilities.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shared_model::data::{Entity, Post};
 
 use crate::cli::EvalArgs;
-use crate::dataset::{CandidatePolicy, Dataset, Split};
+use crate::dataset::{CandidatePolicy, Dataset, Modalities, Split};
 use crate::device::DeviceArg;
 use crate::features::{FeatureLevel, Features};
 use crate::files;
@@ -55,14 +55,28 @@ struct ListCalibration {
     ece: f64,
 }
 
+/// Which mentions are ranked, and among which candidates.
+pub(crate) struct Protocol {
+    /// Part of the mentions.
+    pub(crate) split: Split,
+    /// `None` for that of the dataset.
+    pub(crate) policy: Option<CandidatePolicy>,
+    /// What is left of the mentions' posts.
+    pub(crate) mentions: Modalities,
+}
+
 /// Evaluates a split.
 pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::Result<()> {
     let model = args.model.run.or(args.model.bundle);
+    let dataset = Dataset::open(&args.dataset)?;
     let evaluation = Evaluation::of(
-        &Dataset::open(&args.dataset)?,
+        &args.entity_modalities.of_entities(dataset),
         &model.context("clap requires one of them")?,
-        args.split,
-        args.candidates,
+        Protocol {
+            split: args.split,
+            policy: args.candidates,
+            mentions: args.mention_modalities,
+        },
         &device.open()?,
     )?;
     if let Some(path) = &args.outcomes {
@@ -85,12 +99,13 @@ impl Evaluation {
     pub(crate) fn of(
         dataset: &Dataset,
         model: &Path,
-        split: Split,
-        policy: Option<CandidatePolicy>,
+        protocol: Protocol,
         device: &Device,
     ) -> anyhow::Result<Self> {
-        let policy = policy.unwrap_or(dataset.info.candidate_policy);
-        let posts = dataset.posts(split)?;
+        let policy = protocol.policy.unwrap_or(dataset.info.candidate_policy);
+        let posts = dataset.posts(protocol.split)?.into_iter();
+        let posts = posts.map(|post| protocol.mentions.of_mention(post));
+        let posts = posts.collect::<anyhow::Result<Vec<Post>>>()?;
         let (golds, nil): (Vec<&Post>, Vec<&Post>) = posts
             .iter()
             .filter(|post| post.entity.is_some() || post.mention.is_some())

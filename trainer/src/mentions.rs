@@ -76,19 +76,7 @@ pub(crate) fn encode<'a>(
     let mut mentions = with_candidates(dataset, posts, policy)?;
     let sources = mentions
         .iter()
-        .map(|encoded| {
-            let EncodedMention {
-                post,
-                mention,
-                surface,
-                ..
-            } = encoded;
-            Ok(Source {
-                text: Some(encoders.tokenizer.encode(&post.text, Some(*mention))?),
-                mention: Some(*surface),
-                images: &post.images,
-            })
-        })
+        .map(|encoded| Source::mention(encoders, encoded.post, encoded.mention))
         .collect::<anyhow::Result<Vec<_>>>()?;
     for (mention, features) in mentions.iter_mut().zip(features.posts(&sources, level)?) {
         mention.features = features;

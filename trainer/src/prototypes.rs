@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use shared_model::data::{MAX_IMAGES, TimelinePost};
 use shared_model::encoders::Encoders;
-use shared_model::kb::{KbPost, KbText, KnowledgeBase, Prototypes};
+use shared_model::kb::{CONTEXT, KbPost, KbText, KnowledgeBase, Prototypes};
 use shared_model::pack::Entry;
 use shared_model::prototype::Selection;
 use shared_model::statistics::{Moments, Statistics};
@@ -142,12 +142,14 @@ impl Spilled {
         let n_classes = self.posts.n_classes();
         let mut entries = self.posts.entries([
             Some(("text", text)),
+            None,
             Some(("image", image)),
             Some(("classes", n_classes)),
             with_joint("joint"),
         ])?;
         entries.extend(self.profiles.entries([
             Some(("profile", text)),
+            Some((CONTEXT, text)),
             None,
             None,
             with_joint("joint_profile"),
@@ -207,7 +209,7 @@ fn encode(
     mut keep: impl FnMut(bool, PooledVectors) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let profiles = dataset.entities.iter();
-    let profiles = profiles.map(|entity| Source::plain(encoders, &entity.profile(), &[]));
+    let profiles = profiles.map(|entity| Source::profile(encoders, entity));
     let posts = text.posts.iter();
     let posts = posts.map(|post| Source::plain(encoders, &post.text, &post.images));
     let n_profiles = dataset.entities.len();

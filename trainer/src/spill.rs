@@ -14,8 +14,8 @@ use crate::halves;
 
 /// Vectors of posts or profiles in the order in which they were added, in f16, as `kb.bpk` has them.
 pub(crate) struct Spill {
-    /// Vectors of text, image, classes and joint.
-    rows: [Rows; 4],
+    /// Vectors of text, context, image, classes and joint.
+    rows: [Rows; 5],
     /// Which of them each post has, one bit each.
     kinds: Vec<u8>,
 }
@@ -27,6 +27,7 @@ impl Spill {
         Ok(Self {
             rows: [
                 rows("text")?,
+                rows("context")?,
                 rows("image")?,
                 rows("classes")?,
                 rows("joint")?,
@@ -39,12 +40,14 @@ impl Spill {
     pub(crate) fn push(&mut self, pooled: &PooledVectors) -> anyhow::Result<()> {
         let PooledVectors {
             text,
+            context,
             image,
             classes,
             joint,
         } = pooled;
         let mut kinds = 0;
-        for (i, vector) in [text, image, classes, joint].into_iter().enumerate() {
+        let vectors = [text, context, image, classes, joint];
+        for (i, vector) in vectors.into_iter().enumerate() {
             if let Some(vector) = vector {
                 self.rows[i].push(vector)?;
                 kinds |= 1 << i;
@@ -66,26 +69,27 @@ impl Spill {
             let mut row = |i: usize| (kinds & (1 << i) > 0).then(|| readers[i]()).transpose();
             Ok(PooledVectors {
                 text: row(0)?,
-                image: row(1)?,
-                classes: row(2)?,
-                joint: row(3)?,
+                context: row(1)?,
+                image: row(2)?,
+                classes: row(3)?,
+                joint: row(4)?,
             })
         }))
     }
 
     /// Number of classes; 0 if no post has any.
     pub(crate) fn n_classes(&self) -> usize {
-        self.rows[2].width
+        self.rows[3].width
     }
 
     /// Entries of `kb.bpk`; their values are read when they are written.
     ///
     /// # Arguments
     ///
-    /// - names: the names and widths of text, image, classes and joint; `None` leaves one out.
+    /// - names: the names and widths of text, context, image, classes and joint; `None` leaves one out.
     pub(crate) fn entries(
         &mut self,
-        names: [Option<(&str, usize)>; 4],
+        names: [Option<(&str, usize)>; 5],
     ) -> anyhow::Result<Vec<Entry>> {
         let named = names.into_iter().zip(&mut self.rows);
         named
@@ -149,7 +153,7 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
-    use shared_model::kb::{KbPost, KbText, KnowledgeBase};
+    use shared_model::kb::{CONTEXT, KbPost, KbText, KnowledgeBase};
     use shared_model::pack::{Precision, write, writer};
     use shared_model::prototype::Selection;
 
@@ -163,6 +167,7 @@ mod tests {
         };
         PooledVectors {
             text: (i != 1).then(|| vector(3)),
+            context: (i == 9).then(|| vector(3)),
             image: has_image.then(|| vector(5)),
             classes: has_image.then(|| vector(2)),
             joint: Some(vector(4)),
@@ -205,6 +210,7 @@ mod tests {
         let mut entries = posts
             .entries([
                 Some(("text", 3)),
+                None,
                 Some(("image", 5)),
                 Some(("classes", 2)),
                 None,
@@ -212,7 +218,7 @@ mod tests {
             .unwrap();
         entries.extend(
             profiles
-                .entries([Some(("profile", 3)), None, None, None])
+                .entries([Some(("profile", 3)), Some((CONTEXT, 3)), None, None, None])
                 .unwrap(),
         );
         entries.extend(

@@ -241,6 +241,12 @@ pub(crate) struct EvalArgs {
     /// How candidates are found [default: as the dataset says].
     #[arg(long, value_enum)]
     pub(crate) candidates: Option<dataset::CandidatePolicy>,
+    /// What is left of the mentions' posts, for the modality rows of a table.
+    #[arg(long, value_enum, default_value_t, value_name = "MODALITIES")]
+    pub(crate) mention_modalities: dataset::Modalities,
+    /// What is left of the entities' descriptions and timelines.
+    #[arg(long, value_enum, default_value_t, value_name = "MODALITIES")]
+    pub(crate) entity_modalities: dataset::Modalities,
     /// File to write each system's rank of each mention's entity to, one JSON object per line, for `imn experiments`.
     #[arg(long, value_name = "FILE")]
     pub(crate) outcomes: Option<PathBuf>,

@@ -5,6 +5,7 @@ mod candidates;
 mod check;
 mod duplicates;
 mod import;
+mod modalities;
 mod staging;
 mod world;
 
@@ -24,6 +25,7 @@ pub(crate) use candidates::{candidates, given, namesakes};
 pub(crate) use check::check;
 pub(crate) use duplicates::{are_near, hasher};
 pub(crate) use import::{ForeignFolder, import};
+pub(crate) use modalities::Modalities;
 pub(crate) use world::{WorldSource, world};
 
 use crate::files::{from_json, read, read_json, read_lines, read_lines_if_any};

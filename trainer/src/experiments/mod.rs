@@ -9,9 +9,9 @@ use anyhow::{Context as _, anyhow, ensure};
 use serde::Deserialize;
 
 use crate::cli::ExperimentsArgs;
-use crate::dataset::{CandidatePolicy, Dataset, Split};
+use crate::dataset::{CandidatePolicy, Dataset, Modalities, Split};
 use crate::device::DeviceArg;
-use crate::evaluate::Evaluation;
+use crate::evaluate::{Evaluation, Protocol};
 use crate::files;
 use crate::outcomes::{Outcome, Subset};
 
@@ -149,9 +149,12 @@ impl Reader<'_> {
         let path = self.folder.join(run);
         if path.is_dir() {
             let device = self.device.open()?;
-            let split = self.plan.split;
-            let evaluation =
-                Evaluation::of(&self.dataset, &path, split, Some(self.policy()), &device)?;
+            let protocol = Protocol {
+                split: self.plan.split,
+                policy: Some(self.policy()),
+                mentions: Modalities::Both,
+            };
+            let evaluation = Evaluation::of(&self.dataset, &path, protocol, &device)?;
             return Ok(evaluation.outcomes);
         }
         let outcomes: Vec<Outcome> = files::read_jsonl(&path)?;

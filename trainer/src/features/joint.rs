@@ -62,6 +62,7 @@ fn sources<'a>(
         let surface = post.mention.map(|mention| mention.surface(&post.text));
         let source = Source {
             text: Some(encoders.tokenizer.encode(&post.text, post.mention)?),
+            context: None,
             mention: surface.transpose()?,
             images: &post.images,
         };

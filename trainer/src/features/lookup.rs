@@ -110,14 +110,19 @@ impl<'a> Features<'a> {
             return Ok(vec![PostFeatures::default(); posts.len()]);
         }
         let with_tokens = level == FeatureLevel::Tokens;
-        let texts = self.texts(posts, with_tokens)?;
+        let texts = posts.iter().map(|post| post.text.as_ref());
+        let texts = self.texts(texts, with_tokens)?;
+        let contexts = posts.iter().map(|post| post.context.as_ref());
+        let contexts = self.texts(contexts, false)?;
         let joints = self.joints(posts, with_tokens)?;
         let mut features = Vec::with_capacity(posts.len());
-        for ((post, text), joint) in posts.iter().zip(texts).zip(joints) {
+        let rows = texts.into_iter().zip(contexts).zip(joints);
+        for (post, ((text, context), joint)) in posts.iter().zip(rows) {
             let images = post.images.iter().take(MAX_IMAGES);
             let images = images.map(|path| self.picture(path, with_tokens));
             features.push(PostFeatures {
                 text,
+                context,
                 images: images.collect::<anyhow::Result<_>>()?,
                 joint,
             });
@@ -151,11 +156,15 @@ impl<'a> Features<'a> {
         Ok(row)
     }
 
-    fn texts(&self, posts: &[Source], with_tokens: bool) -> anyhow::Result<Vec<Option<CachedRow>>> {
-        let mut vectors: Vec<Option<CachedRow>> = vec![None; posts.len()];
+    fn texts<'t>(
+        &self,
+        texts: impl ExactSizeIterator<Item = Option<&'t Encoded>>,
+        with_tokens: bool,
+    ) -> anyhow::Result<Vec<Option<CachedRow>>> {
+        let mut vectors: Vec<Option<CachedRow>> = vec![None; texts.len()];
         let mut missing = Vec::new();
-        for (i, post) in posts.iter().enumerate() {
-            let Some(encoded) = &post.text else { continue };
+        for (i, text) in texts.enumerate() {
+            let Some(encoded) = text else { continue };
             vectors[i] = self
                 .texts
                 .row(|stored| text_key(encoded, stored), with_tokens)?;
@@ -258,6 +267,7 @@ pub(crate) enum FeatureLevel {
 #[derive(Clone, Default)]
 pub(crate) struct PostFeatures {
     text: Option<CachedRow>,
+    context: Option<CachedRow>,
     images: Vec<Arc<CachedRow>>,
     joint: Option<CachedRow>,
 }
@@ -280,6 +290,7 @@ impl PostFeatures {
         };
         PostVectors {
             text: self.text.as_ref().map(with_tokens).map(Arc::new),
+            context: self.context.as_ref().map(with_tokens).map(Arc::new),
             joint: self.joint.as_ref().map(with_tokens).map(Arc::new),
             images: self
                 .images
@@ -304,8 +315,7 @@ impl PostFeatures {
                 pooled,
                 classes: Vec::new(),
             }),
-            images: Vec::new(),
-            joint: None,
+            ..Self::default()
         }
     }
 }

@@ -13,6 +13,7 @@ mod source;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use shared_model::context::{self, Context};
 use shared_model::data::{MAX_IMAGES, Post};
 use shared_model::encoders::Encoders;
 use shared_model::math::mean;
@@ -143,6 +144,17 @@ fn texts(dataset: &Dataset, mentions: &[Post], encoders: &Encoders) -> anyhow::R
     let profiles = dataset.entities.iter().map(|entity| entity.profile());
     let timelines = dataset.timeline.iter().map(|post| post.text.clone());
     for text in profiles.chain(timelines).filter(|text| !text.is_empty()) {
+        add(&text, None, false)?;
+    }
+    for post in mentions {
+        let context = post
+            .mention
+            .map(|mention| context::of_post(&post.text, mention));
+        if let Some(Context { text, mention }) = context.transpose()?.flatten() {
+            add(&text, Some(mention), false)?;
+        }
+    }
+    for text in dataset.entities.iter().filter_map(context::of_entity) {
         add(&text, None, false)?;
     }
     Ok(texts)

@@ -1,5 +1,7 @@
 //! What the encoders read of a post.
 
+use shared_model::context;
+use shared_model::data::{Entity, Mention, Post};
 use shared_model::encoders::Encoders;
 use shared_model::tokenizer::Encoded;
 
@@ -7,6 +9,8 @@ use shared_model::tokenizer::Encoded;
 pub(crate) struct Source<'a> {
     /// `None` for an empty text.
     pub(crate) text: Option<Encoded>,
+    /// The text without its mention, or, of a profile, the description without the names; see [`shared_model::context`].
+    pub(crate) context: Option<Encoded>,
     /// Characters of the mention.
     pub(crate) mention: Option<&'a str>,
     /// Paths relative to the dataset; those beyond [`MAX_IMAGES`](shared_model::data::MAX_IMAGES) are left out.
@@ -23,8 +27,37 @@ impl<'a> Source<'a> {
         let encoded = (!text.is_empty()).then(|| encoders.tokenizer.encode(text, None));
         Ok(Self {
             text: encoded.transpose()?,
+            context: None,
             mention: None,
             images,
+        })
+    }
+
+    /// The profile of an entity.
+    pub(crate) fn profile(encoders: &Encoders, entity: &Entity) -> anyhow::Result<Self> {
+        let profile = Self::plain(encoders, &entity.profile(), &[])?;
+        let context = context::of_entity(entity);
+        let context = context.map(|text| encoders.tokenizer.encode(&text, None));
+        Ok(Self {
+            context: context.transpose()?,
+            ..profile
+        })
+    }
+
+    /// A post with a mention.
+    pub(crate) fn mention(
+        encoders: &Encoders,
+        post: &'a Post,
+        mention: Mention,
+    ) -> anyhow::Result<Self> {
+        let encode = |text: &str, mention| encoders.tokenizer.encode(text, Some(mention));
+        let context = context::of_post(&post.text, mention)?;
+        let context = context.map(|context| encode(&context.text, context.mention));
+        Ok(Self {
+            text: Some(encode(&post.text, mention)?),
+            context: context.transpose()?,
+            mention: Some(mention.surface(&post.text)?),
+            images: &post.images,
         })
     }
 }

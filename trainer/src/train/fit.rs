@@ -1,10 +1,11 @@
 //! Fitting the training-free scorer: non-negative weights of the cues by logistic loss.
 
-use shared_model::cues::AllCues;
+use shared_model::cues::{AllCues, Observed};
 use shared_model::scorer::ScorerConfig;
 
 use super::data::TrainingSet;
 use super::plan::Settings;
+use super::worth;
 
 const CUES: usize = size_of::<AllCues>() / size_of::<f32>();
 /// Full-batch steps; the loss is convex and converges within half of them.
@@ -23,13 +24,17 @@ pub(super) fn scorer(sets: &[TrainingSet], settings: &Settings) -> ScorerConfig 
         let share = share / set.fit().count().max(1) as f64;
         rows.extend(set.fit().filter_map(|example| {
             Some(Row {
-                cues: example.cues.clone(),
+                cues: example.cues.iter().map(Observed::values).collect(),
                 gold: example.gold?,
                 share,
             })
         }));
     }
-    ScorerConfig::of_weights(weights(&rows))
+    let scorer = ScorerConfig::of_weights(weights(&rows));
+    ScorerConfig {
+        worth: worth::fit(sets, &settings.shares, &scorer),
+        ..scorer
+    }
 }
 
 /// A mention whose gold is among its candidates.

@@ -13,6 +13,7 @@ mod select;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod worth;
 
 use anyhow::{Context as _, ensure};
 use burn::prelude::Device;

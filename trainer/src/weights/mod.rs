@@ -1,5 +1,6 @@
 //! The weight folder: the encoders as `.bpk` files, each with its licence, source and SHA-256.
 
+mod classes;
 mod fetch;
 mod import;
 mod state_dict;
@@ -21,9 +22,12 @@ pub(crate) use fetch::fetch;
 pub(crate) use import::import;
 
 use crate::files::read;
+use import::Origin;
 
 /// The name of a joint encoder's file in runs, weight folders and bundles.
 pub(crate) const JOINT: &str = "joint.bpk";
+/// The name of the class embeddings' file in weight folders and bundles.
+const CLASSES: &str = "classes.bpk";
 /// The command that gets the default encoders.
 const FETCH: &str = "imn weights fetch";
 
@@ -119,10 +123,20 @@ pub(crate) fn load(
     let has_words = folder.join("words.bpk").exists();
     let words = has_words.then(|| own("words.bpk", "words.bpk", FETCH));
     let words = words.transpose()?;
+    let has_classes = vision == VisionKind::Efficientnet && folder.join(CLASSES).exists();
+    let classes = has_classes.then(|| own(CLASSES, CLASSES, FETCH));
+    let classes = classes.transpose()?;
     let joint = joint.map(|path| pack(JOINT, path, read(path)?));
     let joint = joint.transpose()?;
     let tokenizer = read(&folder.join("tokenizer.json"))?;
     hashes.insert("tokenizer.json", sha256(&tokenizer));
+    if let Some(classes) = &classes {
+        ensure!(
+            classes::fit(classes, &hashes["text.bpk"]),
+            "{} is of another text encoder than text.bpk beside it; `{FETCH}` makes it anew",
+            classes.file()
+        );
+    }
 
     let config_of_image: VisionConfig = config(&image)?;
     ensure!(
@@ -135,11 +149,13 @@ pub(crate) fn load(
         text: config(&text)?,
         vision: config_of_image,
         words: words.is_some(),
+        classes: classes.is_some(),
         joint: joint.as_ref().map(config).transpose()?,
     };
     let packs: Vec<_> = [("text.bpk", text), ("vision.bpk", image)]
         .into_iter()
         .chain(words.map(|words| ("words.bpk", words)))
+        .chain(classes.map(|classes| (CLASSES, classes)))
         .chain(joint.map(|joint| (JOINT, joint)))
         .collect();
     let encoders = Encoders::load(

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use shared_model::cues::{AllCues, CueIndex, CueQuery};
+use shared_model::classes::ClassTable;
+use shared_model::cues::{CueIndex, CueQuery, Observed, Sides};
 use shared_model::data::Post;
 use shared_model::encoders::Encoders;
 use shared_model::imn::{CentredEntity, Input, Modality, PlainSequence, mention_sequences};
@@ -67,7 +68,7 @@ pub(crate) struct Example {
     /// The post of the knowledge base that this one repeats: the gold is compared without it.
     pub(crate) without: Option<usize>,
     /// Cues of each candidate.
-    pub(crate) cues: Vec<AllCues>,
+    pub(crate) cues: Vec<Observed>,
     /// Training or validation.
     pub(crate) part: Part,
 }
@@ -149,7 +150,8 @@ pub(crate) fn open(
     drop(mentions);
     let mut sets = Vec::new();
     for (position, (dataset, (kb, mentions))) in datasets.iter().zip(opened).enumerate() {
-        let mut set = TrainingSet::new(kb, &dataset.folder, &hold_out);
+        let classes = encoders.classes.clone();
+        let mut set = TrainingSet::new(kb, classes, &dataset.folder, &hold_out);
         let parts = hold_out.parts(position);
         set.add_mentions(dataset, mentions, parts, &args.modalities);
         ensure!(
@@ -164,19 +166,22 @@ pub(crate) fn open(
 }
 
 /// Leaves out what modalities say that a run does not have. The name is always known.
-fn mask(cues: &mut AllCues, modalities: &[Modality]) {
-    let [text, image, classes, _, _, _, _, words, grams] = cues;
-    if !modalities.contains(&Modality::Text) {
-        (*text, *words, *grams) = (0.0, 0.0, 0.0);
-    }
-    if !modalities.contains(&Modality::Image) {
-        (*image, *classes) = (0.0, 0.0);
-    }
+fn mask(cues: &mut Observed, modalities: &[Modality]) {
+    let sides = Sides {
+        text: modalities.contains(&Modality::Text),
+        image: modalities.contains(&Modality::Image),
+    };
+    *cues = cues.restricted(sides, sides);
 }
 
 impl TrainingSet {
     /// A knowledge base without mentions.
-    pub(in crate::train) fn new(kb: KnowledgeBase, folder: &Path, hold_out: &Rc<HoldOut>) -> Self {
+    pub(in crate::train) fn new(
+        kb: KnowledgeBase,
+        classes: Option<ClassTable>,
+        folder: &Path,
+        hold_out: &Rc<HoldOut>,
+    ) -> Self {
         let all = 0..kb.text.entities.len();
         Self {
             examples: Vec::new(),
@@ -188,7 +193,7 @@ impl TrainingSet {
             known: vec![true; all.len()],
             timelines: all.map(|entity| prototype_posts(&kb, entity)).collect(),
             centred: Vec::new(),
-            cues: CueIndex::new(&kb),
+            cues: CueIndex::new(&kb, classes),
             folder: folder.to_owned(),
             hold_out: Rc::clone(hold_out),
             kb,
@@ -261,7 +266,7 @@ impl TrainingSet {
         candidates: &[usize],
         without: Option<usize>,
         modalities: &[Modality],
-    ) -> Vec<AllCues> {
+    ) -> Vec<Observed> {
         let pooled;
         let (post, text, mention) = match query {
             Query::Mention {
