@@ -7,9 +7,12 @@ use shared_model::normalise::fold;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::classes::Class;
+use crate::Note;
 
 /// Sentences of a class that share this part of their words (of all words that either has) say the same.
 const SAME: f64 = 0.6;
+const REPEATED: &str = "sentence says nearly what another of its class does, left out";
+const SHARED: &str = "sentence said of several classes, left out";
 /// What may stand between the words of a name.
 const JOINTS: [char; 4] = [' ', '-', '_', '\u{a0}'];
 
@@ -31,7 +34,7 @@ pub fn split(text: &str) -> Vec<String> {
 }
 
 /// The sentences of the class that differ from one another, with `name` in place of all its names.
-pub(super) fn of_class(class: &Class, name: &str) -> Vec<Description> {
+pub(super) fn of_class(class: &Class, name: &str, notes: &mut Vec<Note>) -> Vec<Description> {
     let own = class.entity.names();
     let mut names: Vec<Vec<String>> = own
         .chain(class.shared_name.as_deref())
@@ -53,19 +56,27 @@ pub(super) fn of_class(class: &Class, name: &str) -> Vec<Description> {
         if !said.is_empty() && known.iter().all(|other| !is_same(other, &said)) {
             known.push(said);
             descriptions.push(description);
+        } else {
+            notes.push(Note::new(REPEATED, sentence));
         }
     }
     descriptions
 }
 
 /// Leaves out the sentences that are said of several classes: they tell none of them, and would be in several parts.
-pub(super) fn keep_distinctive(classes: &mut [Vec<Description>]) {
+pub(super) fn keep_distinctive(classes: &mut [Vec<Description>], notes: &mut Vec<Note>) {
     let mut n: HashMap<String, usize> = HashMap::new();
     for Description { text, .. } in classes.iter().flatten() {
         *n.entry(fold(text)).or_default() += 1;
     }
     for descriptions in classes {
-        descriptions.retain(|description| n[&fold(&description.text)] == 1);
+        descriptions.retain(|Description { text, .. }| {
+            let is_distinctive = n[&fold(text)] == 1;
+            if !is_distinctive {
+                notes.push(Note::new(SHARED, text));
+            }
+            is_distinctive
+        });
     }
 }
 
@@ -211,7 +222,7 @@ mod tests {
             ),
         ] {
             let class = class("Bay breasted Warbler", &[sentence]);
-            let [description] = &of_class(&class, "warbler")[..] else {
+            let [description] = &of_class(&class, "warbler", &mut Vec::new())[..] else {
                 panic!("{sentence}")
             };
             assert_eq!(description.text, expected);
@@ -236,7 +247,8 @@ mod tests {
         let texts = |descriptions: Vec<Description>| -> Vec<String> {
             descriptions.into_iter().map(|said| said.text).collect()
         };
-        let described = of_class(&class, "warbler");
+        let mut notes = Vec::new();
+        let described = of_class(&class, "warbler", &mut notes);
         let expected = [
             "The warbler has a long tail.",
             "The warbler has a short beak and white wings.",
@@ -244,7 +256,9 @@ mod tests {
         ];
         assert_eq!(texts(described.clone()), expected);
         let mut both = [described.clone(), described[..2].to_vec()];
-        keep_distinctive(&mut both);
+        keep_distinctive(&mut both, &mut notes);
+        let notes: Vec<&str> = notes.iter().map(|note| note.what).collect();
+        assert_eq!(notes, [REPEATED, REPEATED, SHARED, SHARED, SHARED, SHARED]);
         assert_eq!(
             both.map(texts),
             [vec!["warbler migrate.".to_owned()], vec![]]

@@ -1,7 +1,5 @@
 //! Posts about classes: timelines and mentions.
 
-use std::collections::BTreeSet;
-
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
@@ -18,7 +16,6 @@ use crate::{Benchmark, Note, Part};
 
 /// Number of candidates where texts are sentences.
 const CANDIDATES: usize = 17;
-const FEW_SENTENCES: &str = "class has fewer sentences than posts, the others have a picture alone or a text that fits every class";
 
 /// Makes the benchmark. Texts are made from glosses if all classes have one, and are sentences otherwise.
 ///
@@ -52,11 +49,6 @@ pub fn generate(classes: &[Class], settings: &Settings) -> Result<Benchmark, Few
     });
     let is_used = |class: &usize| groups.iter().any(|group| group.members.contains(class));
     let unused = (0..classes.len()).filter(|class| !is_used(class));
-    let note = |what| move |class: usize| Note::new(what, &classes[class].entity.id);
-    let short = match generator.texts {
-        Texts::Glosses(_) => BTreeSet::new(),
-        Texts::Sentences { short, .. } => short,
-    };
     Ok(Benchmark {
         entities: groups
             .iter()
@@ -66,8 +58,11 @@ pub fn generate(classes: &[Class], settings: &Settings) -> Result<Benchmark, Few
         mentions,
         pictures: generator.album.pictures,
         notes: unused
-            .map(note("class left over when names were given, left out"))
-            .chain(short.into_iter().map(note(FEW_SENTENCES)))
+            .map(|class| {
+                let what = "class left over when names were given, left out";
+                Note::new(what, &classes[class].entity.id)
+            })
+            .chain(generator.texts.notes(classes))
             .collect(),
     })
 }
@@ -328,6 +323,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::photos::texts::FEW_SENTENCES;
 
     const SETTINGS: Settings = Settings {
         ambiguity: 3,

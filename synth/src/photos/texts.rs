@@ -13,7 +13,10 @@ use super::pools::Pools;
 use super::sentences;
 use super::settings::Settings;
 use super::wording::Wording;
-use crate::Part;
+use crate::{Note, Part};
+
+pub(super) const FEW_SENTENCES: &str =
+    "class has fewer sentences than posts, pictures decide the others";
 
 /// What decides a mention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub(super) enum Texts<'a> {
         pools: Vec<Pools<Description>>,
         /// Classes with fewer sentences than posts.
         short: BTreeSet<usize>,
+        /// Sentences that were left out.
+        notes: Vec<Note>,
     },
 }
 
@@ -66,14 +71,15 @@ impl<'a> Texts<'a> {
             });
         }
         let mut described: Vec<Vec<Description>> = vec![Vec::new(); classes.len()];
+        let mut notes = Vec::new();
         let mut trains = vec![false; classes.len()];
         for group in groups {
             for &class in &group.members {
-                described[class] = descriptions::of_class(&classes[class], &group.name);
+                described[class] = descriptions::of_class(&classes[class], &group.name, &mut notes);
                 trains[class] = group.trains;
             }
         }
-        descriptions::keep_distinctive(&mut described);
+        descriptions::keep_distinctive(&mut described, &mut notes);
         let pools = described.into_iter().zip(trains);
         let pools = pools.map(|(mut described, trains)| {
             described.shuffle(rng);
@@ -84,6 +90,21 @@ impl<'a> Texts<'a> {
         Self::Sentences {
             pools: pools.collect(),
             short: BTreeSet::new(),
+            notes,
+        }
+    }
+
+    /// What was left out or is missing.
+    pub(super) fn notes(self, classes: &[Class]) -> Vec<Note> {
+        match self {
+            Self::Glosses(_) => Vec::new(),
+            Self::Sentences {
+                short, mut notes, ..
+            } => {
+                let short = short.into_iter().map(|class| &classes[class].entity.id);
+                notes.extend(short.map(|id| Note::new(FEW_SENTENCES, id)));
+                notes
+            }
         }
     }
 
@@ -94,7 +115,7 @@ impl<'a> Texts<'a> {
                 let words = wording.of_class(class, rng);
                 sentences::timeline(&words, rng)
             }
-            Self::Sentences { pools, short } => {
+            Self::Sentences { pools, short, .. } => {
                 let pool = &mut pools[class].timeline;
                 let said = if is_own { pool.once() } else { pool.any(rng) };
                 if said.is_none() {
@@ -124,7 +145,7 @@ impl<'a> Texts<'a> {
                 };
                 Some(sentences::informative(part, name, &words, rng))
             }
-            (Self::Sentences { pools, short }, _) => {
+            (Self::Sentences { pools, short, .. }, _) => {
                 let said = pools[class].parts[part as usize].once();
                 if said.is_none() {
                     short.insert(class);
