@@ -327,11 +327,179 @@ fn wrong_usage_is_status_2() {
         "--photos photos --senses senses.jsonl --ambiguity 3 --nil 0.1 data",
         "--by hashtag data",
         "--by hashtag --posts x --noise 0.1 data",
+        "--by hashtag --posts x --alias head data",
+        "--by hashtag --posts x --candidates 5 data",
         "data",
     ] {
         let run = dir.imn(&format!("data world {flags}"));
         assert_eq!(run.status, Some(2), "{flags}: {}", run.stderr);
     }
+}
+
+/// The folder of [`photographs`] with `classes.jsonl`: a heron name of five classes, a tern name of four, and three classes with names of their own, the first without a sentence.
+fn described_photographs() -> Dir {
+    let dir = photographs();
+    let mut classes = String::new();
+    for class in 0..CLASSES {
+        let head = match class {
+            0..5 => "Heron",
+            5..9 => "Tern",
+            _ => ["Grey Owl", "Snow Goose", "Swift"][class - 9],
+        };
+        let said = |i: usize| {
+            let words: Vec<String> = (0..4)
+                .map(|word| format!("say{class}x{i}x{word}"))
+                .collect();
+            format!("A Kind-{class} {head} has {}.", words.join(" "))
+        };
+        let mut row = json!({
+            "id": format!("c{class}"),
+            "name": format!("Kind {class} {head}"),
+            "head": head,
+            "photos": PHOTOS,
+        });
+        match class {
+            8 => row["description"] = json!(format!("{} {}", said(0), said(1))),
+            9 => row["sentences"] = json!([]),
+            _ => row["sentences"] = (0..14).map(said).collect(),
+        }
+        classes.push_str(&format!("{row}\n"));
+    }
+    dir.create("classes.jsonl", classes);
+    dir
+}
+
+const SENTENCES: &str = "data world --photos photos --senses classes.jsonl --alias head";
+
+#[test]
+fn a_world_of_sentences_is_what_it_says() {
+    let dir = described_photographs();
+    let flags = "--mentions 48 --posts 3 --noise 0 --seed 2";
+    let run = dir.imn(&format!("{SENTENCES} {flags} data"));
+    assert!(
+        run.stderr.contains("fewer sentences than posts"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(run.ok(), "");
+    dir.imn("data check data").ok();
+    let audit = dir.imn("data audit data --json").ok();
+    let audit: Value = serde_json::from_str(&audit).unwrap();
+    assert_eq!(audit["pictures_of_gold"], 0);
+
+    let mut groups: BTreeMap<String, usize> = BTreeMap::new();
+    let mut names = HashMap::new();
+    for entity in rows(&dir, "data/entities.jsonl") {
+        let name = texts(&entity["aliases"])[0].to_owned();
+        *groups.entry(name.clone()).or_default() += 1;
+        names.insert(text(&entity["id"]).to_owned(), name);
+        assert_eq!(entity["description"], "");
+    }
+    assert_eq!(
+        (groups.remove("heron"), groups.remove("tern")),
+        (Some(5), Some(4))
+    );
+    assert_eq!(groups.into_values().collect::<Vec<_>>(), [3]);
+
+    // The class of the sentence in a text, and the sentence.
+    let said = |row: &Value| {
+        let mark = text(&row["text"]).split_once("say")?.1;
+        let mut numbers = mark.split('x');
+        let class = format!("c{}", numbers.next()?);
+        Some((class, numbers.next()?.to_owned()))
+    };
+    let mut met = BTreeSet::new();
+    for post in rows(&dir, "data/timeline.jsonl") {
+        if let Some((class, sentence)) = said(&post) {
+            assert_eq!(class, text(&post["entity"]));
+            assert!(met.insert((class, sentence)), "{post}");
+        }
+    }
+    let mut deciders = BTreeSet::new();
+    for part in ["train", "dev", "test"] {
+        for row in rows(&dir, &format!("data/{part}.jsonl")) {
+            let content = text(&row["text"]);
+            let number = |field: &str| row["mention"][field].as_u64().unwrap() as usize;
+            let surface: String = content
+                .chars()
+                .skip(number("start"))
+                .take(number("end") - number("start"))
+                .collect();
+            let candidates = texts(&row["candidates"]);
+            let of_name = candidates
+                .iter()
+                .filter(|&&id| names[id] == surface)
+                .count();
+            let members = names.values().filter(|name| **name == surface).count();
+            assert_eq!(of_name, members - 1, "one is left out: {row}");
+            assert!(!content.contains("Kind"), "{row}");
+            let decider = text(&row["id"]).split('-').nth(1).unwrap();
+            assert_eq!(texts(&row["images"]).is_empty(), decider == "text", "{row}");
+            let said = said(&row);
+            assert_eq!(said.is_none(), decider == "picture", "{row}");
+            if let Some((class, sentence)) = said {
+                assert_eq!(names[&class], surface);
+                let gold = row["entity"].as_str();
+                assert!(gold.is_none_or(|gold| gold == class), "{row}");
+                assert!(met.insert((class, sentence)), "{row}");
+            }
+            deciders.insert(decider.to_owned());
+        }
+    }
+    assert_eq!(deciders.len(), 3, "{deciders:?}");
+}
+
+#[test]
+fn names_are_invented_for_sentences_without_an_alias_column() {
+    let dir = described_photographs();
+    let command = SENTENCES.replace("--alias head", "--ambiguity 4 --candidates 5 --nil 0");
+    dir.imn(&format!("{command} --mentions 24 data")).ok();
+    let entities = rows(&dir, "data/entities.jsonl");
+    let names: BTreeSet<&str> = entities
+        .iter()
+        .map(|entity| texts(&entity["aliases"])[0])
+        .collect();
+    assert_eq!((entities.len(), names.len()), (CLASSES, 3));
+    for row in rows(&dir, "data/train.jsonl") {
+        assert_eq!(texts(&row["candidates"]).len(), 5, "{row}");
+    }
+}
+
+#[test]
+fn bad_sentences_are_named() {
+    let command = format!("{SENTENCES} data");
+    for (row, said) in [
+        (json!({"sentences": "One."}), ["line 1", "sequence"]),
+        (json!({"sentences": ["One.", 2]}), ["line 1", "string"]),
+        (json!({"sentences": ["One.", " "]}), ["\"c0\"", "empty"]),
+        (
+            json!({"head": "Heron"}),
+            ["\"c0\"", "neither a gloss nor sentences"],
+        ),
+        (json!({"sentences": [], "head": 1}), ["\"c0\"", "\"head\""]),
+        (
+            json!({"sentences": [], "head": " "}),
+            ["\"c0\"", "\"head\""],
+        ),
+    ] {
+        let dir = described_photographs();
+        let classes = fs::read_to_string(dir.path("classes.jsonl")).unwrap();
+        let (_, others) = classes.split_once('\n').unwrap();
+        let mut first = json!({"id": "c0", "name": "Kind", "head": "Heron"});
+        first
+            .as_object_mut()
+            .unwrap()
+            .extend(row.as_object().unwrap().clone());
+        dir.create("classes.jsonl", format!("{first}\n{others}"));
+        refused(&dir, &command, &said);
+    }
+    let dir = described_photographs();
+    let command = command.replace("head", "heads");
+    refused(
+        &dir,
+        &command,
+        &["classes.jsonl", "\"heads\"", "\"description\", \"head\""],
+    );
 }
 
 /// A folder with `posts.jsonl`: 40 tags in 5 posts each, each post with a second tag of its own and a picture for every third.

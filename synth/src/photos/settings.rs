@@ -5,8 +5,10 @@ use std::ops::RangeInclusive;
 /// Parameters of the photo benchmark generator.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Number of classes that share a name.
+    /// Number of classes that share an invented name.
     pub ambiguity: usize,
+    /// Number of candidates up to which random classes of other names are added to those of the name; `None` for the classes of the name alone, or 17 candidates if texts are sentences.
+    pub candidates: Option<usize>,
     /// Mean share of the words of a gloss that a text contains.
     pub text: f64,
     /// Share of off-topic timeline posts.

@@ -18,9 +18,12 @@ pub(crate) struct WorldArgs {
     /// Folder with one folder of photographs per sense.
     #[arg(long, value_name = "DIR", requires = "senses")]
     pub(crate) photos: Option<PathBuf>,
-    /// Senses, one JSON object per line: {"id","name","aliases","gloss","photos"}; "photos" is a folder below --photos.
+    /// Senses, one JSON object per line: {"id","name","aliases","gloss","photos","sentences"}; "photos" is a folder below --photos, by default the id. With "sentences" about the senses, each is in one text at most, and "gloss" (or "description") may be absent; otherwise texts are made from words of the gloss.
     #[arg(long, value_name = "FILE", requires = "photos")]
     pub(crate) senses: Option<PathBuf>,
+    /// Column of the senses with the name that several of them share, such as "warbler": in sentences it stands in the place of their own names. Senses without sentences then have those of their gloss. A name that only one sense has is replaced by an invented one.
+    #[arg(long, value_name = "COLUMN", requires = "senses")]
+    pub(crate) alias: Option<String>,
     /// What recurs in the posts of --posts FILE and is taken as an entity.
     #[arg(long, value_parser = markers(), requires = "posts")]
     pub(crate) by: Option<Marker>,
@@ -32,10 +35,13 @@ pub(crate) struct WorldArgs {
     /// With --photos: maximum number of pictures per post [default: 1]. With --by: folder of the posts' pictures, if they are not beside the posts.
     #[arg(long, value_name = "N|DIR")]
     pub(crate) images: Option<OsString>,
-    /// Number of classes that share a name.
+    /// Number of classes that share an invented name.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(3..=1000), conflicts_with = "by")]
     pub(crate) ambiguity: u32,
-    /// Mean share of a gloss's words that a text contains.
+    /// Number of candidates up to which random senses of other names are added to those of the name [default: 17 with sentences or --alias, otherwise the senses of the name alone].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "by")]
+    pub(crate) candidates: Option<u32>,
+    /// Mean share of a gloss's words that a text contains; without effect on sentences.
     #[arg(long, value_name = "SHARE", default_value_t = 0.15, value_parser = parse_part, conflicts_with = "by")]
     pub(crate) text: f64,
     /// Share of off-topic timeline posts.
@@ -68,6 +74,7 @@ impl WorldArgs {
             (Some(photos), Some(senses), None) => dataset::WorldSource::Photographs {
                 photos: photos.clone(),
                 senses: senses.clone(),
+                alias: self.alias.clone(),
                 settings: self.photo_settings(),
             },
             (None, None, Some(by)) => {
@@ -99,6 +106,7 @@ impl WorldArgs {
         };
         let settings = synth::photos::Settings {
             ambiguity: self.ambiguity as usize,
+            candidates: self.candidates.map(|candidates| candidates as usize),
             text: self.text,
             noise: self.noise,
             missing: self.missing,

@@ -14,6 +14,7 @@ use synth::photos::montage;
 use synth::posts::Corpus;
 use synth::{Benchmark, Note, Source};
 
+use self::photographs::Senses;
 use super::account::Account;
 use super::staging::Staging;
 use super::{CandidatePolicy, Info, Split, picture};
@@ -22,6 +23,10 @@ use crate::files::{read, tracked};
 const PHOTOS_LICENCE: &str = "of the photographs: that of the folder they come from";
 const PHOTOS_SOURCE: &str =
     "imn data world, from photographs and a sense list; texts are made from its glosses";
+const SENTENCES_LICENCE: &str =
+    "of the photographs and sentences: those of the folder and of the sense list they come from";
+const SENTENCES_SOURCE: &str =
+    "imn data world, from photographs and a sense list; texts are sentences of the list";
 const POSTS_LICENCE: &str = "of the posts and pictures: that of the file they come from";
 const POSTS_SOURCE: &str =
     "imn data world, from unlabelled posts; recurring tags are the entities, masked in every text";
@@ -34,6 +39,8 @@ pub(crate) enum WorldSource {
         photos: PathBuf,
         /// File of the senses.
         senses: PathBuf,
+        /// Column of the senses with the names that they share; `None` for invented names alone.
+        alias: Option<String>,
         /// Parameters of the generator.
         settings: synth::photos::Settings,
     },
@@ -56,8 +63,9 @@ pub(crate) fn world(source: &WorldSource, destination: &Path, as_json: bool) -> 
         WorldSource::Photographs {
             photos,
             senses,
+            alias,
             settings,
-        } => from_photographs(photos, senses, settings, destination),
+        } => from_photographs(photos, senses, alias.as_deref(), settings, destination),
         WorldSource::Posts {
             file,
             pictures,
@@ -75,18 +83,25 @@ pub(crate) fn world(source: &WorldSource, destination: &Path, as_json: bool) -> 
 fn from_photographs(
     photos: &Path,
     senses: &Path,
+    alias: Option<&str>,
     settings: &synth::photos::Settings,
     destination: &Path,
 ) -> anyhow::Result<Summary> {
     let staging = Staging::new(destination)?;
     let mut summary = Summary::default();
-    let classes = photographs::classes(senses, photos, &mut summary.matters)?;
+    let list = Senses::read(senses, alias)?;
+    let (licence, source) = if list.have_sentences() {
+        (SENTENCES_LICENCE, SENTENCES_SOURCE)
+    } else {
+        (PHOTOS_LICENCE, PHOTOS_SOURCE)
+    };
+    let classes = list.classes(photos, &mut summary.matters)?;
     let benchmark = synth::photos::generate(&classes, settings)
         .with_context(|| senses.display().to_string())?;
     let info = Info::new(
         &name_of(destination),
-        PHOTOS_LICENCE,
-        PHOTOS_SOURCE,
+        licence,
+        source,
         CandidatePolicy::Given,
     );
     write(&benchmark, &info, photos, &staging, &mut summary)?;
