@@ -223,10 +223,10 @@ mod tests {
         );
         entries.extend(
             posts
-                .entries([None, None, None, Some(("joint", 4))])
+                .entries([None, None, None, None, Some(("joint", 4))])
                 .unwrap(),
         );
-        let joint = [None, None, None, Some(("joint_profile", 4))];
+        let joint = [None, None, None, None, Some(("joint_profile", 4))];
         entries.extend(profiles.entries(joint).unwrap());
         entries.extend(kb.statistics.entries());
         let path = folder.path().join("kb.bpk");
