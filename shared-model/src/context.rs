@@ -8,14 +8,15 @@ use crate::error::Result;
 /// Stands for the name: a pronoun, which every sentence encoder has learned, unlike a mask token.
 const NEUTRAL: &str = "it";
 
-/// The text of a post with every occurrence of the mention replaced by a neutral word; `None` if no other word is left.
+/// The text of a post with every occurrence of the mention replaced by a neutral word, and where it stands for the mention itself; `None` if no other word is left.
 ///
 /// # Errors
 ///
 /// [`Error::Span`](crate::error::Error::Span) for a mention outside the text.
-pub fn of_post(text: &str, mention: Mention) -> Result<Option<String>> {
+pub fn of_post(text: &str, mention: Mention) -> Result<Option<(String, Mention)>> {
     let name = mention.surface(text)?;
-    Ok(replace(text, &[name], Some(mention)))
+    let replaced = replace(text, &[name], Some(mention));
+    Ok(replaced.and_then(|(text, mention)| Some((text, mention?))))
 }
 
 /// The description of an entity with every occurrence of its names replaced by a neutral word; `None` if no other word is left.
@@ -26,10 +27,11 @@ pub fn of_entity(entity: &Entity) -> Option<String> {
 /// A text about an entity with every occurrence of its names replaced by a neutral word; `None` if no other word is left.
 pub fn of_text(text: &str, entity: &Entity) -> Option<String> {
     let names: Vec<&str> = entity.names().collect();
-    replace(text, &names, None)
+    replace(text, &names, None).map(|(text, _)| text)
 }
 
-fn replace(text: &str, names: &[&str], span: Option<Mention>) -> Option<String> {
+/// Returns where `span` is in the new text, too.
+fn replace(text: &str, names: &[&str], span: Option<Mention>) -> Option<(String, Option<Mention>)> {
     let characters: Vec<char> = text.chars().collect();
     let lower: Vec<char> = characters.iter().copied().map(lowercase).collect();
     let mut names: Vec<Vec<char>> = names
@@ -49,7 +51,7 @@ fn replace(text: &str, names: &[&str], span: Option<Mention>) -> Option<String> 
         Some(at + name.len())
     };
     let mut replaced = String::with_capacity(text.len());
-    let (mut at, mut is_left) = (0, false);
+    let (mut at, mut is_left, mut new_span) = (0, false, None);
     while at < characters.len() {
         let end = match span {
             Some(Mention { start, end }) if at == start => Some(end),
@@ -62,6 +64,11 @@ fn replace(text: &str, names: &[&str], span: Option<Mention>) -> Option<String> 
             if replaced.ends_with(['#', '@']) {
                 replaced.pop();
             }
+            if span.is_some_and(|span| span.start == at) {
+                let start = replaced.chars().count();
+                let end = start + NEUTRAL.len();
+                new_span = Some(Mention { start, end });
+            }
             replaced.push_str(NEUTRAL);
             at = end;
         } else {
@@ -70,7 +77,7 @@ fn replace(text: &str, names: &[&str], span: Option<Mention>) -> Option<String> 
             at += 1;
         }
     }
-    is_left.then_some(replaced)
+    is_left.then_some((replaced, new_span))
 }
 
 /// One character for each, so that positions stay.
@@ -90,7 +97,9 @@ mod tests {
         let byte = text.find(name).unwrap();
         let start = text[..byte].chars().count();
         let end = start + name.chars().count();
-        of_post(text, Mention { start, end }).unwrap()
+        let (text, mention) = of_post(text, Mention { start, end }).unwrap()?;
+        assert_eq!(mention.surface(&text).unwrap(), NEUTRAL);
+        Some(text)
     }
 
     #[test]
@@ -107,7 +116,11 @@ mod tests {
         }
         let jaguars = Mention { start: 6, end: 13 };
         let ends = of_post("jaguar jaguars ", Mention { start: 7, end: 14 });
-        assert_eq!(ends.unwrap().as_deref(), Some("jaguar it "));
+        let expected = ("jaguar it ".to_owned(), Mention { start: 7, end: 9 });
+        assert_eq!(ends.unwrap(), Some(expected));
+        let second = of_post("a #cat, the @cat", Mention { start: 13, end: 16 });
+        let expected = ("a it, the it".to_owned(), Mention { start: 10, end: 12 });
+        assert_eq!(second.unwrap(), Some(expected));
         assert!(of_post("jaguar", jaguars).is_err());
     }
 
