@@ -24,6 +24,8 @@ use crate::files::read;
 
 /// The name of a joint encoder's file in runs, weight folders and bundles.
 pub(crate) const JOINT: &str = "joint.bpk";
+/// The name of a context encoder's file in runs of `imn train --stage text`.
+pub(crate) const CONTEXT: &str = "context.bpk";
 /// The command that gets the default encoders.
 const FETCH: &str = "imn weights fetch";
 
