@@ -134,11 +134,32 @@ fn the_report_says_how_well_lists_of_each_kind_are_calibrated() {
 }
 
 #[test]
-fn a_fine_tuned_text_encoder_lies_in_a_weight_folder() {
-    train("text", "--stage text --steps 2").ok();
-    let source = pack(&shared().join("text/text.bpk"));
-    let source = source.metadata("source").unwrap();
+fn a_context_encoder_lies_in_a_weight_folder() {
+    const TUNE: &str = "--stage text --steps 2 --tune-layers 1";
+    train("text", TUNE).ok();
+    let read = |file: &str| fs::read(shared().join(file)).unwrap();
+    let trained = read("text/context.bpk");
+    let context = pack(&shared().join("text/context.bpk"));
+    let source = context.metadata("source").unwrap();
     assert!(source.contains("fine-tuned"), "{source}");
+    assert_eq!(context.metadata("config"), Some("{\"tuned_layers\":1}"));
+    assert_eq!(context.count("layers", "norm_1.gamma"), 1);
+    for file in ["text.bpk", "words.bpk", "tokenizer.json"] {
+        let original = fs::read(weights().join(file)).unwrap();
+        assert!(read(&format!("text/{file}")) == original, "{file}");
+    }
+
+    train("text", &format!("{TUNE} --resume")).ok();
+    assert!(read("text/context.bpk") == trained, "a run that is done");
+    train("text-again", TUNE).ok();
+    for file in ["context.bpk", "metrics-text.jsonl"] {
+        let again = read(&format!("text-again/{file}"));
+        assert!(read(&format!("text/{file}")) == again, "{file} differs");
+    }
+    train("text-again", "--stage text --tune-layers 99")
+        .refused(&["the text encoder has 6 layers"]);
+    train("text-again", "--stage prototype --tune-layers 1").refused(&["--tune-layers is of"]);
+
     let words = ["prototypes", "data", "--run", "tuned", "--weights", "text"];
     run(shared(), &words).ok();
     assert_eq!(eval("--run tuned")["n"], 52);

@@ -573,7 +573,7 @@ pub(crate) mod tests {
         assert_eq!(with[0], without[0], "the others keep all their posts");
         assert_eq!(without[1].values()[2], 0.0);
         assert!(
-            without[1].values()[10] < with[1].values()[10],
+            without[1].lexical[4] < with[1].lexical[4],
             "{without:?} {with:?}"
         );
     }

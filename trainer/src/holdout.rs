@@ -1,7 +1,7 @@
 //! The hold-out: which train mentions, and which entities with all their mentions, are kept for validation.
 //!
-//! Every training takes its hold-out from here, so that one which is built on the result of another (a network on a fine-tuned
-//! text encoder) is measured on mentions that neither has seen:
+//! Every training takes its hold-out from here, so that one which is built on the result of another (a network beside a context
+//! encoder) is measured on mentions that neither has seen:
 //!
 //! - Entities that occur in one another's candidate lists are held out together, up to [`MAX_GROUP`]: a list is either known or new.
 //! - Mentions that show the same picture, or repeat a text of the same entity, are held out together.

@@ -84,7 +84,7 @@ pub struct Bert {
     position_embeddings: Embedding,
     token_type_embeddings: Embedding,
     norm: LayerNorm,
-    encoder: TransformerEncoder,
+    pub(super) encoder: TransformerEncoder,
 }
 
 impl BertConfig {

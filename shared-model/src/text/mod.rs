@@ -1,5 +1,7 @@
 //! Text encoders.
 
 mod bert;
+mod tuned;
 
 pub use bert::{Bert, BertConfig, HiddenAct};
+pub use tuned::{TunedConfig, TunedLayers};

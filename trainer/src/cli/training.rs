@@ -93,12 +93,15 @@ pub(crate) struct TrainArgs {
     /// Maximum number of steps of knowledge learning.
     #[arg(long, default_value_t = 200)]
     pub(crate) knowledge_steps: usize,
-    /// Maximum number of steps of task learning, or of the text encoder [default: 600; for the text encoder two fifths of an epoch].
+    /// Maximum number of steps of task learning, or of the context encoder [default: 600; for the context encoder those of one epoch].
     #[arg(long)]
     pub(crate) steps: Option<usize>,
-    /// Learning rate [default: 3e-4; 1e-3 with --paper; 3e-5 for the text encoder].
+    /// Learning rate [default: 3e-4; 1e-3 with --paper; 3e-5 for the context encoder].
     #[arg(long)]
     pub(crate) learning_rate: Option<f64>,
+    /// Number of the text encoder's last layers that `--stage text` tunes; the lower ones are shared with the text encoder [default: all].
+    #[arg(long, value_name = "LAYERS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) tune_layers: Option<u32>,
     /// Number of steps between evaluations on held-out mentions.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) evaluate_every: u32,
@@ -119,7 +122,7 @@ pub(crate) struct TrainArgs {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StageArg {
-    /// Fine-tune the text encoder; the run folder is then a weight folder for the other stages.
+    /// Fine-tune a copy of the text encoder on posts and entities without their names: the context encoder, `context.bpk` in the run folder, which is also a weight folder. All datasets have equal shares of a batch.
     Text,
     /// Fit the weights of the training-free scorer.
     Prototype,

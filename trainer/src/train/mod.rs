@@ -38,6 +38,10 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     if args.stage == StageArg::Text {
         return stages::text::train(&args, device, as_json);
     }
+    ensure!(
+        args.tune_layers.is_none(),
+        "--tune-layers is of --stage text: the other stages tune no encoder"
+    );
     let datasets = Dataset::open_all(&args.datasets)?;
     plan::check_shares(&args.shares, datasets.len())?;
     let origin = EncoderOrigin::of(args.model.clone())?;

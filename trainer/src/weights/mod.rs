@@ -28,6 +28,8 @@ use import::Origin;
 pub(crate) const JOINT: &str = "joint.bpk";
 /// The name of the class embeddings' file in weight folders and bundles.
 const CLASSES: &str = "classes.bpk";
+/// The name of a context encoder's file in runs of `imn train --stage text`.
+pub(crate) const CONTEXT: &str = "context.bpk";
 /// The command that gets the default encoders.
 const FETCH: &str = "imn weights fetch";
 
