@@ -17,7 +17,7 @@ pub struct Calibration {
 
 impl Calibration {
     /// Temperature before anything is fitted; probabilities are then no more than a reading aid.
-    pub const UNCALIBRATED_TEMPERATURE: f32 = 0.05;
+    pub const UNCALIBRATED_TEMPERATURE: f32 = 0.03;
 }
 
 /// Sorts `candidates` by descending score (stable), fills their probabilities with the softmax over the scores divided by the temperature and the NIL logit, and returns the probability of NIL.
