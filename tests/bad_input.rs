@@ -540,6 +540,7 @@ fn a_flipped_byte_in_any_file_is_noticed() {
     for part in [
         "text.bpk",
         "vision.bpk",
+        "classes.bpk",
         "kb.bpk",
         "golden.bpk",
         "tokenizer.json",

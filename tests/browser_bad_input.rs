@@ -169,6 +169,7 @@ fn a_flipped_byte_is_found_in_every_kind_of_file() {
     for kind in [
         "text.bpk",
         "vision.bpk",
+        "classes.bpk",
         "kb.bpk",
         "golden.bpk",
         "kb.json",

@@ -1,9 +1,10 @@
-//! The encoders and PageRank against PyTorch, transformers, timm, Pillow and networkx.
+//! The encoders, cues and PageRank against PyTorch, transformers, timm, Pillow and networkx.
 //!
 //! `fixtures/make_reference.py` wrote the expected values; a new encoder's parity belongs here.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cues;
 mod detr;
 mod network;
 
@@ -197,6 +198,7 @@ fn a_padded_batch_equals_its_rows() {
         tokenizer: tokenizer(),
         text: bert(),
         vision: Vision::Efficientnet(Box::new(EfficientNetLite0::init(&device))),
+        classes: None,
         words: None,
         joint: None,
         device,
@@ -243,6 +245,7 @@ fn a_post_under_the_joint_encoder_is_alone_what_it_is_in_a_batch() {
         tokenizer: tokenizer(),
         text: bert(),
         vision: Vision::Efficientnet(Box::new(EfficientNetLite0::init(&device))),
+        classes: None,
         words: None,
         joint: Some(Joint {
             encoder: config.init(&device),

@@ -507,7 +507,7 @@ fn a_bundle_takes_another_knowledge_base() {
     let answers = link_with(&dir.path("bundle"), r#"{"text":"Mercury and Jupiter"}"#);
     assert_eq!((answers.len(), answers[0].best()), (1, "spider"));
     let (old, new) = (tree(&shared().join("bundle")), tree(&dir.path("bundle")));
-    for part in ["text.bpk", "vision.bpk", "tokenizer.json"] {
+    for part in ["text.bpk", "vision.bpk", "classes.bpk", "tokenizer.json"] {
         assert!(old[part] == new[part], "{part} is another model's");
     }
 }

@@ -20,7 +20,7 @@ use shared_model::self_test::Golden;
 
 use crate::files;
 use crate::run::{EncoderOrigin, Network, Run, manifest};
-use crate::weights::{self, JOINT};
+use crate::weights::{self, CLASSES, JOINT};
 
 /// Width and height of the self-test's picture, in pixels.
 const GOLDEN_SIDE: u32 = 224;
@@ -173,6 +173,7 @@ fn encoder_parts(
                 "text.bpk",
                 "vision.bpk",
                 "words.bpk",
+                CLASSES,
                 JOINT,
                 "tokenizer.json",
             ] {

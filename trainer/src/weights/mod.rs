@@ -27,7 +27,7 @@ use import::Origin;
 /// The name of a joint encoder's file in runs, weight folders and bundles.
 pub(crate) const JOINT: &str = "joint.bpk";
 /// The name of the class embeddings' file in weight folders and bundles.
-const CLASSES: &str = "classes.bpk";
+pub(crate) const CLASSES: &str = "classes.bpk";
 /// The name of a context encoder's file in runs of `imn train --stage text`.
 pub(crate) const CONTEXT: &str = "context.bpk";
 /// The command that gets the default encoders.

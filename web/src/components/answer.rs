@@ -156,27 +156,50 @@ fn CueList(cues: Cues) -> impl IntoView {
             "Words",
             "How close the post's text is to texts about it",
             cues.text,
+            true,
         ),
-        ("Picture", "How alike the pictures look", cues.image),
+        (
+            "Context",
+            "How close the post's text without the name is to texts about it",
+            cues.context,
+            false,
+        ),
+        ("Picture", "How alike the pictures look", cues.image, true),
         (
             "Objects",
             "How alike the things shown in the pictures are",
             cues.classes,
+            true,
+        ),
+        (
+            "Picture to words",
+            "How well the things shown in the post's pictures fit texts about it",
+            cues.image_text,
+            false,
+        ),
+        (
+            "Words to picture",
+            "How well the post's text fits the things shown in pictures of it",
+            cues.text_image,
+            false,
         ),
         (
             "Name",
             "How alike the names are, and the words around them",
             cues.lexical,
+            true,
         ),
         (
             "Network",
             "The judgement of the trained network, from text and pictures together",
             cues.imn,
+            false,
         ),
     ];
-    // Without a trained network no candidate has the last cue.
-    let n_rows = rows.len() - usize::from(cues.imn.is_none());
-    let row = |(label, title, value): (&'static str, &'static str, Option<f32>)| {
+    // A cue that not every bundle or post has is left out where it is missing.
+    let rows = rows.into_iter();
+    let rows = rows.filter(|(_, _, value, is_always_shown)| *is_always_shown || value.is_some());
+    let row = |(label, title, value, _): (&'static str, &'static str, Option<f32>, bool)| {
         let shown = value.map_or_else(
             || "not given".to_owned(),
             |value| format!("{value:.2}").replace('-', "−"),
@@ -188,7 +211,7 @@ fn CueList(cues: Cues) -> impl IntoView {
             </div>
         }
     };
-    view! { <dl class="cues">{rows.into_iter().take(n_rows).map(row).collect_view()}</dl> }
+    view! { <dl class="cues">{rows.map(row).collect_view()}</dl> }
 }
 
 #[component]
