@@ -120,14 +120,6 @@ impl Encoders {
             true => Some(WordTable::from_pack(pack("words.bpk")?.as_ref())?),
             false => None,
         };
-        let classes = match models.classes {
-            true => {
-                let Widths { text, classes, .. } = models.widths();
-                let pack = pack("classes.bpk")?;
-                Some(ClassTable::from_pack(&pack, classes, text)?)
-            }
-            false => None,
-        };
         let joint = match &models.joint {
             Some(config) => {
                 let pack = pack("joint.bpk")?;
@@ -136,6 +128,14 @@ impl Encoders {
             None => None,
         };
         let text = models.text.load(pack("text.bpk")?.as_ref(), device)?;
+        let classes = match models.classes {
+            true => {
+                let Widths { text, classes, .. } = models.widths();
+                let pack = pack("classes.bpk")?;
+                Some(ClassTable::from_pack(&pack, classes, text)?)
+            }
+            false => None,
+        };
         let vision = models.vision.load(pack("vision.bpk")?.as_ref(), device)?;
         Ok(Self {
             tokenizer,

@@ -18,6 +18,7 @@ pub mod cues;
 pub mod data;
 pub mod encoders;
 pub mod error;
+pub mod evidence;
 pub mod hash;
 pub mod image;
 pub mod imn;

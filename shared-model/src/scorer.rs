@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cues::{AllCues, Observed};
+use crate::evidence::{AllCues, Observed};
 use crate::lexical::LexicalCues;
 
 /// Weights of the cues. A candidate's score depends on no other candidate.
@@ -28,7 +28,7 @@ pub struct ScorerConfig {
     /// Share of each lexical cue in the lexical weight; they sum to 1.
     #[serde(default = "equal_parts")]
     pub lexical_parts: LexicalCues,
-    /// What the score is worth by the kind of evidence, in the order of [`Evidence::ALL`](crate::cues::Evidence::ALL).
+    /// What the score is worth by the kind of evidence, in the order of [`Evidence::ALL`](crate::evidence::Evidence::ALL).
     #[serde(default)]
     pub worth: [Worth; 6],
 }

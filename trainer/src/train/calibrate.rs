@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::fit::{Adam, STEPS, softmax};
+use super::adam::{Adam, STEPS, softmax};
 use crate::gold_rank::GoldRank;
 use crate::metrics::expected_calibration_error;
 use crate::outcomes::ListKind;

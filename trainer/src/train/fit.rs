@@ -1,16 +1,14 @@
 //! Fitting the training-free scorer: non-negative weights of the cues by logistic loss.
 
-use shared_model::cues::{AllCues, Observed};
+use shared_model::evidence::{AllCues, Observed};
 use shared_model::scorer::ScorerConfig;
 
+use super::adam::{Adam, STEPS, softmax};
 use super::data::TrainingSet;
 use super::plan::Settings;
 use super::worth;
 
 const CUES: usize = size_of::<AllCues>() / size_of::<f32>();
-/// Full-batch steps; the loss is convex and converges within half of them.
-pub(super) const STEPS: usize = 400;
-const LEARNING_RATE: f64 = 0.05;
 /// L2 penalty, which divides a weight among cues that say the same. Applied to datasets that it was not fitted on, it gains up to a point of P@1 on each
 /// and loses less than that nowhere; on other mentions of the same dataset anything from 1e-4 to 0.3 is as good (docs/results/default-weights.md).
 const DECAY: f64 = 0.2;
@@ -106,43 +104,6 @@ fn dot(weights: &[f64; CUES], cues: &AllCues, scale: &[f64; CUES]) -> f64 {
     (0..CUES)
         .map(|c| weights[c] * f64::from(cues[c]) * scale[c])
         .sum()
-}
-
-pub(super) fn softmax(logits: &[f64]) -> Vec<f64> {
-    let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let powers: Vec<f64> = logits.iter().map(|logit| (logit - highest).exp()).collect();
-    let total: f64 = powers.iter().sum();
-    powers.iter().map(|power| power / total).collect()
-}
-
-/// Adam for a handful of numbers.
-pub(super) struct Adam<const N: usize> {
-    step: i32,
-    mean: [f64; N],
-    square: [f64; N],
-}
-
-impl<const N: usize> Default for Adam<N> {
-    fn default() -> Self {
-        Self {
-            step: 0,
-            mean: [0.0; N],
-            square: [0.0; N],
-        }
-    }
-}
-
-impl<const N: usize> Adam<N> {
-    pub(super) fn step(&mut self, values: &mut [f64; N], gradient: &[f64; N]) {
-        self.step += 1;
-        for i in 0..N {
-            self.mean[i] = 0.9 * self.mean[i] + 0.1 * gradient[i];
-            self.square[i] = 0.999 * self.square[i] + 0.001 * gradient[i].powi(2);
-            let mean = self.mean[i] / (1.0 - 0.9f64.powi(self.step));
-            let square = self.square[i] / (1.0 - 0.999f64.powi(self.step));
-            values[i] -= LEARNING_RATE * mean / (square.sqrt() + 1e-12);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `imn train`: plan, data, stages, weights of the network, calibration, run.
 
+mod adam;
 mod batch;
 mod calibrate;
 mod data;

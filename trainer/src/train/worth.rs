@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use shared_model::cues::{Evidence, Sides};
+use shared_model::evidence::{Evidence, Sides};
 use shared_model::scorer::{ScorerConfig, Worth};
 
+use super::adam::{Adam, STEPS, softmax};
 use super::data::TrainingSet;
-use super::fit::{Adam, STEPS, softmax};
 use crate::holdout::Part;
 
 const KINDS: usize = Evidence::ALL.len();

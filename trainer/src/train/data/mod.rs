@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use shared_model::classes::ClassTable;
-use shared_model::cues::{CueIndex, CueQuery, Observed, Sides};
+use shared_model::cues::{CueIndex, CueQuery};
 use shared_model::data::Post;
 use shared_model::encoders::Encoders;
+use shared_model::evidence::{Observed, Sides};
 use shared_model::imn::{CentredEntity, Input, Modality, PlainSequence, mention_sequences};
 use shared_model::kb::KnowledgeBase;
 use shared_model::vectors::{PooledVectors, PostVectors};
@@ -165,15 +166,6 @@ pub(crate) fn open(
     Ok(sets)
 }
 
-/// Leaves out what modalities say that a run does not have. The name is always known.
-fn mask(cues: &mut Observed, modalities: &[Modality]) {
-    let sides = Sides {
-        text: modalities.contains(&Modality::Text),
-        image: modalities.contains(&Modality::Image),
-    };
-    *cues = cues.restricted(sides, sides);
-}
-
 impl TrainingSet {
     /// A knowledge base without mentions.
     pub(in crate::train) fn new(
@@ -284,9 +276,13 @@ impl TrainingSet {
             text,
             mention,
         };
-        let mut cues = self.cues.cues(&self.kb, &query, candidates, without);
-        cues.iter_mut().for_each(|cues| mask(cues, modalities));
-        cues
+        let sides = Sides {
+            text: modalities.contains(&Modality::Text),
+            image: modalities.contains(&Modality::Image),
+        };
+        let cues = self.cues.cues(&self.kb, &query, candidates, without);
+        let cues = cues.into_iter();
+        cues.map(|cues| cues.restricted(sides, sides)).collect()
     }
 
     /// Mentions with an entity that are trained on.

@@ -1,0 +1,161 @@
+//! What a post and a candidate have to compare, as the scorer weighs it.
+
+use crate::lexical::LexicalCues;
+
+/// Every cue: those of [`VectorCues`] in order, less their backgrounds, then [`LexicalCues`]; 0 for a missing one.
+pub type AllCues = [f32; 12];
+
+/// The cues of a candidate as the scorer weighs them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Observed {
+    /// Comparisons of vectors, less their backgrounds.
+    pub(crate) vectors: VectorCues,
+    pub(crate) lexical: LexicalCues,
+}
+
+/// What a post and a candidate have to compare, besides names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Evidence {
+    /// Texts, beyond the mention and the names, and pictures.
+    Both,
+    /// Texts.
+    Texts,
+    /// Pictures.
+    Pictures,
+    /// Pictures of the post, texts of the candidate.
+    ImageText,
+    /// Text of the post, pictures of the candidate.
+    TextImage,
+    /// Nothing.
+    Nothing,
+}
+
+/// Modalities of a post or of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sides {
+    /// Whether there are texts, beyond the mention and the names.
+    pub text: bool,
+    /// Whether there are pictures.
+    pub image: bool,
+}
+
+impl Evidence {
+    /// All kinds.
+    pub const ALL: [Self; 6] = [
+        Self::Both,
+        Self::Texts,
+        Self::Pictures,
+        Self::ImageText,
+        Self::TextImage,
+        Self::Nothing,
+    ];
+}
+
+impl Observed {
+    /// What there is to compare.
+    pub fn evidence(&self) -> Evidence {
+        let VectorCues {
+            context,
+            image,
+            image_text,
+            text_image,
+            ..
+        } = self.vectors;
+        match (context.is_some(), image.is_some()) {
+            (true, true) => Evidence::Both,
+            (true, false) => Evidence::Texts,
+            (false, true) => Evidence::Pictures,
+            (false, false) if image_text.is_some() => Evidence::ImageText,
+            (false, false) if text_image.is_some() => Evidence::TextImage,
+            (false, false) => Evidence::Nothing,
+        }
+    }
+
+    /// All cues; without texts beyond the mention and the names, words count as little as texts do.
+    pub fn values(&self) -> AllCues {
+        let has_texts = self.vectors.context.is_some();
+        let [ratio, exact, tokens, surname, words, grams] = self.lexical;
+        let [words, grams] = [words, grams].map(|cue| if has_texts { cue } else { 0.0 });
+        let [text, rest @ ..] = self.vectors.array();
+        let vectors = [text.filter(|_| has_texts)].into_iter().chain(rest);
+        let lexical = [ratio, exact, tokens, surname, words, grams];
+        let all = vectors.map(Option::unwrap_or_default).chain(lexical);
+        let mut values = AllCues::default();
+        values
+            .iter_mut()
+            .zip(all)
+            .for_each(|(value, cue)| *value = cue);
+        values
+    }
+
+    /// The cues of a post and a candidate with these modalities alone.
+    #[must_use]
+    pub fn restricted(&self, post: Sides, candidate: Sides) -> Self {
+        let VectorCues {
+            text,
+            context,
+            image,
+            classes,
+            image_text,
+            text_image,
+        } = self.vectors;
+        let (texts, pictures) = (post.text && candidate.text, post.image && candidate.image);
+        let (image_first, text_first) =
+            (post.image && candidate.text, post.text && candidate.image);
+        Self {
+            vectors: VectorCues {
+                text: text.filter(|_| texts),
+                context: context.filter(|_| texts),
+                image: image.filter(|_| pictures),
+                classes: classes.filter(|_| pictures),
+                image_text: image_text.filter(|_| image_first),
+                text_image: text_image.filter(|_| text_first),
+            },
+            lexical: self.lexical,
+        }
+    }
+}
+
+/// Cues that compare vectors; `None` where post or candidate lacks what is compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct VectorCues {
+    /// Cosine of the centred texts.
+    pub text: Option<f32>,
+    /// Cosine of the post's text without the mention and the candidate's texts, its description without the names among them.
+    pub context: Option<f32>,
+    /// Cosine of the z-scored images.
+    pub image: Option<f32>,
+    /// Bhattacharyya coefficient of the class probabilities.
+    pub classes: Option<f32>,
+    /// Cosine of the post's pictures, carried into the space of texts, and the candidate's texts; `None` if its name is all.
+    pub image_text: Option<f32>,
+    /// Cosine of the post's text without the mention and the candidate's pictures, carried into the space of texts.
+    pub text_image: Option<f32>,
+}
+
+impl VectorCues {
+    /// The inverse of [`Self::array`].
+    pub(crate) fn of(mut cues: impl Iterator<Item = Option<f32>>) -> Self {
+        let mut next = || cues.next().flatten();
+        Self {
+            text: next(),
+            context: next(),
+            image: next(),
+            classes: next(),
+            image_text: next(),
+            text_image: next(),
+        }
+    }
+
+    pub(crate) fn array(self) -> [Option<f32>; 6] {
+        let Self {
+            text,
+            context,
+            image,
+            classes,
+            image_text,
+            text_image,
+        } = self;
+        [text, context, image, classes, image_text, text_image]
+    }
+}
