@@ -7,9 +7,12 @@ use image::GrayImage;
 use shared_model::hash::sha256;
 use shared_model::manifest::Manifest;
 use shared_model::pack::{Entry, Pack, Precision, write};
-use tests::{Dir, picture, run};
+use tests::{Dir, picture, run, weights};
 
-use super::{DATASET, ENTITIES, TEST, TIMELINE, dataset, imn, link, prototypes, shared, tree};
+use super::{
+    Answer, DATASET, ENTITIES, TEST, TIMELINE, dataset, imn, link, link_with, prototypes, shared,
+    tree,
+};
 
 /// File names of bad pictures with what must be said of each.
 const BAD_PICTURES: [(&str, &str); 7] = [
@@ -621,6 +624,44 @@ fn a_wrong_shape_is_noticed() {
     );
     check_bundle(|dir| narrow(dir, &["profile"]), &["kb.bpk", "profile"]);
     check_bundle(|dir| narrow(dir, &["image_std"]), &["kb.bpk", "image_std"]);
+}
+
+#[test]
+fn a_bundle_of_before_contexts_and_class_embeddings_is_read() {
+    let dir = copied_bundle();
+    // It writes the tensors of before, without that of the contexts.
+    narrow(&dir, &[]);
+    fs::remove_file(dir.path("classes.bpk")).unwrap();
+    resign(&dir, |manifest| {
+        manifest.models.classes = false;
+        manifest.files.retain(|file| file.path != "classes.bpk");
+    });
+    let answers = link_with(dir.root(), TEST);
+    let best: Vec<&str> = answers.iter().take(3).map(Answer::best).collect();
+    assert_eq!(best, ["planet", "element", "singer"]);
+}
+
+#[test]
+fn class_embeddings_of_another_text_encoder_are_refused() {
+    let dir = Dir::new();
+    for file in ["tokenizer.json", "efficientnet.bpk", "classes.bpk"] {
+        fs::create_dir_all(dir.path("weights")).unwrap();
+        fs::copy(weights().join(file), dir.path(&format!("weights/{file}"))).unwrap();
+    }
+    let text = Pack::read("text.bpk", fs::read(weights().join("text.bpk")).unwrap()).unwrap();
+    let sizes = text.metadata("config").unwrap();
+    let bytes = write(text.entries(), &[("config", sizes)], Precision::F32).unwrap();
+    dir.create("weights/text.bpk", bytes);
+    let folder = dir.path("weights").display().to_string();
+    let arguments = [
+        "prototypes",
+        "data",
+        "--run",
+        "refused",
+        "--weights",
+        &folder,
+    ];
+    run(shared(), &arguments).refused(&["classes.bpk", "imn weights fetch"]);
 }
 
 /// Halves the width of some of the knowledge base's tensors.

@@ -1,6 +1,6 @@
 //! The encoders, cues and PageRank against PyTorch, transformers, timm, Pillow and networkx.
 //!
-//! `fixtures/make_reference.py` wrote the expected values; a new encoder's parity belongs here.
+//! `fixtures/make_reference.py` wrote the expected values, `fixtures/make_cues_reference.py` those of the cues; a new encoder's parity belongs here.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

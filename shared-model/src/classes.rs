@@ -66,7 +66,7 @@ impl ClassTable {
 
     /// A picture in the space of centred text vectors: the mean of the likeliest classes' vectors, weighted by their probabilities.
     ///
-    /// The weights are not scaled to sum to 1: the less sure the image encoder is, the shorter is the vector.
+    /// The weights are not scaled to sum to 1: the less sure the image encoder is, the less a picture counts in the mean over several.
     ///
     /// # Shapes
     ///

@@ -4,6 +4,7 @@
 
 use crate::data::{Entity, Mention};
 use crate::error::Result;
+use crate::tokenizer::MAX_CHARACTERS;
 
 /// Stands for the name: a pronoun, which every sentence encoder has learned, unlike a mask token.
 const NEUTRAL: &str = "it";
@@ -17,7 +18,7 @@ pub struct Context {
     pub mention: Mention,
 }
 
-/// The text of a post with every occurrence of the mention replaced by a neutral word; `None` if no other word is left.
+/// The text of a post with the mention, and every other occurrence of it as a whole word, replaced by a neutral word; `None` if no other word is left.
 ///
 /// # Errors
 ///
@@ -59,10 +60,12 @@ fn replace(text: &str, names: &[&str], span: Option<Mention>) -> (Option<String>
     let is_inside_word =
         |at: usize| at > 0 && at < lower.len() && [at - 1, at].iter().all(|&i| is_word(lower[i]));
     let named = |at: usize| {
+        if is_inside_word(at) {
+            return None;
+        }
         let mut names = names.iter();
-        let name = names.find(|name| {
-            lower[at..].starts_with(name) && !is_inside_word(at) && !is_inside_word(at + name.len())
-        })?;
+        let name =
+            names.find(|name| lower[at..].starts_with(name) && !is_inside_word(at + name.len()))?;
         Some(at + name.len())
     };
     let mut replaced = String::with_capacity(text.len());
@@ -90,7 +93,9 @@ fn replace(text: &str, names: &[&str], span: Option<Mention>) -> (Option<String>
             at += 1;
         }
     }
-    (is_left.then_some(replaced), start_of_span)
+    // "It" may be longer than the name.
+    let fits = replaced.chars().count() <= MAX_CHARACTERS;
+    ((is_left && fits).then_some(replaced), start_of_span)
 }
 
 /// One character for each, so that positions stay.
@@ -98,8 +103,10 @@ fn lowercase(character: char) -> char {
     character.to_lowercase().next().unwrap_or(character)
 }
 
+/// Whether a character may continue the word before it. Chinese, Japanese and Thai have no spaces between words: there a name is found anywhere.
 fn is_word(character: char) -> bool {
-    character.is_alphanumeric() || character == '_'
+    let has_no_spaces = matches!(character, '\u{e00}'..='\u{e7f}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}');
+    (character.is_alphanumeric() && !has_no_spaces) || character == '_'
 }
 
 #[cfg(test)]
@@ -124,6 +131,7 @@ mod tests {
             ("Ünder São Paulo, são paulo", "São Paulo", "Ünder it, it"),
             ("pythonic python", "python", "itic it"),
             ("🐆 in New York 🐆", "New York", "🐆 in it 🐆"),
+            ("我爱苹果手机，苹果贵", "苹果", "我爱it手机，it贵"),
         ] {
             assert_eq!(context(text, name).as_deref(), Some(expected), "{text}");
         }
@@ -145,6 +153,15 @@ mod tests {
         ] {
             assert_eq!(context(text, name), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_text_that_grows_too_long_has_no_context() {
+        let text = format!("{}b", "a ".repeat(MAX_CHARACTERS / 2 - 1));
+        let span = Mention { start: 0, end: 1 };
+        assert_eq!(of_post(&text, span).unwrap(), None);
+        let shorter = format!("{}b", "a ".repeat(10));
+        assert!(of_post(&shorter, span).unwrap().is_some());
     }
 
     #[test]

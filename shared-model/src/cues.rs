@@ -18,7 +18,7 @@ pub struct CueQuery<'a> {
     pub post: &'a PooledVectors,
     /// Text of the post.
     pub text: &'a str,
-    /// Characters of the mention, for the name cues.
+    /// Characters of the mention, for the name cues; empty for a timeline post.
     pub mention: &'a str,
 }
 
@@ -41,8 +41,7 @@ pub struct CueIndex {
     entities: Vec<Side>,
     /// Posts of each entity, by position in the knowledge base.
     timelines: Vec<Vec<usize>>,
-    /// Mean over the normalised vectors of the entities: as the cosine is linear in them, what a post has in common with it is the mean over what it has in common with each.
-    mean: Side,
+    mean: Mean,
 }
 
 /// One side of a comparison: the centred vectors of a post, or the means of an entity's prototypes.
@@ -55,6 +54,14 @@ struct Side {
     classes: Option<Vec<f32>>,
     /// Pictures in the space of centred texts.
     carried: Option<Vec<f32>>,
+}
+
+/// Mean over the normalised vectors of the entities: as the cosine is linear in them, what a post has in common with it is the mean over what it has in common with each.
+#[derive(Debug, Clone)]
+struct Mean {
+    side: Side,
+    /// As the text of `side`, over the entities of which more than the name is known.
+    texts: Option<Vec<f32>>,
 }
 
 /// The post's side of all comparisons.
@@ -82,7 +89,7 @@ impl CueIndex {
         }
         Self {
             lexical: LexicalIndex::new(&kb.text),
-            mean: Side::mean(&entities),
+            mean: Mean::of(&entities),
             classes,
             entities,
             timelines,
@@ -132,7 +139,11 @@ impl CueIndex {
             text,
             mention,
         } = *query;
-        let side = Side::of_post(kb, self.classes.as_ref(), post);
+        let mut side = Side::of_post(kb, self.classes.as_ref(), post);
+        if mention.is_empty() {
+            // A timeline post: all of it is about its owner.
+            side.context.clone_from(&side.text);
+        }
         Prepared {
             lexical: (!text.is_empty()).then(|| self.lexical.query(text, mention)),
             background: side.background(&self.mean),
@@ -143,14 +154,10 @@ impl CueIndex {
     fn compare(&self, query: &Prepared, entity: usize) -> CandidateCues {
         let lexical = query.lexical.as_ref();
         let lexical = lexical.map(|query| self.lexical.cues(query, entity));
-        CandidateCues::new(
-            query.side.compare(&self.entities[entity]),
-            lexical,
-            &query.background,
-        )
+        CandidateCues::new(query, &self.entities[entity], lexical)
     }
 
-    /// As [`Self::compare`], as if the entity had never written one of its posts.
+    /// As [`Self::compare`], as if the entity had never written one of its posts. The background keeps the post, one of many.
     fn compare_without(
         &self,
         kb: &KnowledgeBase,
@@ -165,17 +172,15 @@ impl CueIndex {
         let document = self.lexical.document(&profile, texts);
         let lexical = query.lexical.as_ref();
         let entity_side = Side::of_entity(kb, self.classes.as_ref(), entity, Some(without));
-        CandidateCues::new(
-            query.side.compare(&entity_side),
-            lexical.map(|query| self.lexical.cues_with(query, entity, &document)),
-            &query.background,
-        )
+        let lexical = lexical.map(|query| self.lexical.cues_with(query, entity, &document));
+        CandidateCues::new(query, &entity_side, lexical)
     }
 }
 
 impl CandidateCues {
-    fn new(vectors: VectorCues, lexical: Option<LexicalCues>, background: &VectorCues) -> Self {
-        let above = vectors.array().into_iter().zip(background.array());
+    fn new(query: &Prepared, entity: &Side, lexical: Option<LexicalCues>) -> Self {
+        let vectors = query.side.compare(entity);
+        let above = vectors.array().into_iter().zip(query.background.array());
         let above = above.map(|(cue, mean)| Some(cue? - mean.unwrap_or_default()));
         Self {
             vectors,
@@ -183,6 +188,7 @@ impl CandidateCues {
             observed: Observed {
                 vectors: VectorCues::of(above),
                 lexical: lexical.unwrap_or_default(),
+                has_words: query.side.context.is_some(),
             },
         }
     }
@@ -258,34 +264,16 @@ impl Side {
         }
     }
 
-    /// The mean over normalised vectors of entities.
-    fn mean(entities: &[Self]) -> Self {
-        let of = |vector: fn(&Self) -> &Option<Vec<f32>>, scaled: fn(&[f32]) -> Vec<f32>| {
-            let vectors = entities
-                .iter()
-                .filter_map(|entity| vector(entity).as_deref());
-            let vectors: Vec<Vec<f32>> = vectors.map(scaled).collect();
-            mean(vectors.iter().map(Vec::as_slice))
-        };
-        Self {
-            text: of(|side| &side.text, normalised),
-            context: of(|side| &side.context, normalised),
-            image: of(|side| &side.image, normalised),
-            classes: of(|side| &side.classes, normalised),
-            carried: of(|side| &side.carried, normalised),
-        }
-    }
-
-    /// The means over the comparisons of a post, this side, with the entities that `mean` was taken of.
-    fn background(&self, mean: &Self) -> VectorCues {
+    /// The means over the comparisons of a post, this side, with all entities.
+    fn background(&self, Mean { side, texts }: &Mean) -> VectorCues {
         let cosines = |a: &[f32], b: &[f32]| along(b, a);
         VectorCues {
-            text: compare(cosines, &self.text, &mean.text),
-            context: compare(cosines, &self.context, &mean.context),
-            image: compare(cosines, &self.image, &mean.image),
-            classes: compare(cosines, &self.classes, &mean.classes),
-            image_text: compare(cosines, &self.carried, &mean.text),
-            text_image: compare(cosines, &self.context, &mean.carried),
+            text: compare(cosines, &self.text, &side.text),
+            context: compare(cosines, &self.context, &side.context),
+            image: compare(cosines, &self.image, &side.image),
+            classes: compare(cosines, &self.classes, &side.classes),
+            image_text: compare(cosines, &self.carried, texts),
+            text_image: compare(cosines, &self.context, &side.carried),
         }
     }
 
@@ -294,6 +282,33 @@ impl Side {
         match &self.context {
             Some(_) => &self.text,
             None => &None,
+        }
+    }
+}
+
+impl Mean {
+    fn of(entities: &[Side]) -> Self {
+        let of = |vector: fn(&Side) -> &Option<Vec<f32>>| {
+            let (mut sum, mut n) = (Vec::new(), 0.0);
+            for vector in entities.iter().filter_map(|side| vector(side).as_deref()) {
+                sum.resize(vector.len(), 0.0);
+                let unit = normalised(vector);
+                sum.iter_mut()
+                    .zip(unit)
+                    .for_each(|(sum, value)| *sum += value);
+                n += 1.0;
+            }
+            (n > 0.0).then(|| sum.iter().map(|sum| sum / n).collect())
+        };
+        Self {
+            side: Side {
+                text: of(|side| &side.text),
+                context: of(|side| &side.context),
+                image: of(|side| &side.image),
+                classes: of(|side| &side.classes),
+                carried: of(|side| &side.carried),
+            },
+            texts: of(Side::texts),
         }
     }
 }
@@ -326,6 +341,7 @@ fn root(probabilities: &[f32]) -> Vec<f32> {
 pub(crate) mod tests {
     use super::*;
     use crate::data::Entity;
+    use crate::evidence::{Evidence, Sides};
     use crate::kb::{KbPost, KbText};
     use crate::prototype::Selection;
 
@@ -362,16 +378,24 @@ pub(crate) mod tests {
         };
         let profile = |i| PooledVectors {
             text: Some(axis(i, 4)),
+            context: (i < 2).then(|| axis(3 - i, 4)),
             ..PooledVectors::default()
         };
         let profiles = (0..3).map(profile).collect();
         KnowledgeBase::new(text, vec![pooled(0), pooled(1)], profiles)
     }
 
+    /// Two classes, as texts of the first two entities.
+    pub(crate) fn classes() -> ClassTable {
+        let texts = [vec![1.0, 0.0, 0.0, 0.5], vec![0.0, 1.0, 0.3, 0.0]];
+        ClassTable::new(vec!["bird".to_owned(), "code".to_owned()], &texts)
+    }
+
     /// A post about the second entity.
     pub(crate) fn about_the_language() -> PooledVectors {
         PooledVectors {
             text: Some(vec![0.1, 1.0, 0.0, 0.0]),
+            context: Some(vec![0.0, 0.9, 0.2, 0.0]),
             image: Some(vec![0.0, 1.0, 0.0]),
             classes: Some(vec![0.2, 0.8]),
             ..PooledVectors::default()
@@ -403,6 +427,67 @@ pub(crate) mod tests {
             (None, None)
         );
         assert_eq!(without.observed.values()[2..4], [0.0, 0.0]);
+    }
+
+    #[test]
+    fn cues_without_a_modality_are_those_of_a_post_without_it() {
+        let kb = kb();
+        let index = CueIndex::new(&kb, Some(classes()));
+        let observe = |post: &PooledVectors| -> Vec<Observed> {
+            let cues = index.observe(&kb, &query(post, "swift code"), &[0, 1, 2]);
+            cues.iter().map(|cues| cues.observed).collect()
+        };
+        let whole = about_the_language();
+        let without_picture = PooledVectors {
+            image: None,
+            classes: None,
+            ..whole.clone()
+        };
+        let without_context = PooledVectors {
+            context: None,
+            ..whole.clone()
+        };
+        let both = Sides {
+            text: true,
+            image: true,
+        };
+        let text = Sides {
+            image: false,
+            ..both
+        };
+        let image = Sides {
+            text: false,
+            ..both
+        };
+        let kinds = |cues: &[Observed]| cues.iter().map(Observed::evidence).collect::<Vec<_>>();
+        let all = observe(&whole);
+        assert_eq!(
+            kinds(&all),
+            [Evidence::Both, Evidence::Both, Evidence::Nothing]
+        );
+        for (sides, post) in [(text, without_picture), (image, without_context)] {
+            for (all, without) in all.iter().zip(observe(&post)) {
+                let restricted = all.restricted(sides, both);
+                assert_eq!(restricted.evidence(), without.evidence(), "{sides:?}");
+                assert_eq!(restricted.values(), without.values(), "{sides:?}");
+            }
+        }
+        let restricted: Vec<Observed> = all
+            .iter()
+            .map(|cues| cues.restricted(image, text))
+            .collect();
+        assert_eq!(
+            kinds(&restricted)[..2],
+            [Evidence::ImageText, Evidence::ImageText]
+        );
+        let restricted: Vec<Observed> = all
+            .iter()
+            .map(|cues| cues.restricted(text, image))
+            .collect();
+        assert_eq!(
+            kinds(&restricted),
+            [Evidence::TextImage, Evidence::TextImage, Evidence::Nothing]
+        );
     }
 
     #[test]

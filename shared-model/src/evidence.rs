@@ -11,6 +11,8 @@ pub struct Observed {
     /// Comparisons of vectors, less their backgrounds.
     pub(crate) vectors: VectorCues,
     pub(crate) lexical: LexicalCues,
+    /// Whether the post has another word than the mention.
+    pub(crate) has_words: bool,
 }
 
 /// What a post and a candidate have to compare, besides names.
@@ -71,13 +73,12 @@ impl Observed {
         }
     }
 
-    /// All cues; without texts beyond the mention and the names, words count as little as texts do.
+    /// All cues. What the text and the words of a post that is its mention alone have in common with a candidate is 0: its name cues say it already.
     pub fn values(&self) -> AllCues {
-        let has_texts = self.vectors.context.is_some();
         let [ratio, exact, tokens, surname, words, grams] = self.lexical;
-        let [words, grams] = [words, grams].map(|cue| if has_texts { cue } else { 0.0 });
+        let [words, grams] = [words, grams].map(|cue| if self.has_words { cue } else { 0.0 });
         let [text, rest @ ..] = self.vectors.array();
-        let vectors = [text.filter(|_| has_texts)].into_iter().chain(rest);
+        let vectors = [text.filter(|_| self.has_words)].into_iter().chain(rest);
         let lexical = [ratio, exact, tokens, surname, words, grams];
         let all = vectors.map(Option::unwrap_or_default).chain(lexical);
         let mut values = AllCues::default();
@@ -112,6 +113,7 @@ impl Observed {
                 text_image: text_image.filter(|_| text_first),
             },
             lexical: self.lexical,
+            has_words: self.has_words && texts,
         }
     }
 }

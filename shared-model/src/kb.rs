@@ -177,7 +177,6 @@ impl KnowledgeBase {
             .map(|entity| context::of_entity(entity).is_some());
         let described: Vec<bool> = described.collect();
         let n_described = described.iter().filter(|described| **described).count();
-        // A bundle that was exported before there were contexts has none.
         let has_contexts = pack.names().any(|name| name == CONTEXT);
         let mut contexts = match has_contexts {
             true => rows(CONTEXT, n_described, widths.text)?,
@@ -195,8 +194,9 @@ impl KnowledgeBase {
         let profiles = rows("profile", n_entities, widths.text)?
             .zip(described)
             .map(|(text, is_described)| PooledVectors {
+                // In a bundle that was exported before there were contexts, the profile stands for the description.
+                context: is_described.then(|| contexts.next().unwrap_or_else(|| text.clone())),
                 text: Some(text),
-                context: is_described.then(|| contexts.next()).flatten(),
                 joint: joint_profiles.next(),
                 ..PooledVectors::default()
             })

@@ -281,7 +281,7 @@ impl Picture {
 }
 
 impl TextCache {
-    /// Vectors of the window that was encoded first.
+    /// Vectors of the oldest window that is kept.
     pub fn first(&self) -> Option<&TokenVectors> {
         self.windows.first().map(|(_, vectors)| vectors.as_ref())
     }
@@ -328,7 +328,7 @@ mod tests {
     use burn::prelude::Device;
 
     use super::*;
-    use crate::cues::tests::{about_the_language, kb};
+    use crate::cues::tests::{about_the_language, classes, kb};
     use crate::imn::{ImnConfig, Input, Modality, NetworkTerm, TrainedImn};
     use crate::text::{BertConfig, HiddenAct};
     use crate::tokenizer::Tokenizer;
@@ -361,7 +361,7 @@ mod tests {
             tokenizer: Tokenizer::from_bytes(TOKENIZER.as_bytes()).unwrap(),
             text: text.init(device),
             vision: Vision::Efficientnet(Box::new(EfficientNetLite0::init(device))),
-            classes: None,
+            classes: Some(classes()),
             words: None,
             joint: None,
             device: device.clone(),
@@ -410,13 +410,20 @@ mod tests {
 
     fn rank(linker: &Linker, candidates: &[usize]) -> Ranking {
         let pooled = about_the_language();
-        let text = TokenVectors {
-            pooled: pooled.text.unwrap(),
+        let tokens = |pooled: Option<Vec<f32>>| TokenVectors {
+            pooled: pooled.unwrap(),
             tokens: vec![0.1, 0.9, 0.0, 0.2],
         };
+        let image = ImageVectors {
+            pooled: pooled.image.unwrap(),
+            classes: pooled.classes.unwrap(),
+            tokens: Vec::new(),
+        };
         let post = PostVectors {
-            text: Some(Arc::new(text)),
-            ..PostVectors::default()
+            text: Some(Arc::new(tokens(pooled.text))),
+            context: Some(Arc::new(tokens(pooled.context))),
+            images: vec![Arc::new(image)],
+            joint: None,
         };
         let readings = pollster::block_on(linker.read(vec![post])).unwrap();
         let mention = Mention { start: 0, end: 5 };

@@ -134,6 +134,11 @@ impl Manifest {
                 "its hash differs: the file was altered or damaged".to_owned(),
             ));
         }
+        if !manifest.scorer.is_valid() {
+            return Err(refuse(
+                "a weight of the scorer is negative or not finite".to_owned(),
+            ));
+        }
         for file in &manifest.files {
             if !is_inside(&file.path) {
                 return Err(refuse(format!(
@@ -258,6 +263,14 @@ mod tests {
             "export its run again",
         );
         check_refused(&text[..text.len() / 2], "not a bundle's manifest");
+    }
+
+    #[test]
+    fn a_negative_weight_is_refused() {
+        let mut manifest = manifest();
+        manifest.scorer.worth[2].scale = -1.0;
+        let bytes = manifest.to_bytes();
+        check_refused(std::str::from_utf8(&bytes).unwrap(), "negative");
     }
 
     #[test]

@@ -151,6 +151,15 @@ impl ScorerConfig {
         self.total() <= 0.0
     }
 
+    /// Whether all weights and lines are finite, and no weight or scale is below 0.
+    pub(crate) fn is_valid(&self) -> bool {
+        let scales = self.worth.iter().map(|worth| worth.scale);
+        let weights = self.vectors().into_iter().chain([self.lexical]);
+        let mut weights = weights.chain(self.lexical_parts).chain(scales);
+        let mut offsets = self.worth.iter().map(|worth| worth.offset);
+        weights.all(|weight| weight.is_finite() && weight >= 0.0) && offsets.all(f32::is_finite)
+    }
+
     /// Weights of the cues that compare vectors, in the order of [`AllCues`].
     fn vectors(&self) -> [f32; 6] {
         [

@@ -14,7 +14,7 @@ const SAME: f64 = 0.6;
 const REPEATED: &str = "sentence says nearly what another of its class does, left out";
 const SHARED: &str = "sentence said of several classes, left out";
 /// What may stand between the words of a name.
-const JOINTS: [char; 4] = [' ', '-', '_', '\u{a0}'];
+const JOINTS: [char; 7] = [' ', '-', '_', '\u{a0}', '\'', '\u{2019}', '.'];
 
 /// A sentence about a class.
 #[derive(Debug, Clone, PartialEq, Eq)]

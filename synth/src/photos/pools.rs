@@ -20,7 +20,7 @@ pub(super) struct Pool<T> {
 }
 
 impl<T> Pools<T> {
-    /// Shares the items out: the first up to half of them to the timeline, which has use for `wanted`; of the rest most to train and least to dev, which is the first to have none.
+    /// Shares the items out: the first up to half of them to the timeline, which has use for `wanted`; of the rest most to train and least to dev, which has none if there are too few.
     pub(super) fn new(mut items: Vec<T>, wanted: usize, trains: bool) -> Self {
         let n = items.len();
         let timeline = wanted.min(n / 2).max(n.div_ceil(6));

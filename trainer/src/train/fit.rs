@@ -9,9 +9,11 @@ use super::plan::Settings;
 use super::worth;
 
 const CUES: usize = size_of::<AllCues>() / size_of::<f32>();
-/// L2 penalty, which divides a weight among cues that say the same. Applied to datasets that it was not fitted on, it gains up to a point of P@1 on each
-/// and loses less than that nowhere; on other mentions of the same dataset anything from 1e-4 to 0.3 is as good (docs/results/default-weights.md).
-const DECAY: f64 = 0.2;
+/// L2 penalty after a fit on one dataset, which keeps the weights of collinear cues finite.
+const DECAY_OF_ONE: f64 = 1e-4;
+/// L2 penalty after a fit on several datasets. It divides a weight among cues that say the same: on a dataset that was left out,
+/// names and words gain what pictures lose (docs/results/default-weights.md).
+const DECAY_OF_SEVERAL: f64 = 0.2;
 
 /// The scorer's weights; none in the paper's form, which has no such scorer beside it.
 pub(super) fn scorer(sets: &[TrainingSet], settings: &Settings) -> ScorerConfig {
@@ -29,7 +31,13 @@ pub(super) fn scorer(sets: &[TrainingSet], settings: &Settings) -> ScorerConfig 
             })
         }));
     }
-    let scorer = ScorerConfig::of_weights(weights(&rows));
+    let n_used = settings.shares.iter().filter(|share| **share > 0.0).count();
+    let decay = if n_used > 1 {
+        DECAY_OF_SEVERAL
+    } else {
+        DECAY_OF_ONE
+    };
+    let scorer = ScorerConfig::of_weights(weights(&rows, decay));
     ScorerConfig {
         worth: worth::fit(sets, &settings.shares, &scorer),
         ..scorer
@@ -50,14 +58,14 @@ pub(crate) struct Row {
 /// The weights that make the golds most likely, none below 0.
 ///
 /// Each cue is divided by its standard deviation among a mention's candidates before the fit, so that one step size serves all; a cue that never varies gets no weight.
-pub(crate) fn weights(rows: &[Row]) -> AllCues {
+pub(crate) fn weights(rows: &[Row], decay: f64) -> AllCues {
     let deviations = deviations(rows);
     let scale: [f64; CUES] = deviations.map(|d| if d > 1e-9 { 1.0 / d } else { 0.0 });
     let total: f64 = rows.iter().map(|row| row.share).sum();
     let mut weights = [0.5; CUES];
     let mut adam = Adam::default();
     for _ in 0..STEPS {
-        let mut gradient = weights.map(|weight| DECAY * weight);
+        let mut gradient = weights.map(|weight| decay * weight);
         for row in rows {
             let logits: Vec<f64> = row
                 .cues
@@ -135,7 +143,7 @@ mod tests {
     #[test]
     fn what_tells_the_gold_gets_the_weight_and_nothing_falls_below_0() {
         let rows = rows();
-        let weights = weights(&rows);
+        let weights = weights(&rows, DECAY_OF_ONE);
         assert!(weights.iter().all(|weight| *weight >= 0.0), "{weights:?}");
         assert_eq!((weights[1], weights[2]), (0.0, 0.0), "{weights:?}");
         let right = rows.iter().filter(|row| {

@@ -14,7 +14,7 @@ const KINDS: usize = Evidence::ALL.len();
 const PARAMETERS: usize = 2 * KINDS + 1;
 /// Mentions per dataset, at most.
 const MAX_MENTIONS: usize = 1000;
-/// Keeps apart what no list tells apart near the common value.
+/// Pulls what no list tells apart towards the common value.
 const DECAY: f64 = 1e-3;
 
 /// A list of candidates, all or some of them with less evidence than there is.
@@ -29,7 +29,7 @@ struct Row {
 /// Fits the lines of all kinds of evidence on the mentions that are trained on.
 ///
 /// Each mention is ranked with all its evidence, with less of it, down to the names alone, and with candidates that have texts alone beside others that have all.
-/// Each kind of list has the same weight. The most frequent kind in the data as they are keeps scale 1 and offset 0, as does a kind that cannot be made from them.
+/// Each kind of list has the same weight. The most frequent kind in the data as they are keeps scale 1 and offset 0.
 ///
 /// # Arguments
 ///
@@ -40,7 +40,7 @@ pub(super) fn fit(sets: &[TrainingSet], shares: &[f64], scorer: &ScorerConfig) -
         return Default::default();
     };
     let parameters = likeliest(&rows);
-    let mut worth = [Worth::default(); KINDS];
+    let mut worth = [None; KINDS];
     let (scale, offset) = (parameters[reference].exp(), parameters[KINDS + reference]);
     for (kind, worth) in worth.iter_mut().enumerate() {
         let is_made = |row: &Row| {
@@ -49,13 +49,32 @@ pub(super) fn fit(sets: &[TrainingSet], shares: &[f64], scorer: &ScorerConfig) -
                 .any(|(found, _)| *found as usize == kind)
         };
         if rows.iter().any(is_made) {
-            *worth = Worth {
+            *worth = Some(Worth {
                 scale: (parameters[kind].exp() / scale) as f32,
                 offset: ((parameters[KINDS + kind] - offset) / scale) as f32,
-            };
+            });
         }
     }
-    worth
+    filled(worth)
+}
+
+/// The lines of all kinds: one that could not be fitted is that of the same candidates without the modality that the data lack.
+fn filled(fitted: [Option<Worth>; KINDS]) -> [Worth; KINDS] {
+    use Evidence::{Both, ImageText, Nothing, Pictures, TextImage, Texts};
+    let line = |kinds: &[Evidence]| {
+        let mut kinds = kinds.iter();
+        kinds
+            .find_map(|kind| fitted[*kind as usize])
+            .unwrap_or_default()
+    };
+    [
+        line(&[Both, Texts, Pictures]),
+        line(&[Texts, Nothing]),
+        line(&[Pictures, Nothing]),
+        line(&[ImageText, Nothing]),
+        line(&[TextImage, Nothing]),
+        line(&[Nothing]),
+    ]
 }
 
 /// Candidates with texts alone beside others that have all.
@@ -87,14 +106,14 @@ fn rows(sets: &[TrainingSet], shares: &[f64], scorer: &ScorerConfig) -> (Vec<Row
         let nil = set.nil.iter().filter(|example| example.part == Part::Fit);
         let n = set.fit().count() + nil.clone().count();
         let step = n.div_ceil(MAX_MENTIONS).max(1);
-        // By the kind of evidence of the gold; a mention of none counts with all kinds of its candidates' first.
+        // By the kind of evidence of the gold; a NIL mention counts under that of its first candidate.
         let mut of_set: BTreeMap<usize, Vec<Row>> = BTreeMap::new();
-        for (position, example) in set.fit().chain(nil).enumerate().step_by(step) {
+        for (position, example) in set.fit().chain(nil).step_by(step).enumerate() {
             let Some(first) = example.cues.get(example.gold.unwrap_or(0)) else {
                 continue;
             };
             if example.gold.is_some() {
-                natural[first.evidence() as usize] += share;
+                natural[first.evidence() as usize] += share / n as f64;
             }
             let variants = VARIANTS.map(|sides| [sides; 2]).into_iter().chain([MIXED]);
             let mut made = HashSet::new();

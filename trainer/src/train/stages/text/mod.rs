@@ -1,4 +1,4 @@
-//! `imn train --stage text`: the context encoder, a fine-tuned copy of the text encoder that is used beside it.
+//! `imn train --stage text`: the context encoder, a fine-tuned copy of the text encoder. No scorer reads it yet.
 //!
 //! It learns that a mention's post lies near the texts of its entity, all without the names: those are compared by other cues.
 //! Its embeddings and its lower layers are those of the text encoder, and `context.bpk` has the other layers alone.
