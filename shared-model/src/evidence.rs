@@ -73,12 +73,17 @@ impl Observed {
         }
     }
 
-    /// All cues. What the text and the words of a post that is its mention alone have in common with a candidate is 0: its name cues say it already.
+    /// All cues.
+    ///
+    /// What a text, its words and n-grams have in common with a name is 0 where there are pictures to compare, or where the text is the mention alone:
+    /// it says less than these, and the name cues say it already.
     pub fn values(&self) -> AllCues {
+        let is_by_name = self.has_words && self.evidence() == Evidence::Nothing;
+        let texts_count = self.vectors.context.is_some() || is_by_name;
         let [ratio, exact, tokens, surname, words, grams] = self.lexical;
-        let [words, grams] = [words, grams].map(|cue| if self.has_words { cue } else { 0.0 });
+        let [words, grams] = [words, grams].map(|cue| if texts_count { cue } else { 0.0 });
         let [text, rest @ ..] = self.vectors.array();
-        let vectors = [text.filter(|_| self.has_words)].into_iter().chain(rest);
+        let vectors = [text.filter(|_| texts_count)].into_iter().chain(rest);
         let lexical = [ratio, exact, tokens, surname, words, grams];
         let all = vectors.map(Option::unwrap_or_default).chain(lexical);
         let mut values = AllCues::default();

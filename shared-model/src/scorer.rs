@@ -62,20 +62,20 @@ impl Default for ScorerConfig {
         let line = |scale, offset| Worth { scale, offset };
         Self {
             text: 1.0,
-            context: 1.0,
-            image: 4.0,
-            classes: 0.6,
-            image_text: 1.35,
-            text_image: 0.75,
-            lexical: 10.2,
-            lexical_parts: [0.17, 0.08, 0.175, 0.115, 0.01, 0.45],
+            context: 0.63,
+            image: 2.8,
+            classes: 0.43,
+            image_text: 0.94,
+            text_image: 0.48,
+            lexical: 6.6,
+            lexical_parts: [0.17, 0.09, 0.16, 0.12, 0.02, 0.44],
             worth: [
-                line(1.07, -0.044),
                 line(1.0, 0.0),
-                line(1.08, -0.09),
-                line(1.12, -0.054),
-                line(1.04, -0.04),
-                line(1.31, -0.021),
+                line(0.971, 0.031),
+                line(1.04, -0.05),
+                line(1.09, -0.021),
+                line(1.02, -0.008),
+                line(1.25, 0.009),
             ],
         }
     }
