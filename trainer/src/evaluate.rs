@@ -10,15 +10,17 @@ use serde_json::{Value, json};
 use shared_model::data::{Entity, Post};
 
 use crate::cli::EvalArgs;
+use crate::cues::Cue;
 use crate::dataset::{CandidatePolicy, Dataset, Modalities, Split};
 use crate::device::DeviceArg;
 use crate::features::{FeatureLevel, Features};
 use crate::files;
 use crate::gold_rank::TIE_RULE;
 use crate::mentions::{self, EncodedMention};
-use crate::metrics::{Metrics, calibration_error};
+use crate::metrics::{Metrics, calibration_error, expected_calibration_error};
 use crate::outcomes::{Answer, ListKind, Outcome, Subset, labelled};
 use crate::prototypes::{PrototypeSettings, build};
+use crate::reliability;
 use crate::run::{Model, Network};
 use crate::systems::{self, Scores, System};
 
@@ -55,14 +57,16 @@ struct ListCalibration {
     ece: f64,
 }
 
-/// Which mentions are ranked, and among which candidates.
-pub(crate) struct Protocol {
+/// Which mentions are ranked, among which candidates, and by what.
+pub(crate) struct Protocol<'a> {
     /// Part of the mentions.
     pub(crate) split: Split,
     /// `None` for that of the dataset.
     pub(crate) policy: Option<CandidatePolicy>,
     /// What is left of the mentions' posts.
     pub(crate) mentions: Modalities,
+    /// Cues that get weight 0.
+    pub(crate) without: &'a [Cue],
 }
 
 /// Evaluates a split.
@@ -76,11 +80,15 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
             split: args.split,
             policy: args.candidates,
             mentions: args.mention_modalities,
+            without: &args.without,
         },
         &device.open()?,
     )?;
     if let Some(path) = &args.outcomes {
         files::write_jsonl(path, &evaluation.outcomes)?;
+    }
+    if let Some(path) = &args.reliability {
+        files::write(path, evaluation.reliability()?.as_bytes())?;
     }
     if as_json {
         out!("{:#}", evaluation.json()?);
@@ -117,7 +125,10 @@ impl Evaluation {
         );
         let train = dataset.posts_if_any(Split::Train)?;
         let settings = PrototypeSettings::read(model)?;
-        let model = Model::open(model, device)?;
+        let mut model = Model::open(model, device)?;
+        for cue in protocol.without {
+            *cue.weight(&mut model.scorer) = 0.0;
+        }
         let network = Network::among(&model.systems);
         let trained: HashSet<String> = match network {
             Some(network) => network.training.entities.iter().cloned().collect(),
@@ -196,6 +207,25 @@ impl Evaluation {
             n_nil: nil.len(),
             nil: figures,
         })
+    }
+
+    /// The reliability diagram of the first system.
+    fn reliability(&self) -> anyhow::Result<String> {
+        let system = self.systems[0];
+        let answers = self
+            .outcomes
+            .iter()
+            .filter_map(|outcome| outcome.answer(system));
+        let answers = answers.map(|answer| Some((answer.confidence?, answer.recall_at(1))));
+        let answers: Option<Vec<(f64, f64)>> = answers.collect();
+        let answers =
+            answers.with_context(|| format!("{system} does not estimate probabilities"))?;
+        let error = expected_calibration_error(&answers).unwrap_or_default();
+        let n = answers.len();
+        reliability::diagram(
+            &format!("{system}: n = {n}, calibration error {error:.3}"),
+            &answers,
+        )
     }
 
     fn metrics(&self, system: &str, subset: Subset) -> Metrics {

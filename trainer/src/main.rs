@@ -8,6 +8,7 @@ mod output;
 
 mod audit;
 mod cli;
+mod cues;
 mod dataset;
 mod device;
 mod embed;
@@ -27,6 +28,7 @@ mod outcomes;
 mod parallel;
 mod pretrain;
 mod prototypes;
+mod reliability;
 mod run;
 mod spill;
 mod statistics;

@@ -6,7 +6,7 @@ use crate::outcomes::{Answer, Outcome};
 use crate::statistics::{Clusters, interval};
 
 /// Bins of the expected calibration error.
-const BINS: usize = 10;
+pub(crate) const BINS: usize = 10;
 
 /// A system's figures over mentions that have a gold: shares between 0 and 1. Without mentions they are 0.
 #[derive(Debug, Default, Clone, Serialize)]

@@ -16,6 +16,7 @@ use shared_model::vision::VisionKind;
 pub(crate) use data::WorldArgs;
 pub(crate) use training::{PretrainArgs, StageArg, TrainArgs};
 
+use crate::cues::Cue;
 use crate::device::DeviceArg;
 use crate::{dataset, weights};
 
@@ -247,6 +248,12 @@ pub(crate) struct EvalArgs {
     /// What is left of the entities' descriptions and timelines.
     #[arg(long, value_enum, default_value_t, value_name = "MODALITIES")]
     pub(crate) entity_modalities: dataset::Modalities,
+    /// Cues of the training-free scorer that get weight 0, separated by commas.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "CUES")]
+    pub(crate) without: Vec<Cue>,
+    /// SVG file to draw the reliability diagram of the run's own system to.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) reliability: Option<PathBuf>,
     /// File to write each system's rank of each mention's entity to, one JSON object per line, for `imn experiments`.
     #[arg(long, value_name = "FILE")]
     pub(crate) outcomes: Option<PathBuf>,

@@ -153,6 +153,7 @@ impl Reader<'_> {
                 split: self.plan.split,
                 policy: Some(self.policy()),
                 mentions: Modalities::Both,
+                without: &[],
             };
             let evaluation = Evaluation::of(&self.dataset, &path, protocol, &device)?;
             return Ok(evaluation.outcomes);

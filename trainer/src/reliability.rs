@@ -1,0 +1,106 @@
+//! Reliability diagrams as SVG: how often answers are right, by how sure they are.
+
+use std::error::Error;
+
+use anyhow::anyhow;
+use plotters::prelude::*;
+
+use crate::metrics::BINS;
+
+const SIDE: u32 = 460;
+const BLUE: RGBColor = RGBColor(47, 95, 152);
+const GREY: RGBColor = RGBColor(120, 120, 120);
+
+/// Draws the share of right answers in equal bins of the confidence, with the number of answers of each bin.
+///
+/// # Arguments
+///
+/// - answers: confidence and correctness, both between 0 and 1.
+pub(crate) fn diagram(title: &str, answers: &[(f64, f64)]) -> anyhow::Result<String> {
+    let mut svg = String::new();
+    draw(&mut svg, title, &bins(answers))
+        .map_err(|error| anyhow!("cannot draw the diagram: {error}"))?;
+    Ok(svg)
+}
+
+/// Answers of similar confidence.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Bin {
+    n: usize,
+    /// Mean confidence.
+    confidence: f64,
+    /// Share of right answers.
+    accuracy: f64,
+}
+
+/// The bins that have answers.
+fn bins(answers: &[(f64, f64)]) -> Vec<Bin> {
+    let mut bins = [Bin::default(); BINS];
+    for (confidence, correct) in answers {
+        let bin = &mut bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
+        bin.n += 1;
+        bin.confidence += confidence;
+        bin.accuracy += correct;
+    }
+    let bins = bins.into_iter().filter(|bin| bin.n > 0);
+    bins.map(
+        |Bin {
+             n,
+             confidence,
+             accuracy,
+         }| Bin {
+            n,
+            confidence: confidence / n as f64,
+            accuracy: accuracy / n as f64,
+        },
+    )
+    .collect()
+}
+
+fn draw<'a>(svg: &'a mut String, title: &str, bins: &[Bin]) -> Result<(), Box<dyn Error + 'a>> {
+    let root = SVGBackend::with_string(svg, (SIDE, SIDE)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&root)
+        .caption(title, ("sans-serif", 15))
+        .margin(12)
+        .x_label_area_size(40)
+        .y_label_area_size(50)
+        .build_cartesian_2d(0.0..1.0, 0.0..1.0)?;
+    chart
+        .configure_mesh()
+        .max_light_lines(0)
+        .x_desc("probability of the best candidate")
+        .y_desc("share of right answers")
+        .draw()?;
+    chart.draw_series([PathElement::new([(0.0, 0.0), (1.0, 1.0)], GREY)])?;
+    let points = bins.iter().map(|bin| (bin.confidence, bin.accuracy));
+    chart.draw_series(LineSeries::new(points.clone(), BLUE.stroke_width(2)))?;
+    chart.draw_series(points.map(|point| Circle::new(point, 4, BLUE.filled())))?;
+    chart.draw_series(bins.iter().map(|bin| {
+        let font = ("sans-serif", 11).into_font().color(&GREY);
+        Text::new(
+            bin.n.to_string(),
+            (bin.confidence + 0.015, bin.accuracy),
+            font,
+        )
+    }))?;
+    root.present()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_similar_confidence_are_one_point() {
+        let answers = [(0.61, 1.0), (0.65, 0.0), (1.0, 1.0)];
+        let found = bins(&answers);
+        assert_eq!((found[0].n, found[1].n, found.len()), (2, 1, 2));
+        assert!((found[0].confidence - 0.63).abs() < 1e-9);
+        assert_eq!((found[0].accuracy, found[1].accuracy), (0.5, 1.0));
+        let svg = diagram("a < b", &answers).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("a &lt; b"), "{svg}");
+        assert_eq!(svg.matches("<circle").count(), 2);
+    }
+}
