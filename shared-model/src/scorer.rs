@@ -123,19 +123,14 @@ impl ScorerConfig {
         if total <= 0.0 {
             return 0.0;
         }
-        let [
-            text,
-            context,
-            image,
-            classes,
-            image_text,
-            text_image,
-            lexical @ ..,
-        ] = cues;
-        let vectors = [text, context, image, classes, image_text, text_image];
-        let weighted = vectors.into_iter().zip(self.vectors());
-        let sum: f32 = weighted.map(|(cue, weight)| cue * weight).sum();
-        (sum + self.lexical * self.lexical(lexical)) / total
+        let parts = self.lexical_parts.map(|part| self.lexical * part);
+        let weights = self.vectors().into_iter().chain(parts);
+        let sum: f32 = cues
+            .iter()
+            .zip(weights)
+            .map(|(cue, weight)| cue * weight)
+            .sum();
+        sum / total
     }
 
     /// The lexical cues as one number between 0 and 1.

@@ -17,7 +17,7 @@ use crate::features::{FeatureLevel, Features};
 use crate::files;
 use crate::gold_rank::TIE_RULE;
 use crate::mentions::{self, EncodedMention};
-use crate::metrics::{Metrics, calibration_error, expected_calibration_error};
+use crate::metrics::{Metrics, calibration_error, confidences, expected_calibration_error};
 use crate::outcomes::{Answer, ListKind, Outcome, Subset, labelled};
 use crate::prototypes::{PrototypeSettings, build};
 use crate::reliability;
@@ -216,10 +216,8 @@ impl Evaluation {
             .outcomes
             .iter()
             .filter_map(|outcome| outcome.answer(system));
-        let answers = answers.map(|answer| Some((answer.confidence?, answer.recall_at(1))));
-        let answers: Option<Vec<(f64, f64)>> = answers.collect();
-        let answers =
-            answers.with_context(|| format!("{system} does not estimate probabilities"))?;
+        let answers = confidences(answers)
+            .with_context(|| format!("{system} does not estimate probabilities"))?;
         let error = expected_calibration_error(&answers).unwrap_or_default();
         let n = answers.len();
         reliability::diagram(

@@ -84,11 +84,17 @@ impl Metrics {
 
 /// The expected calibration error of a system's answers; `None` for a system without probabilities.
 pub(crate) fn calibration_error<'a>(answers: impl IntoIterator<Item = &'a Answer>) -> Option<f64> {
+    Some(expected_calibration_error(&confidences(answers)?).unwrap_or_default())
+}
+
+/// Confidence and correctness of a system's answers; `None` for a system without probabilities.
+pub(crate) fn confidences<'a>(
+    answers: impl IntoIterator<Item = &'a Answer>,
+) -> Option<Vec<(f64, f64)>> {
     let answers = answers.into_iter();
-    let answers: Option<Vec<(f64, f64)>> = answers
+    answers
         .map(|answer| Some((answer.confidence?, answer.recall_at(1))))
-        .collect();
-    Some(expected_calibration_error(&answers?).unwrap_or_default())
+        .collect()
 }
 
 /// The expected calibration error over equal bins of the confidence; `None` without answers.
