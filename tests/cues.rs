@@ -1,4 +1,4 @@
-//! The cues of the context and of pictures against words, against NumPy; `fixtures/make_cues_reference.py` wrote the expected values.
+//! The cues that compare vectors, of the contexts and of pictures against words, against NumPy; `fixtures/make_cues_reference.py` wrote the expected values.
 
 use serde::Deserialize;
 use shared_model::classes::ClassTable;
@@ -31,8 +31,8 @@ struct Expected {
 
 #[derive(Deserialize)]
 struct Row {
-    cues: [Option<f32>; 6],
-    above: [Option<f32>; 6],
+    cues: [Option<f32>; 7],
+    above: [Option<f32>; 7],
 }
 
 fn values(name: &str, n: usize) -> Vec<f32> {
@@ -83,6 +83,7 @@ fn kb() -> KnowledgeBase {
     };
     let pooled = posts.map(|(i, &(_, text, image))| PooledVectors {
         text: text.then(|| values(&format!("text.{i}"), WIDTH)),
+        tuned: text.then(|| values(&format!("tuned.{i}"), WIDTH)),
         image: image.then(|| values(&format!("image.{i}"), IMAGE)),
         classes: image.then(|| probabilities(&format!("p.{i}"))),
         ..PooledVectors::default()
@@ -90,6 +91,7 @@ fn kb() -> KnowledgeBase {
     let profiles = (0..4).map(|e| PooledVectors {
         text: Some(values(&format!("profile.{e}"), WIDTH)),
         context: DESCRIBED[e].then(|| values(&format!("context.{e}"), WIDTH)),
+        tuned: DESCRIBED[e].then(|| values(&format!("tuned_profile.{e}"), WIDTH)),
         ..PooledVectors::default()
     });
     KnowledgeBase::new(text, pooled.collect(), profiles.collect())
@@ -109,12 +111,13 @@ fn cues_are_the_references() {
         1e-4,
     );
     let kb = kb();
-    let index = CueIndex::new(&kb, Some(table));
+    let index = CueIndex::new(&kb, Some(table), false);
     let mut rows = expected.rows.iter();
     for (q, (has_context, has_image)) in QUERIES.into_iter().enumerate() {
         let post = PooledVectors {
             text: Some(values(&format!("q.text.{q}"), WIDTH)),
             context: has_context.then(|| values(&format!("q.context.{q}"), WIDTH)),
+            tuned: has_context.then(|| values(&format!("q.tuned.{q}"), WIDTH)),
             image: has_image.then(|| values(&format!("q.image.{q}"), IMAGE)),
             classes: has_image.then(|| probabilities(&format!("q.p.{q}"))),
             joint: None,
@@ -131,6 +134,7 @@ fn cues_are_the_references() {
             let found = [
                 found.text,
                 found.context,
+                found.tuned,
                 found.image,
                 found.classes,
                 found.image_text,
@@ -141,9 +145,9 @@ fn cues_are_the_references() {
                 row.cues.map(|cue| cue.is_some()),
                 "{name}"
             );
-            let plain = |cues: [Option<f32>; 6]| cues.map(Option::unwrap_or_default);
+            let plain = |cues: [Option<f32>; 7]| cues.map(Option::unwrap_or_default);
             close(&name, &plain(found), &plain(row.cues), 1e-4);
-            close(&name, &cues.observed.values()[..6], &plain(row.above), 1e-4);
+            close(&name, &cues.observed.values()[..7], &plain(row.above), 1e-4);
         }
     }
 }

@@ -197,6 +197,7 @@ fn a_padded_batch_equals_its_rows() {
     let encoders = Encoders {
         tokenizer: tokenizer(),
         text: bert(),
+        context: None,
         vision: Vision::Efficientnet(Box::new(EfficientNetLite0::init(&device))),
         classes: None,
         words: None,
@@ -244,6 +245,7 @@ fn a_post_under_the_joint_encoder_is_alone_what_it_is_in_a_batch() {
     let encoders = Encoders {
         tokenizer: tokenizer(),
         text: bert(),
+        context: None,
         vision: Vision::Efficientnet(Box::new(EfficientNetLite0::init(&device))),
         classes: None,
         words: None,

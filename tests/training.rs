@@ -8,8 +8,14 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use burn::prelude::Device;
 use serde_json::Value;
+use shared_model::aliases::NameMatch;
+use shared_model::bundle::Bundle;
+use shared_model::data::Mention;
+use shared_model::linker::{Query, TextCache};
 use shared_model::manifest::{Licence, Manifest};
+use shared_model::text::TunedConfig;
 use tests::{Dir, Run, imn, pack, run, trainable, weights};
 
 /// A dataset folder with features, made once.
@@ -29,7 +35,9 @@ fn arguments(to: &str, more: &str) -> Vec<String> {
     let settings = "train data --evaluate-every 2 --batch 8 --seed 5";
     let mut words: Vec<String> = settings.split_whitespace().map(str::to_owned).collect();
     words.extend(["--run".to_owned(), to.to_owned()]);
-    words.extend(["--weights".to_owned(), weights().display().to_string()]);
+    if !more.contains("--weights") {
+        words.extend(["--weights".to_owned(), weights().display().to_string()]);
+    }
     words.extend(more.split_whitespace().map(str::to_owned));
     words
 }
@@ -160,9 +168,71 @@ fn a_context_encoder_lies_in_a_weight_folder() {
         .refused(&["the text encoder has 6 layers"]);
     train("text-again", "--stage prototype --tune-layers 1").refused(&["--tune-layers is of"]);
 
-    let words = ["prototypes", "data", "--run", "tuned", "--weights", "text"];
-    run(shared(), &words).ok();
-    assert_eq!(eval("--run tuned")["n"], 52);
+    check_context_encoder();
+    // Trained on, with as many layers or more.
+    let more = |words: &str| {
+        train(
+            "more",
+            &format!("{words} --stage text --steps 1 --weights text"),
+        )
+    };
+    more("--tune-layers 2").ok();
+    let context = pack(&shared().join("more/context.bpk"));
+    assert_eq!(context.count("layers", "norm_1.gamma"), 2);
+    let of_more = format!("--tune-layers 1 --stage text --weights more --steps 1");
+    train("fewer", &of_more).refused(&["context.bpk", "has 2 layers of its own"]);
+
+    let other = shared().join("more/text.bpk");
+    let text = fs::read(&other).unwrap();
+    fs::write(&other, [text.as_slice(), b"x"].concat()).unwrap();
+    run(shared(), &["features", "data", "--weights", "more"]).refused(&[
+        "classes.bpk is of another text encoder",
+        "imn weights fetch",
+    ]);
+    fs::remove_file(shared().join("more/classes.bpk")).unwrap();
+    run(shared(), &["features", "data", "--weights", "more"])
+        .refused(&["context.bpk is of another text encoder", "--stage text"]);
+}
+
+/// The context encoder in the folder `text`, from the fit of the scorer to a bundle.
+fn check_context_encoder() {
+    let fit = |to: &str| {
+        let report = train(to, "--json --stage prototype --weights text").ok();
+        let report: Value = serde_json::from_str(&report).unwrap();
+        assert_eq!(report["fitted_on_held_out"], true);
+        assert_eq!(report["fitted_on"], report["validated_on"]);
+        report
+    };
+    let without_cache = fit("tuned");
+    run(shared(), &["features", "data", "--weights", "text"]).ok();
+    let with_cache = fit("tuned-again");
+    let tuned = |report: &Value| report["scorer"]["tuned"].as_f64().unwrap();
+    let gap = tuned(&with_cache) - tuned(&without_cache);
+    assert!(gap.abs() < 0.05 * tuned(&with_cache).max(0.1), "{gap}");
+
+    let export = ["export", "tuned", "tuned-bundle", "--precision", "f32"];
+    run(shared(), &export).ok();
+    let (of_run, of_bundle) = (eval("--run tuned"), eval("--bundle tuned-bundle"));
+    assert_eq!(of_run["mrr"], of_bundle["mrr"]);
+    let read = |file: &str| Ok(fs::read(shared().join("tuned-bundle").join(file)).unwrap());
+    let manifest = Manifest::parse(&read("bundle.json").unwrap()).unwrap();
+    let bundle = pollster::block_on(Bundle::open(manifest, read, &Device::flex())).unwrap();
+    assert_eq!(
+        bundle.manifest.models.context,
+        Some(TunedConfig { n_layers: 1 })
+    );
+    let linker = bundle.linker;
+    let query = Query {
+        text: "the swift nests under our roof",
+        mention: Mention { start: 4, end: 9 },
+        pictures: &[],
+        candidates: &linker.aliases.candidates("swift", NameMatch::Equal),
+    };
+    let mut texts = TextCache::default();
+    let ranking = linker.link(&query, &mut texts, |_| ());
+    for candidate in pollster::block_on(ranking).unwrap().candidates {
+        assert!(candidate.cues.tuned.is_some(), "{candidate:?}");
+    }
 }
 
 #[test]

@@ -3,13 +3,22 @@
 //! Cues that compare vectors count by how far they are above their background, the average of the post's comparisons with all entities
 //! of the knowledge base. A cue that post or candidate lacks is 0, so that having no picture is neither an advantage nor a fault.
 
+use std::collections::HashMap;
+
 use crate::classes::ClassTable;
 use crate::evidence::{Observed, VectorCues};
 use crate::kb::KnowledgeBase;
 use crate::lexical::{LexicalCues, LexicalIndex, LexicalQuery};
 use crate::math::{cosine, dot, mean, normalised};
+use crate::normalise::fold;
 use crate::prototype::Chosen;
+use crate::scales::Scales;
 use crate::vectors::PooledVectors;
+
+/// Timeline posts from which the scales of the cues are learned, at most, from all over the knowledge base.
+const SCALED_ON: usize = 200;
+/// Candidates of each of them.
+const SCALED_CANDIDATES: usize = 17;
 
 /// A post and its mention, as the cues compare them.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +51,7 @@ pub struct CueIndex {
     /// Posts of each entity, by position in the knowledge base.
     timelines: Vec<Vec<usize>>,
     mean: Mean,
+    scales: Scales,
 }
 
 /// One side of a comparison: the centred vectors of a post, or the means of an entity's prototypes.
@@ -49,6 +59,7 @@ pub struct CueIndex {
 struct Side {
     text: Option<Vec<f32>>,
     context: Option<Vec<f32>>,
+    tuned: Option<Vec<f32>>,
     image: Option<Vec<f32>>,
     /// Square roots of the class probabilities.
     classes: Option<Vec<f32>>,
@@ -78,7 +89,8 @@ impl CueIndex {
     /// # Arguments
     ///
     /// - classes: the classes of the image encoder; without them pictures are not compared with texts.
-    pub fn new(kb: &KnowledgeBase, classes: Option<ClassTable>) -> Self {
+    /// - scaled: whether cues count by what they tell in the timelines, see [`ScorerConfig::scaled`].
+    pub fn new(kb: &KnowledgeBase, classes: Option<ClassTable>, scaled: bool) -> Self {
         let n_entities = kb.text.entities.len();
         let entities: Vec<Side> = (0..n_entities)
             .map(|entity| Side::of_entity(kb, classes.as_ref(), entity, None))
@@ -87,13 +99,53 @@ impl CueIndex {
         for (position, post) in kb.text.posts.iter().enumerate() {
             timelines[post.entity].push(position);
         }
-        Self {
+        let mut index = Self {
             lexical: LexicalIndex::new(&kb.text),
             mean: Mean::of(&entities),
+            scales: Scales::default(),
             classes,
             entities,
             timelines,
+        };
+        if scaled {
+            index.scales = Scales::fit(&index.timeline_cues(kb));
         }
+        index
+    }
+
+    /// Cues of timeline posts against their owners, first, and others: namesakes, then entities from all over the knowledge base.
+    fn timeline_cues(&self, kb: &KnowledgeBase) -> Vec<Vec<Observed>> {
+        let n_entities = kb.text.entities.len();
+        let mut bearers: HashMap<String, Vec<usize>> = HashMap::new();
+        for (position, entity) in kb.text.entities.iter().enumerate() {
+            for name in entity.names() {
+                bearers.entry(fold(name)).or_default().push(position);
+            }
+        }
+        let posts: Vec<usize> = (0..kb.text.posts.len())
+            .filter(|&post| self.timelines[kb.text.posts[post].entity].len() > 1)
+            .collect();
+        let step = posts.len().div_ceil(SCALED_ON).max(1);
+        let cues = posts.iter().step_by(step).map(|&post| {
+            let owner = kb.text.posts[post].entity;
+            let mut candidates = vec![owner];
+            let names = kb.text.entities[owner].names();
+            let namesakes = names.flat_map(|name| &bearers[&fold(name)]).copied();
+            let spread = (1..SCALED_CANDIDATES)
+                .map(|i| (owner + i * n_entities / SCALED_CANDIDATES) % n_entities);
+            for other in namesakes.chain(spread) {
+                if candidates.len() < SCALED_CANDIDATES && !candidates.contains(&other) {
+                    candidates.push(other);
+                }
+            }
+            let query = CueQuery {
+                post: &kb.pooled[post],
+                text: &kb.text.posts[post].text,
+                mention: "",
+            };
+            self.cues(kb, &query, &candidates, Some(post))
+        });
+        cues.collect()
     }
 
     /// Cues of `candidates` (positions in the knowledge base), in the order given.
@@ -154,7 +206,7 @@ impl CueIndex {
     fn compare(&self, query: &Prepared, entity: usize) -> CandidateCues {
         let lexical = query.lexical.as_ref();
         let lexical = lexical.map(|query| self.lexical.cues(query, entity));
-        CandidateCues::new(query, &self.entities[entity], lexical)
+        CandidateCues::new(query, &self.entities[entity], lexical, &self.scales)
     }
 
     /// As [`Self::compare`], as if the entity had never written one of its posts. The background keeps the post, one of many.
@@ -173,23 +225,23 @@ impl CueIndex {
         let lexical = query.lexical.as_ref();
         let entity_side = Side::of_entity(kb, self.classes.as_ref(), entity, Some(without));
         let lexical = lexical.map(|query| self.lexical.cues_with(query, entity, &document));
-        CandidateCues::new(query, &entity_side, lexical)
+        CandidateCues::new(query, &entity_side, lexical, &self.scales)
     }
 }
 
 impl CandidateCues {
-    fn new(query: &Prepared, entity: &Side, lexical: Option<LexicalCues>) -> Self {
+    fn new(query: &Prepared, entity: &Side, lexical: Option<LexicalCues>, scales: &Scales) -> Self {
         let vectors = query.side.compare(entity);
         let above = vectors.array().into_iter().zip(query.background.array());
         let above = above.map(|(cue, mean)| Some(cue? - mean.unwrap_or_default()));
         Self {
             vectors,
             lexical,
-            observed: Observed {
+            observed: scales.apply(Observed {
                 vectors: VectorCues::of(above),
                 lexical: lexical.unwrap_or_default(),
                 has_words: query.side.context.is_some(),
-            },
+            }),
         }
     }
 }
@@ -202,6 +254,7 @@ impl Side {
         Self {
             text: post.text.as_ref().map(centred),
             context: post.context.as_ref().map(centred),
+            tuned: post.tuned.clone(),
             image: image.map(|image| statistics.centre_image(image)),
             classes: post.classes.as_deref().map(root),
             carried: carried(classes, post),
@@ -221,9 +274,11 @@ impl Side {
         let chosen = &kb.text.prototypes[entity];
         let profile = &kb.profiles[entity];
         let centred = |text: &Vec<f32>| normalised(&kb.statistics.centre_text(text));
-        let posts = chosen.text.iter();
-        let posts = posts.filter_map(|chosen| pooled(chosen)?.text.as_ref());
+        let texts = || chosen.text.iter().filter_map(pooled);
+        let posts = texts().filter_map(|pooled| pooled.text.as_ref());
         let posts: Vec<Vec<f32>> = posts.map(centred).collect();
+        let tuned = texts().chain([profile]);
+        let tuned = tuned.filter_map(|pooled| pooled.tuned.as_deref());
         let with = |own: &Option<Vec<f32>>| {
             let own = own.as_ref().map(centred);
             average(posts.iter().cloned().chain(own).collect())
@@ -232,6 +287,7 @@ impl Side {
         Self {
             text: with(&profile.text),
             context: with(&profile.context),
+            tuned: average(tuned.map(normalised).collect()),
             image: average(
                 images()
                     .filter_map(|pooled| pooled.image.as_ref())
@@ -257,6 +313,7 @@ impl Side {
         VectorCues {
             text: compare(cosine, &self.text, &entity.text),
             context: compare(cosine, &self.context, &entity.context),
+            tuned: compare(cosine, &self.tuned, &entity.tuned),
             image: compare(cosine, &self.image, &entity.image),
             classes: compare(cosine, &self.classes, &entity.classes),
             image_text: compare(cosine, &self.carried, entity.texts()),
@@ -270,6 +327,7 @@ impl Side {
         VectorCues {
             text: compare(cosines, &self.text, &side.text),
             context: compare(cosines, &self.context, &side.context),
+            tuned: compare(cosines, &self.tuned, &side.tuned),
             image: compare(cosines, &self.image, &side.image),
             classes: compare(cosines, &self.classes, &side.classes),
             image_text: compare(cosines, &self.carried, texts),
@@ -304,6 +362,7 @@ impl Mean {
             side: Side {
                 text: of(|side| &side.text),
                 context: of(|side| &side.context),
+                tuned: of(|side| &side.tuned),
                 image: of(|side| &side.image),
                 classes: of(|side| &side.classes),
                 carried: of(|side| &side.carried),
@@ -413,26 +472,26 @@ pub(crate) mod tests {
     #[test]
     fn the_background_is_the_mean_over_all_entities_and_a_missing_picture_counts_as_much() {
         let kb = kb();
-        let index = CueIndex::new(&kb, None);
+        let index = CueIndex::new(&kb, None, false);
         let post = about_the_language();
         let cues = index.observe(&kb, &query(&post, "swift"), &[0, 1, 2]);
         let images: Vec<f32> = cues.iter().filter_map(|cues| cues.vectors.image).collect();
         let background = images.iter().sum::<f32>() / images.len() as f32;
         for (cues, image) in cues.iter().zip(&images) {
-            assert!((cues.observed.values()[2] - (image - background)).abs() < 1e-6);
+            assert!((cues.observed.values()[3] - (image - background)).abs() < 1e-6);
         }
         let without = cues[2];
         assert_eq!(
             (without.vectors.image, without.vectors.classes),
             (None, None)
         );
-        assert_eq!(without.observed.values()[2..4], [0.0, 0.0]);
+        assert_eq!(without.observed.values()[3..5], [0.0, 0.0]);
     }
 
     #[test]
     fn cues_without_a_modality_are_those_of_a_post_without_it() {
         let kb = kb();
-        let index = CueIndex::new(&kb, Some(classes()));
+        let index = CueIndex::new(&kb, Some(classes()), false);
         let observe = |post: &PooledVectors| -> Vec<Observed> {
             let cues = index.observe(&kb, &query(post, "swift code"), &[0, 1, 2]);
             cues.iter().map(|cues| cues.observed).collect()
@@ -493,13 +552,13 @@ pub(crate) mod tests {
     #[test]
     fn an_owner_without_its_only_post_is_left_with_its_profile() {
         let kb = kb();
-        let index = CueIndex::new(&kb, None);
+        let index = CueIndex::new(&kb, None, false);
         let post = about_the_language();
         let query = query(&post, "post of 1");
         let cues = |without| index.cues(&kb, &query, &[0, 1], without);
         let (with, without) = (cues(None), cues(Some(1)));
         assert_eq!(with[0], without[0], "the others keep all their posts");
-        assert_eq!(without[1].values()[2], 0.0);
+        assert_eq!(without[1].values()[3], 0.0);
         assert!(
             without[1].lexical[4] < with[1].lexical[4],
             "{without:?} {with:?}"
@@ -513,10 +572,10 @@ pub(crate) mod tests {
             text: None,
             ..about_the_language()
         };
-        let index = CueIndex::new(&kb, None);
+        let index = CueIndex::new(&kb, None, false);
         let cues = index.observe(&kb, &query(&post, ""), &[0, 1, 2]);
         assert!(cues.iter().all(|cues| cues.vectors.text.is_none()));
         assert!(cues.iter().all(|cues| cues.lexical.is_none()));
-        assert!(cues[1].observed.values()[2] > cues[0].observed.values()[2]);
+        assert!(cues[1].observed.values()[3] > cues[0].observed.values()[3]);
     }
 }

@@ -120,6 +120,9 @@ pub struct Cues {
     /// Cosine of the post's text without the mention and the candidate's texts.
     #[serde(default)]
     pub context: Option<f32>,
+    /// The same under the context encoder, without the names in any text.
+    #[serde(default)]
+    pub tuned: Option<f32>,
     /// Cosine of the z-scored images.
     pub image: Option<f32>,
     /// Cosine of the square roots of the image head's class probabilities.

@@ -13,7 +13,7 @@ use crate::joint::{JointConfig, JointEncoder, JointInput, JointPost, MAX_TEXT};
 use crate::math::mean;
 use crate::pack::Pack;
 use crate::tensors::{pad, read};
-use crate::text::{Bert, BertConfig};
+use crate::text::{Bert, BertConfig, TunedConfig};
 use crate::tokenizer::{Encoded, Tokenizer};
 use crate::vectors::{ImageVectors, PostVectors, TokenVectors, Widths};
 use crate::vision::{Vision, VisionConfig, VisionTokens};
@@ -26,6 +26,8 @@ pub struct Encoders {
     pub tokenizer: Tokenizer,
     /// Token ids to text tokens.
     pub text: Bert,
+    /// The text encoder, fine-tuned on texts without names; `None` where the weights have none.
+    pub context: Option<Bert>,
     /// Pictures to image tokens.
     pub vision: Vision,
     /// Classes of the image encoder as texts; `None` where the weights have none.
@@ -52,6 +54,9 @@ pub struct Joint {
 pub struct Models {
     /// Text encoder, `text.bpk`.
     pub text: BertConfig,
+    /// Context encoder, `context.bpk`; the layers that it lacks are the text encoder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<TunedConfig>,
     /// Image encoder, `vision.bpk`.
     pub vision: VisionConfig,
     /// Whether there are word vectors, `words.bpk`.
@@ -70,6 +75,7 @@ impl Models {
         let (image, classes) = self.vision.widths();
         Widths {
             text: self.text.d_model,
+            context: self.context.is_some(),
             image,
             classes,
             joint: self.joint.as_ref().map(|joint| joint.d_model),
@@ -98,7 +104,7 @@ impl Models {
 }
 
 impl Encoders {
-    /// Loads `text.bpk`, `vision.bpk` and, where `models` has them, `classes.bpk`, `words.bpk` and `joint.bpk` through `pack`.
+    /// Loads `text.bpk`, `vision.bpk` and, where `models` has them, `context.bpk`, `classes.bpk`, `words.bpk` and `joint.bpk` through `pack`.
     ///
     /// The files are read one after the other, so that the weights of no more than one exist twice.
     ///
@@ -128,6 +134,10 @@ impl Encoders {
             None => None,
         };
         let text = models.text.load(pack("text.bpk")?.as_ref(), device)?;
+        let context = match &models.context {
+            Some(config) => Some(config.load(&text, pack("context.bpk")?.as_ref())?),
+            None => None,
+        };
         let classes = match models.classes {
             true => {
                 let Widths { text, classes, .. } = models.widths();
@@ -140,6 +150,7 @@ impl Encoders {
         Ok(Self {
             tokenizer,
             text,
+            context,
             vision,
             classes,
             words,
@@ -165,14 +176,27 @@ impl Encoders {
     ///
     /// [`Error::Device`](crate::error::Error::Device) if the device fails.
     pub async fn texts(&self, batch: &[Encoded]) -> Result<Vec<Vec<f32>>> {
+        self.pooled(&self.text, batch).await
+    }
+
+    /// The pooled vector of each text under the context encoder; `None` where there is no such encoder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](crate::error::Error::Device) if the device fails.
+    pub async fn contexts(&self, batch: &[Encoded]) -> Result<Option<Vec<Vec<f32>>>> {
+        match &self.context {
+            Some(context) => Ok(Some(self.pooled(context, batch).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn pooled(&self, encoder: &Bert, batch: &[Encoded]) -> Result<Vec<Vec<f32>>> {
         let (ids, mask) = pad(batch, &self.device);
-        let pooled = self.text.pooled(ids, mask);
+        let pooled = encoder.pooled(ids, mask);
         let [_, width] = pooled.dims();
-        Ok(read(pooled)
-            .await?
-            .chunks(width)
-            .map(<[f32]>::to_vec)
-            .collect())
+        let rows = read(pooled).await?;
+        Ok(rows.chunks(width).map(<[f32]>::to_vec).collect())
     }
 
     /// One text's tokens and pooled vector.

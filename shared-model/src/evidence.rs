@@ -3,7 +3,7 @@
 use crate::lexical::LexicalCues;
 
 /// Every cue: those of [`VectorCues`] in order, less their backgrounds, then [`LexicalCues`]; 0 for a missing one.
-pub type AllCues = [f32; 12];
+pub type AllCues = [f32; 13];
 
 /// The cues of a candidate as the scorer weighs them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -100,6 +100,7 @@ impl Observed {
         let VectorCues {
             text,
             context,
+            tuned,
             image,
             classes,
             image_text,
@@ -112,6 +113,7 @@ impl Observed {
             vectors: VectorCues {
                 text: text.filter(|_| texts),
                 context: context.filter(|_| texts),
+                tuned: tuned.filter(|_| texts),
                 image: image.filter(|_| pictures),
                 classes: classes.filter(|_| pictures),
                 image_text: image_text.filter(|_| image_first),
@@ -130,6 +132,8 @@ pub struct VectorCues {
     pub text: Option<f32>,
     /// Cosine of the post's text without the mention and the candidate's texts, its description without the names among them.
     pub context: Option<f32>,
+    /// As `context`, under the context encoder and without the names in any text; `None` without such an encoder.
+    pub tuned: Option<f32>,
     /// Cosine of the z-scored images.
     pub image: Option<f32>,
     /// Bhattacharyya coefficient of the class probabilities.
@@ -147,6 +151,7 @@ impl VectorCues {
         Self {
             text: next(),
             context: next(),
+            tuned: next(),
             image: next(),
             classes: next(),
             image_text: next(),
@@ -154,15 +159,16 @@ impl VectorCues {
         }
     }
 
-    pub(crate) fn array(self) -> [Option<f32>; 6] {
+    pub(crate) fn array(self) -> [Option<f32>; 7] {
         let Self {
             text,
             context,
+            tuned,
             image,
             classes,
             image_text,
             text_image,
         } = self;
-        [text, context, image, classes, image_text, text_image]
+        [text, context, tuned, image, classes, image_text, text_image]
     }
 }

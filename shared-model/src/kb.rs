@@ -12,6 +12,8 @@ use crate::vectors::{PooledVectors, Widths};
 
 /// The tensor of the descriptions without names in `kb.bpk`.
 pub const CONTEXT: &str = "context";
+/// The tensors of timelines and descriptions without names under the context encoder in `kb.bpk`.
+pub const TUNED: [&str; 2] = ["tuned", "tuned_profile"];
 
 /// A timeline post; its pictures are thumbnails in a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,13 +184,28 @@ impl KnowledgeBase {
             true => rows(CONTEXT, n_described, widths.text)?,
             false => Vec::new().into_iter(),
         };
+        let is_left =
+            |post: &KbPost| context::of_text(&post.text, &text.entities[post.entity]).is_some();
+        let with_context: Vec<bool> = posts()
+            .map(|post| widths.context && is_left(post))
+            .collect();
+        let n_with_context = with_context.iter().filter(|with| **with).count();
+        let [mut tuned, mut tuned_profiles] = match widths.context {
+            true => [
+                rows(TUNED[0], n_with_context, widths.text)?,
+                rows(TUNED[1], n_described, widths.text)?,
+            ],
+            false => Default::default(),
+        };
         let pooled = posts()
-            .map(|post| PooledVectors {
+            .zip(with_context)
+            .map(|(post, with_context)| PooledVectors {
                 text: (!post.text.is_empty()).then(|| texts.next()).flatten(),
                 image: (!post.images.is_empty()).then(|| images.next()).flatten(),
                 classes: (!post.images.is_empty()).then(|| classes.next()).flatten(),
                 joint: joints.next(),
                 context: None,
+                tuned: with_context.then(|| tuned.next()).flatten(),
             })
             .collect();
         let profiles = rows("profile", n_entities, widths.text)?
@@ -197,6 +214,7 @@ impl KnowledgeBase {
                 // In a bundle that was exported before there were contexts, the profile stands for the description.
                 context: is_described.then(|| contexts.next().unwrap_or_else(|| text.clone())),
                 text: Some(text),
+                tuned: is_described.then(|| tuned_profiles.next()).flatten(),
                 joint: joint_profiles.next(),
                 ..PooledVectors::default()
             })
@@ -238,6 +256,13 @@ impl KnowledgeBase {
             entries.extend([
                 matrix("joint", posts, |row| &row.joint, joint),
                 matrix("joint_profile", profiles, |row| &row.joint, joint),
+            ]);
+        }
+        if posts.iter().chain(profiles).any(|row| row.tuned.is_some()) {
+            let [of_posts, of_profiles] = TUNED;
+            entries.extend([
+                matrix(of_posts, posts, |row| &row.tuned, text),
+                matrix(of_profiles, profiles, |row| &row.tuned, text),
             ]);
         }
         entries.extend(self.statistics.entries());

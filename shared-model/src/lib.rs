@@ -8,6 +8,7 @@
 #![recursion_limit = "256"]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+pub mod adam;
 mod addresses;
 pub mod aliases;
 pub mod bundle;
@@ -37,6 +38,7 @@ pub mod paths;
 mod pieces;
 pub mod prototype;
 pub mod resize;
+mod scales;
 pub mod scorer;
 pub mod self_test;
 mod similar;

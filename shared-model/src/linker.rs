@@ -66,7 +66,16 @@ pub struct Picture {
 #[derive(Debug, Default)]
 pub struct TextCache {
     text: String,
-    windows: Vec<(Encoded, Arc<TokenVectors>)>,
+    windows: Vec<Window>,
+}
+
+/// Vectors of one window of a text.
+#[derive(Debug)]
+struct Window {
+    encoded: Encoded,
+    vectors: Arc<TokenVectors>,
+    /// Pooled vector under the context encoder, once it was asked for.
+    tuned: Option<Vec<f32>>,
 }
 
 /// An encoded post as the scorers compare it, whatever the candidates.
@@ -89,7 +98,7 @@ impl Linker {
     ) -> Self {
         Self {
             aliases: AliasIndex::new(&kb.text.entities),
-            cues: CueIndex::new(&kb, encoders.classes.clone()),
+            cues: CueIndex::new(&kb, encoders.classes.clone(), scorer.scaled),
             encoders,
             kb,
             imn,
@@ -139,6 +148,7 @@ impl Linker {
         };
         if let Some(context) = &context {
             post.context = Some(texts.encode(&self.encoders, context, &mut on_stage).await?);
+            post.tuned = texts.context(&self.encoders, context).await?;
         }
         for picture in pictures.iter().take(MAX_IMAGES) {
             post.images
@@ -215,6 +225,7 @@ impl Linker {
                     cues: Cues {
                         text: cues.vectors.text,
                         context: cues.vectors.context,
+                        tuned: cues.vectors.tuned,
                         image: cues.vectors.image,
                         classes: cues.vectors.classes,
                         image_text: cues.vectors.image_text,
@@ -283,7 +294,7 @@ impl Picture {
 impl TextCache {
     /// Vectors of the oldest window that is kept.
     pub fn first(&self) -> Option<&TokenVectors> {
-        self.windows.first().map(|(_, vectors)| vectors.as_ref())
+        self.windows.first().map(|window| window.vectors.as_ref())
     }
 
     /// Frees the windows of another text, unless they have the same tokens: no more than the spacing may have changed.
@@ -293,7 +304,7 @@ impl TextCache {
                 let mut windows = windows.iter().flatten();
                 windows.any(|window| window.ids == known.ids)
             };
-            self.windows.retain(|(known, _)| is_known(known));
+            self.windows.retain(|window| is_known(&window.encoded));
             text.clone_into(&mut self.text);
         }
     }
@@ -304,20 +315,43 @@ impl TextCache {
         encoded: &Encoded,
         on_stage: &mut impl FnMut(Stage),
     ) -> Result<Arc<TokenVectors>> {
-        let known = self
-            .windows
-            .iter()
-            .find(|(known, _)| known.ids == encoded.ids);
-        if let Some((_, vectors)) = known {
-            return Ok(Arc::clone(vectors));
+        if let Some(known) = self.find(encoded) {
+            return Ok(Arc::clone(&known.vectors));
         }
         on_stage(Stage::Text);
         let vectors = Arc::new(encoders.text(encoded).await?);
         if self.windows.len() == MAX_WINDOWS {
             self.windows.remove(0);
         }
-        self.windows.push((encoded.clone(), Arc::clone(&vectors)));
+        self.windows.push(Window {
+            encoded: encoded.clone(),
+            vectors: Arc::clone(&vectors),
+            tuned: None,
+        });
         Ok(vectors)
+    }
+
+    /// The pooled vector of a window, which is encoded already, under the context encoder; `None` without one.
+    async fn context(
+        &mut self,
+        encoders: &Encoders,
+        encoded: &Encoded,
+    ) -> Result<Option<Vec<f32>>> {
+        let known = self.find(encoded).and_then(|known| known.tuned.clone());
+        if known.is_some() {
+            return Ok(known);
+        }
+        let tuned = encoders.contexts(std::slice::from_ref(encoded)).await?;
+        let tuned = tuned.and_then(|mut tuned| tuned.pop());
+        if let Some(known) = self.find(encoded) {
+            known.tuned.clone_from(&tuned);
+        }
+        Ok(tuned)
+    }
+
+    fn find(&mut self, encoded: &Encoded) -> Option<&mut Window> {
+        let mut windows = self.windows.iter_mut();
+        windows.find(|window| window.encoded.ids == encoded.ids)
     }
 }
 
@@ -360,6 +394,7 @@ mod tests {
         Encoders {
             tokenizer: Tokenizer::from_bytes(TOKENIZER.as_bytes()).unwrap(),
             text: text.init(device),
+            context: None,
             vision: Vision::Efficientnet(Box::new(EfficientNetLite0::init(device))),
             classes: Some(classes()),
             words: None,
@@ -422,6 +457,7 @@ mod tests {
         let post = PostVectors {
             text: Some(Arc::new(tokens(pooled.text))),
             context: Some(Arc::new(tokens(pooled.context))),
+            tuned: None,
             images: vec![Arc::new(image)],
             joint: None,
         };

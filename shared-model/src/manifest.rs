@@ -216,6 +216,7 @@ mod tests {
                     layer_norm_eps: 1e-12,
                     hidden_act: HiddenAct::Gelu,
                 },
+                context: None,
                 vision: VisionConfig::Efficientnet,
                 words: false,
                 classes: false,

@@ -13,6 +13,9 @@ pub struct ScorerConfig {
     /// Weight of the post's text without the mention.
     #[serde(default)]
     pub context: f32,
+    /// Weight of the same under the context encoder.
+    #[serde(default)]
+    pub tuned: f32,
     /// Weight of the images' cosine.
     pub image: f32,
     /// Weight of the class probabilities' cosine.
@@ -28,6 +31,9 @@ pub struct ScorerConfig {
     /// Share of each lexical cue in the lexical weight; they sum to 1.
     #[serde(default = "equal_parts")]
     pub lexical_parts: LexicalCues,
+    /// Whether the cues are scaled by what they tell in the knowledge base at hand; weights from before were fitted on cues as they are.
+    #[serde(default)]
+    pub scaled: bool,
     /// What the score is worth by the kind of evidence, in the order of [`Evidence::ALL`](crate::evidence::Evidence::ALL).
     #[serde(default)]
     pub worth: [Worth; 6],
@@ -62,20 +68,22 @@ impl Default for ScorerConfig {
         let line = |scale, offset| Worth { scale, offset };
         Self {
             text: 1.0,
-            context: 0.63,
-            image: 2.8,
-            classes: 0.43,
-            image_text: 0.94,
-            text_image: 0.48,
-            lexical: 6.6,
-            lexical_parts: [0.17, 0.09, 0.16, 0.12, 0.02, 0.44],
+            context: 0.51,
+            tuned: 0.0,
+            image: 2.33,
+            classes: 0.55,
+            image_text: 0.57,
+            text_image: 0.41,
+            lexical: 3.83,
+            lexical_parts: [0.15, 0.1, 0.14, 0.11, 0.1, 0.4],
+            scaled: true,
             worth: [
                 line(1.0, 0.0),
-                line(0.971, 0.031),
-                line(1.04, -0.05),
-                line(1.09, -0.021),
-                line(1.02, -0.008),
-                line(1.25, 0.009),
+                line(1.03, 0.011),
+                line(0.98, -0.02),
+                line(1.13, -0.014),
+                line(1.05, -0.002),
+                line(1.21, 0.023),
             ],
         }
     }
@@ -87,6 +95,7 @@ impl ScorerConfig {
         let [
             text,
             context,
+            tuned,
             image,
             classes,
             image_text,
@@ -97,6 +106,7 @@ impl ScorerConfig {
         Self {
             text,
             context,
+            tuned,
             image,
             classes,
             image_text,
@@ -107,6 +117,7 @@ impl ScorerConfig {
             } else {
                 equal_parts()
             },
+            scaled: true,
             worth: Default::default(),
         }
     }
@@ -123,14 +134,19 @@ impl ScorerConfig {
         if total <= 0.0 {
             return 0.0;
         }
+        self.terms(cues).iter().sum::<f32>() / total
+    }
+
+    /// Each cue times its weight.
+    pub(crate) fn terms(&self, cues: &AllCues) -> AllCues {
         let parts = self.lexical_parts.map(|part| self.lexical * part);
         let weights = self.vectors().into_iter().chain(parts);
-        let sum: f32 = cues
-            .iter()
+        let mut terms = *cues;
+        terms
+            .iter_mut()
             .zip(weights)
-            .map(|(cue, weight)| cue * weight)
-            .sum();
-        sum / total
+            .for_each(|(cue, weight)| *cue *= weight);
+        terms
     }
 
     /// The lexical cues as one number between 0 and 1.
@@ -156,10 +172,11 @@ impl ScorerConfig {
     }
 
     /// Weights of the cues that compare vectors, in the order of [`AllCues`].
-    fn vectors(&self) -> [f32; 6] {
+    fn vectors(&self) -> [f32; 7] {
         [
             self.text,
             self.context,
+            self.tuned,
             self.image,
             self.classes,
             self.image_text,
@@ -178,19 +195,25 @@ mod tests {
 
     #[test]
     fn scores_rank_as_the_weighted_sums_of_all_cues_do() {
-        let weights = [0.5, 0.75, 1.0, 0.25, 0.1, 1.5, 0.0, 2.0, 0.0, 0.0, 1.0, 3.0];
+        let weights = [
+            0.5, 0.75, 0.3, 1.0, 0.25, 0.1, 1.5, 0.0, 2.0, 0.0, 0.0, 1.0, 3.0,
+        ];
         let config = ScorerConfig::of_weights(weights);
         let total: f32 = weights.iter().sum();
         for cues in [
-            [0.1, 0.9, -0.2, 0.3, 0.2, -0.1, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
-            [-1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0],
-            [0.0; 12],
+            [
+                0.1, 0.9, 0.5, -0.2, 0.3, 0.2, -0.1, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9,
+            ],
+            [
+                -1.0, 1.0, -1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0,
+            ],
+            [0.0; 13],
         ] {
             let sum: f32 = cues.iter().zip(weights).map(|(cue, w)| cue * w).sum();
             let score = config.weighted(&cues);
             assert!((sum / total - score).abs() < 1e-6, "{sum} {score}");
         }
         assert!(!config.is_zero());
-        assert!(ScorerConfig::of_weights([0.0; 12]).is_zero());
+        assert!(ScorerConfig::of_weights([0.0; 13]).is_zero());
     }
 }

@@ -31,6 +31,8 @@ pub struct PostVectors {
     pub text: Option<Arc<TokenVectors>>,
     /// The text without its mention, see [`crate::context`]; `None` without a mention or without another word.
     pub context: Option<Arc<TokenVectors>>,
+    /// Pooled vector of the text without its mention under the context encoder; `None` without one.
+    pub tuned: Option<Vec<f32>>,
     /// One per picture.
     pub images: Vec<Arc<ImageVectors>>,
     /// `None` without a joint encoder.
@@ -44,6 +46,7 @@ impl PostVectors {
         PooledVectors {
             text: self.text.as_ref().map(|text| text.pooled.clone()),
             context: self.context.as_ref().map(|text| text.pooled.clone()),
+            tuned: self.tuned.clone(),
             image: mean(images().map(|image| image.pooled.as_slice())),
             classes: mean(images().map(|image| image.classes.as_slice())),
             joint: self.joint.as_ref().map(|joint| joint.pooled.clone()),
@@ -58,6 +61,8 @@ pub struct PooledVectors {
     pub text: Option<Vec<f32>>,
     /// Mean over the tokens of a text without its mention, or, of a profile, of the description without the names; see [`crate::context`].
     pub context: Option<Vec<f32>>,
+    /// Mean over the tokens, under the context encoder, of a text without the mention or, of a timeline or a profile, without the names of its entity.
+    pub tuned: Option<Vec<f32>>,
     /// Mean over the pictures' pooled vectors.
     pub image: Option<Vec<f32>>,
     /// Mean over the pictures' class probabilities.
@@ -71,6 +76,8 @@ pub struct PooledVectors {
 pub struct Widths {
     /// Width of a text vector.
     pub text: usize,
+    /// Whether there are text vectors of a context encoder, too.
+    pub context: bool,
     /// Width of an image vector.
     pub image: usize,
     /// Number of classes of the image encoder.

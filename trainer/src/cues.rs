@@ -10,6 +10,8 @@ pub(crate) enum Cue {
     Text,
     /// The post's text without the mention.
     Context,
+    /// The same under the context encoder.
+    Tuned,
     /// Cosine of the pictures.
     Image,
     /// Class probabilities of the pictures.
@@ -28,6 +30,7 @@ impl Cue {
         match self {
             Self::Text => &mut scorer.text,
             Self::Context => &mut scorer.context,
+            Self::Tuned => &mut scorer.tuned,
             Self::Image => &mut scorer.image,
             Self::Classes => &mut scorer.classes,
             Self::ImageText => &mut scorer.image_text,

@@ -20,7 +20,7 @@ use shared_model::self_test::Golden;
 
 use crate::files;
 use crate::run::{EncoderOrigin, Network, Run, manifest};
-use crate::weights::{self, CLASSES, JOINT};
+use crate::weights::{self, CLASSES, CONTEXT, JOINT};
 
 /// Width and height of the self-test's picture, in pixels.
 const GOLDEN_SIDE: u32 = 224;
@@ -174,6 +174,7 @@ fn encoder_parts(
                 "vision.bpk",
                 "words.bpk",
                 CLASSES,
+                CONTEXT,
                 JOINT,
                 "tokenizer.json",
             ] {

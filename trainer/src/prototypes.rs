@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use shared_model::data::{MAX_IMAGES, TimelinePost};
 use shared_model::encoders::Encoders;
-use shared_model::kb::{CONTEXT, KbPost, KbText, KnowledgeBase, Prototypes};
+use shared_model::kb::{CONTEXT, KbPost, KbText, KnowledgeBase, Prototypes, TUNED};
 use shared_model::pack::Entry;
 use shared_model::prototype::Selection;
 use shared_model::statistics::{Moments, Statistics};
@@ -63,7 +63,7 @@ pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Res
         &features,
         PrototypeSettings::of(&args.choice),
     )?;
-    let entries = spilled.entries(&statistics)?;
+    let entries = spilled.entries(&statistics, model.encoders.context.is_some())?;
     let run = Fitted {
         encoders: origin,
         scorer: model.scorer,
@@ -136,13 +136,19 @@ impl Spilled {
         Ok((text, statistics))
     }
 
-    fn entries(&mut self, statistics: &Statistics) -> anyhow::Result<Vec<Entry>> {
+    fn entries(
+        &mut self,
+        statistics: &Statistics,
+        has_context_encoder: bool,
+    ) -> anyhow::Result<Vec<Entry>> {
         let [text, image, joint] = statistics.widths();
         let with_joint = |name| (joint > 0).then_some((name, joint));
         let n_classes = self.posts.n_classes();
+        let [tuned, tuned_profile] = TUNED.map(|name| has_context_encoder.then_some((name, text)));
         let mut entries = self.posts.entries([
             Some(("text", text)),
             None,
+            tuned,
             Some(("image", image)),
             Some(("classes", n_classes)),
             with_joint("joint"),
@@ -150,6 +156,7 @@ impl Spilled {
         entries.extend(self.profiles.entries([
             Some(("profile", text)),
             Some((CONTEXT, text)),
+            tuned_profile,
             None,
             None,
             with_joint("joint_profile"),
@@ -211,7 +218,14 @@ fn encode(
     let profiles = dataset.entities.iter();
     let profiles = profiles.map(|entity| Source::profile(encoders, entity));
     let posts = text.posts.iter();
-    let posts = posts.map(|post| Source::plain(encoders, &post.text, &post.images));
+    let posts = posts.map(|post| {
+        Source::timeline(
+            encoders,
+            &text.entities[post.entity],
+            &post.text,
+            &post.images,
+        )
+    });
     let n_profiles = dataset.entities.len();
     let n = n_profiles + text.posts.len();
     features.pooled(n, profiles.chain(posts), |position, pooled| {

@@ -1,4 +1,4 @@
-//! PooledVectors vectors on disk, so that building a knowledge base of any size takes the memory of one timeline.
+//! Pooled vectors on disk, so that building a knowledge base of any size takes the memory of one timeline.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read as _, Write as _};
@@ -14,8 +14,8 @@ use crate::halves;
 
 /// Vectors of posts or profiles in the order in which they were added, in f16, as `kb.bpk` has them.
 pub(crate) struct Spill {
-    /// Vectors of text, context, image, classes and joint.
-    rows: [Rows; 5],
+    /// Vectors of text, context, tuned, image, classes and joint.
+    rows: [Rows; 6],
     /// Which of them each post has, one bit each.
     kinds: Vec<u8>,
 }
@@ -28,6 +28,7 @@ impl Spill {
             rows: [
                 rows("text")?,
                 rows("context")?,
+                rows("tuned")?,
                 rows("image")?,
                 rows("classes")?,
                 rows("joint")?,
@@ -41,12 +42,13 @@ impl Spill {
         let PooledVectors {
             text,
             context,
+            tuned,
             image,
             classes,
             joint,
         } = pooled;
         let mut kinds = 0;
-        let vectors = [text, context, image, classes, joint];
+        let vectors = [text, context, tuned, image, classes, joint];
         for (i, vector) in vectors.into_iter().enumerate() {
             if let Some(vector) = vector {
                 self.rows[i].push(vector)?;
@@ -70,26 +72,27 @@ impl Spill {
             Ok(PooledVectors {
                 text: row(0)?,
                 context: row(1)?,
-                image: row(2)?,
-                classes: row(3)?,
-                joint: row(4)?,
+                tuned: row(2)?,
+                image: row(3)?,
+                classes: row(4)?,
+                joint: row(5)?,
             })
         }))
     }
 
     /// Number of classes; 0 if no post has any.
     pub(crate) fn n_classes(&self) -> usize {
-        self.rows[3].width
+        self.rows[4].width
     }
 
     /// Entries of `kb.bpk`; their values are read when they are written.
     ///
     /// # Arguments
     ///
-    /// - names: the names and widths of text, context, image, classes and joint; `None` leaves one out.
+    /// - names: the names and widths of text, context, tuned, image, classes and joint; `None` leaves one out.
     pub(crate) fn entries(
         &mut self,
-        names: [Option<(&str, usize)>; 5],
+        names: [Option<(&str, usize)>; 6],
     ) -> anyhow::Result<Vec<Entry>> {
         let named = names.into_iter().zip(&mut self.rows);
         named
@@ -153,7 +156,7 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
-    use shared_model::kb::{CONTEXT, KbPost, KbText, KnowledgeBase};
+    use shared_model::kb::{CONTEXT, KbPost, KbText, KnowledgeBase, TUNED};
     use shared_model::pack::{Precision, write, writer};
     use shared_model::prototype::Selection;
 
@@ -168,6 +171,7 @@ mod tests {
         PooledVectors {
             text: (i != 1).then(|| vector(3)),
             context: (i == 9).then(|| vector(3)),
+            tuned: Some(vector(3)),
             image: has_image.then(|| vector(5)),
             classes: has_image.then(|| vector(2)),
             joint: Some(vector(4)),
@@ -211,6 +215,7 @@ mod tests {
             .entries([
                 Some(("text", 3)),
                 None,
+                None,
                 Some(("image", 5)),
                 Some(("classes", 2)),
                 None,
@@ -218,16 +223,27 @@ mod tests {
             .unwrap();
         entries.extend(
             profiles
-                .entries([Some(("profile", 3)), Some((CONTEXT, 3)), None, None, None])
+                .entries([
+                    Some(("profile", 3)),
+                    Some((CONTEXT, 3)),
+                    None,
+                    None,
+                    None,
+                    None,
+                ])
                 .unwrap(),
         );
         entries.extend(
             posts
-                .entries([None, None, None, None, Some(("joint", 4))])
+                .entries([None, None, None, None, None, Some(("joint", 4))])
                 .unwrap(),
         );
-        let joint = [None, None, None, None, Some(("joint_profile", 4))];
+        let joint = [None, None, None, None, None, Some(("joint_profile", 4))];
         entries.extend(profiles.entries(joint).unwrap());
+        for (rows, name) in [&mut posts, &mut profiles].into_iter().zip(TUNED) {
+            let tuned = [None, None, Some((name, 3)), None, None, None];
+            entries.extend(rows.entries(tuned).unwrap());
+        }
         entries.extend(kb.statistics.entries());
         let path = folder.path().join("kb.bpk");
         writer(entries, &[], Precision::F16)

@@ -63,6 +63,7 @@ fn sources<'a>(
         let source = Source {
             text: Some(encoders.tokenizer.encode(&post.text, post.mention)?),
             context: None,
+            tuned: None,
             mention: surface.transpose()?,
             images: &post.images,
         };

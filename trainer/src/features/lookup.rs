@@ -16,7 +16,7 @@ use shared_model::vectors::{ImageVectors, PooledVectors, PostVectors, TokenVecto
 use super::keys::{joint_content, joint_text, key, text_key};
 use super::shards::{CachedRow, Shards};
 use super::source::Source;
-use super::{BATCH, CHUNK, batches_by_length, folder, joint_folder};
+use super::{BATCH, CHUNK, batches_by_length, encode_contexts, folder};
 use crate::dataset::{Dataset, picture_of};
 use crate::files::{self, progress};
 use crate::weights::Fingerprint;
@@ -27,6 +27,7 @@ pub(crate) struct Features<'a> {
     pub(super) encoders: &'a Encoders,
     texts: Shards,
     pictures: Shards,
+    tuned: Shards,
     joint: Shards,
     /// Pictures with their tokens, shared by the posts that show them.
     shown: RefCell<HashMap<PathBuf, Arc<CachedRow>>>,
@@ -44,16 +45,17 @@ impl<'a> Features<'a> {
         fingerprint: &Fingerprint,
     ) -> anyhow::Result<Self> {
         let folder = folder(dataset, &fingerprint.encoders);
-        let joint = match joint_folder(dataset, fingerprint) {
-            Some(folder) => Shards::open(&folder, "joint-")?,
-            None => Shards::default(),
+        let beside = |own: &Option<String>, kind: &str| match own {
+            Some(own) => Shards::open(&folder.join(own), kind),
+            None => Ok(Shards::default()),
         };
         Ok(Self {
             dataset,
             encoders,
             texts: Shards::open(&folder, "text-")?,
             pictures: Shards::open(&folder, "image-")?,
-            joint,
+            tuned: beside(&fingerprint.context, "context-")?,
+            joint: beside(&fingerprint.joint, "joint-")?,
             shown: RefCell::default(),
         })
     }
@@ -114,15 +116,18 @@ impl<'a> Features<'a> {
         let texts = self.texts(texts, with_tokens)?;
         let contexts = posts.iter().map(|post| post.context.as_ref());
         let contexts = self.texts(contexts, false)?;
+        let tuned = self.tuned(posts)?;
         let joints = self.joints(posts, with_tokens)?;
         let mut features = Vec::with_capacity(posts.len());
-        let rows = texts.into_iter().zip(contexts).zip(joints);
-        for (post, ((text, context), joint)) in posts.iter().zip(rows) {
+        let texts = texts.into_iter().zip(contexts);
+        let rows = texts.zip(tuned).zip(joints);
+        for (post, (((text, context), tuned), joint)) in posts.iter().zip(rows) {
             let images = post.images.iter().take(MAX_IMAGES);
             let images = images.map(|path| self.picture(path, with_tokens));
             features.push(PostFeatures {
                 text,
                 context,
+                tuned,
                 images: images.collect::<anyhow::Result<_>>()?,
                 joint,
             });
@@ -178,16 +183,28 @@ impl<'a> Features<'a> {
                 missing.push((i, encoded));
             }
         }
-        let batches =
-            batches_by_length(missing.iter().map(|(_, encoded)| encoded.ids.len()), BATCH);
-        for batch in batches {
-            let encoded: Vec<Encoded> = batch.iter().map(|&row| missing[row].1.clone()).collect();
-            let pooled = pollster::block_on(self.encoders.texts(&encoded))?;
-            for (&row, vector) in batch.iter().zip(pooled) {
-                vectors[missing[row].0] = Some(CachedRow::encoded(vector, Vec::new(), &[]));
-            }
+        let encode = |batch: &[Encoded]| Ok(pollster::block_on(self.encoders.texts(batch))?);
+        for (i, row) in encode_pooled(&missing, encode)? {
+            vectors[i] = Some(row);
         }
         Ok(vectors)
+    }
+
+    /// Rows of the context encoder; all `None` without one.
+    fn tuned(&self, posts: &[Source]) -> anyhow::Result<Vec<Option<CachedRow>>> {
+        let mut rows: Vec<Option<CachedRow>> = vec![None; posts.len()];
+        let mut missing = Vec::new();
+        for (i, post) in posts.iter().enumerate() {
+            let Some(encoded) = &post.tuned else { continue };
+            rows[i] = self.tuned.row(|stored| text_key(encoded, stored), false)?;
+            if rows[i].is_none() {
+                missing.push((i, encoded));
+            }
+        }
+        for (i, row) in encode_pooled(&missing, |batch| encode_contexts(batch, self.encoders))? {
+            rows[i] = Some(row);
+        }
+        Ok(rows)
     }
 
     /// Rows of the joint encoder; all `None` without one.
@@ -252,6 +269,22 @@ impl<'a> Features<'a> {
     }
 }
 
+/// Encodes texts without their tokens; each keeps its position.
+fn encode_pooled(
+    texts: &[(usize, &Encoded)],
+    encode: impl Fn(&[Encoded]) -> anyhow::Result<Vec<Vec<f32>>>,
+) -> anyhow::Result<Vec<(usize, CachedRow)>> {
+    let mut rows = Vec::with_capacity(texts.len());
+    let lengths = texts.iter().map(|(_, encoded)| encoded.ids.len());
+    for batch in batches_by_length(lengths, BATCH) {
+        let encoded: Vec<Encoded> = batch.iter().map(|&row| texts[row].1.clone()).collect();
+        for (&row, vector) in batch.iter().zip(encode(&encoded)?) {
+            rows.push((texts[row].0, CachedRow::encoded(vector, Vec::new(), &[])));
+        }
+    }
+    Ok(rows)
+}
+
 /// Which vectors of a post are needed. Each level contains the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FeatureLevel {
@@ -268,6 +301,7 @@ pub(crate) enum FeatureLevel {
 pub(crate) struct PostFeatures {
     text: Option<CachedRow>,
     context: Option<CachedRow>,
+    tuned: Option<CachedRow>,
     images: Vec<Arc<CachedRow>>,
     joint: Option<CachedRow>,
 }
@@ -291,6 +325,7 @@ impl PostFeatures {
         PostVectors {
             text: self.text.as_ref().map(with_tokens).map(Arc::new),
             context: self.context.as_ref().map(with_tokens).map(Arc::new),
+            tuned: self.tuned.as_ref().map(|row| row.pooled.clone()),
             joint: self.joint.as_ref().map(with_tokens).map(Arc::new),
             images: self
                 .images

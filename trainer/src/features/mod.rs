@@ -13,6 +13,7 @@ mod source;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use shared_model::context::{self, Context};
 use shared_model::data::{MAX_IMAGES, Post};
 use shared_model::encoders::Encoders;
@@ -71,6 +72,36 @@ pub(crate) fn features(args: FeaturesArgs, device: DeviceArg) -> anyhow::Result<
     };
     let rows = |chunk: &[Picture], contents: Vec<_>| encode_pictures(&contents, chunk, &encoders);
     write_shards(&folder, ["image", "pictures"], &pictures, share, keys, rows)?;
+    let contexts = contexts(&dataset, &mentions, &encoders)?;
+    if let Some(context) = &fingerprint.context {
+        let keys = |chunk: &[Encoded]| {
+            let keys = chunk.iter().map(|text| text_key(text, false));
+            Ok((keys.collect(), ()))
+        };
+        let rows = |chunk: &[Encoded], ()| {
+            let mut rows = vec![None; chunk.len()];
+            for batch in batches_by_length(chunk.iter().map(|text| text.ids.len()), BATCH) {
+                let texts: Vec<Encoded> = batch.iter().map(|&i| chunk[i].clone()).collect();
+                for (&i, pooled) in batch.iter().zip(encode_contexts(&texts, &encoders)?) {
+                    rows[i] = Some(ImageVectors {
+                        pooled,
+                        classes: Vec::new(),
+                        tokens: Vec::new(),
+                    });
+                }
+            }
+            Ok(rows.into_iter().flatten().collect())
+        };
+        let folder = folder.join(context);
+        write_shards(
+            &folder,
+            ["context", "contexts"],
+            &contexts,
+            share,
+            keys,
+            rows,
+        )?;
+    }
     joint::encode(&dataset, &mentions, &encoders, &fingerprint, share)?;
     eprintln!(
         "{} texts and {} pictures -> {}",
@@ -158,6 +189,38 @@ fn texts(dataset: &Dataset, mentions: &[Post], encoders: &Encoders) -> anyhow::R
         add(&text, None, false)?;
     }
     Ok(texts)
+}
+
+/// The texts that the context encoder reads, without repetitions; none without one.
+fn contexts(
+    dataset: &Dataset,
+    mentions: &[Post],
+    encoders: &Encoders,
+) -> anyhow::Result<Vec<Encoded>> {
+    let positions = dataset.positions();
+    let profiles = dataset.entities.iter();
+    let profiles = profiles.map(|entity| Source::profile(encoders, entity));
+    let timelines = dataset.timeline.iter().map(|post| {
+        let entity = &dataset.entities[positions[post.entity.as_str()]];
+        Source::timeline(encoders, entity, &post.text, &post.images)
+    });
+    let mentions = mentions.iter().filter_map(|post| {
+        let mention = post.mention?;
+        Some(Source::mention(encoders, post, mention))
+    });
+    let mut seen = HashSet::new();
+    let mut contexts = Vec::new();
+    for source in profiles.chain(timelines).chain(mentions) {
+        let text = source?.tuned;
+        contexts.extend(text.filter(|text| seen.insert(text_key(text, false))));
+    }
+    Ok(contexts)
+}
+
+/// The pooled vectors of texts under the context encoder.
+fn encode_contexts(texts: &[Encoded], encoders: &Encoders) -> anyhow::Result<Vec<Vec<f32>>> {
+    let vectors = pollster::block_on(encoders.contexts(texts))?;
+    vectors.context("there is no context encoder")
 }
 
 /// The pictures that are encoded, in the order of the dataset's files, without repetitions.

@@ -11,6 +11,8 @@ pub(crate) struct Source<'a> {
     pub(crate) text: Option<Encoded>,
     /// The text without its mention, or, of a profile, the description without the names; see [`shared_model::context`].
     pub(crate) context: Option<Encoded>,
+    /// What the context encoder reads: the same, or a timeline's text without the names; `None` without such an encoder.
+    pub(crate) tuned: Option<Encoded>,
     /// Characters of the mention.
     pub(crate) mention: Option<&'a str>,
     /// Paths relative to the dataset; those beyond [`MAX_IMAGES`](shared_model::data::MAX_IMAGES) are left out.
@@ -28,8 +30,27 @@ impl<'a> Source<'a> {
         Ok(Self {
             text: encoded.transpose()?,
             context: None,
+            tuned: None,
             mention: None,
             images,
+        })
+    }
+
+    /// A timeline post of an entity.
+    pub(crate) fn timeline(
+        encoders: &Encoders,
+        entity: &Entity,
+        text: &str,
+        images: &'a [String],
+    ) -> anyhow::Result<Self> {
+        let tuned = match encoders.context {
+            Some(_) => context::of_text(text, entity),
+            None => None,
+        };
+        let tuned = tuned.map(|text| encoders.tokenizer.encode(&text, None));
+        Ok(Self {
+            tuned: tuned.transpose()?,
+            ..Self::plain(encoders, text, images)?
         })
     }
 
@@ -38,8 +59,10 @@ impl<'a> Source<'a> {
         let profile = Self::plain(encoders, &entity.profile(), &[])?;
         let context = context::of_entity(entity);
         let context = context.map(|text| encoders.tokenizer.encode(&text, None));
+        let context = context.transpose()?;
         Ok(Self {
-            context: context.transpose()?,
+            tuned: context.clone().filter(|_| encoders.context.is_some()),
+            context,
             ..profile
         })
     }
@@ -53,9 +76,11 @@ impl<'a> Source<'a> {
         let encode = |text: &str, mention| encoders.tokenizer.encode(text, Some(mention));
         let context = context::of_post(&post.text, mention)?;
         let context = context.map(|context| encode(&context.text, context.mention));
+        let context = context.transpose()?;
         Ok(Self {
             text: Some(encode(&post.text, mention)?),
-            context: context.transpose()?,
+            tuned: context.clone().filter(|_| encoders.context.is_some()),
+            context,
             mention: Some(mention.surface(&post.text)?),
             images: &post.images,
         })

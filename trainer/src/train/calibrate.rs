@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::adam::{Adam, STEPS, softmax};
 use crate::gold_rank::GoldRank;
 use crate::metrics::expected_calibration_error;
 use crate::outcomes::ListKind;
+use shared_model::adam::{Adam, STEPS, softmax};
 
 /// Scores of a held-out mention.
 #[derive(Debug, Clone)]

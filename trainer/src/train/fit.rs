@@ -3,10 +3,10 @@
 use shared_model::evidence::{AllCues, Observed};
 use shared_model::scorer::ScorerConfig;
 
-use super::adam::{Adam, STEPS, softmax};
 use super::data::TrainingSet;
 use super::plan::Settings;
 use super::worth;
+use shared_model::adam::{Adam, STEPS, softmax};
 
 const CUES: usize = size_of::<AllCues>() / size_of::<f32>();
 /// L2 penalty after a fit on one dataset, which keeps the weights of collinear cues finite.
@@ -22,8 +22,8 @@ pub(super) fn scorer(sets: &[TrainingSet], settings: &Settings) -> ScorerConfig 
     }
     let mut rows = Vec::new();
     for (set, share) in sets.iter().zip(&settings.shares) {
-        let share = share / set.fit().count().max(1) as f64;
-        rows.extend(set.fit().filter_map(|example| {
+        let share = share / set.fit_of_scorer().count().max(1) as f64;
+        rows.extend(set.fit_of_scorer().filter_map(|example| {
             Some(Row {
                 cues: example.cues.iter().map(Observed::values).collect(),
                 gold: example.gold?,

@@ -1,6 +1,5 @@
 //! `imn train`: plan, data, stages, weights of the network, calibration, run.
 
-mod adam;
 mod batch;
 mod calibrate;
 mod data;
@@ -50,7 +49,14 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     let micro_batches = plan::micro_batches(&args, devices.len())?;
     let model = origin.load(&devices[0])?;
 
-    let mut sets = data::open(&datasets, &model.encoders, &model.fingerprint, &args)?;
+    let scaled = !args.keep_scorer || model.scorer.scaled;
+    let mut sets = data::open(
+        &datasets,
+        &model.encoders,
+        &model.fingerprint,
+        scaled,
+        &args,
+    )?;
     ensure!(
         sets.iter().any(|set| !set.examples.is_empty()),
         "no dataset has a train.jsonl; `imn prototypes` makes a run without training"

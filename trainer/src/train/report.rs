@@ -14,6 +14,8 @@ use crate::gold_rank::{GoldRank, TIE_RULE};
 pub(super) struct Report {
     fitted_on: usize,
     validated_on: usize,
+    /// Whether the scorer was fitted on held-out mentions, as the context encoder knows the others.
+    fitted_on_held_out: bool,
     /// Mentions whose gold is no candidate, or the only one: nothing to learn from.
     left_out: usize,
     nil_mentions: usize,
@@ -42,10 +44,11 @@ impl Report {
     ) -> Self {
         let (imn, calibration_error) = network.unzip();
         let count = |part: fn(&TrainingSet) -> usize| sets.iter().map(part).sum::<usize>();
-        let fitted_on = count(|set| set.fit().count());
+        let fitted_on = count(|set| set.fit_of_scorer().count());
         Self {
             fitted_on,
-            validated_on: count(|set| set.examples.len()) - fitted_on,
+            validated_on: count(|set| set.examples.len() - set.fit().count()),
+            fitted_on_held_out: sets.iter().any(TrainingSet::is_scorer_fitted_on_held),
             left_out: count(|set| set.left_out),
             nil_mentions: count(|set| set.nil.len()),
             p_at_1_before: p_at_1(before),
@@ -64,15 +67,20 @@ impl Report {
             return Ok(());
         }
         out!(
-            "fitted on {} mentions, {} held out, {} NIL, {} left out (their entity is no candidate or the only one)",
+            "fitted on {} mentions{}, {} held out, {} NIL, {} left out (their entity is no candidate or the only one)",
             self.fitted_on,
+            if self.fitted_on_held_out {
+                ", the held-out ones where the context encoder knows the others"
+            } else {
+                ""
+            },
             self.validated_on,
             self.nil_mentions,
             self.left_out
         );
         out!(
             "P@1 on {}: {:.3} before, {:.3} after",
-            if self.validated_on > 0 {
+            if self.validated_on > 0 && !self.fitted_on_held_out {
                 "the held-out mentions"
             } else {
                 "the same mentions"
@@ -116,16 +124,18 @@ impl Report {
         let ScorerConfig {
             text,
             context,
+            tuned,
             image,
             classes,
             image_text,
             text_image,
             lexical,
             lexical_parts,
+            scaled: _,
             worth,
         } = self.scorer;
         out!(
-            "weights: text {text:.2}, context {context:.2}, image {image:.2}, classes {classes:.2}, \
+            "weights: text {text:.2}, context {context:.2}, tuned {tuned:.2}, image {image:.2}, classes {classes:.2}, \
              image against text {image_text:.2}, text against image {text_image:.2}, lexical {lexical:.2}"
         );
         let names = [

@@ -95,7 +95,7 @@ fn noise(n_examples: usize) -> TrainingSet {
         })
         .collect();
     let kb = KnowledgeBase::new(text, pooled, profiles);
-    let mut set = TrainingSet::new(kb, None, Path::new(""), &Rc::default());
+    let mut set = TrainingSet::new(kb, None, false, Path::new(""), &Rc::default());
     set.examples = examples;
     set.freeze(&settings().imn.inputs);
     set

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use shared_model::evidence::{Evidence, Sides};
 use shared_model::scorer::{ScorerConfig, Worth};
 
-use super::adam::{Adam, STEPS, softmax};
 use super::data::TrainingSet;
 use crate::holdout::Part;
+use shared_model::adam::{Adam, STEPS, softmax};
 
 const KINDS: usize = Evidence::ALL.len();
 /// Per kind the logarithm of the factor and the offset, then the NIL logit.
@@ -26,7 +26,7 @@ struct Row {
     weight: f64,
 }
 
-/// Fits the lines of all kinds of evidence on the mentions that are trained on.
+/// Fits the lines of all kinds of evidence on the mentions that the weights are fitted on.
 ///
 /// Each mention is ranked with all its evidence, with less of it, down to the names alone, and with candidates that have texts alone beside others that have all.
 /// Each kind of list has the same weight. The most frequent kind in the data as they are keeps scale 1 and offset 0.
@@ -104,11 +104,11 @@ fn rows(sets: &[TrainingSet], shares: &[f64], scorer: &ScorerConfig) -> (Vec<Row
     let mut natural = [0.0; KINDS];
     for (set, share) in sets.iter().zip(shares) {
         let nil = set.nil.iter().filter(|example| example.part == Part::Fit);
-        let n = set.fit().count() + nil.clone().count();
+        let n = set.fit_of_scorer().count() + nil.clone().count();
         let step = n.div_ceil(MAX_MENTIONS).max(1);
         // By the kind of evidence of the gold; a NIL mention counts under that of its first candidate.
         let mut of_set: BTreeMap<usize, Vec<Row>> = BTreeMap::new();
-        for (position, example) in set.fit().chain(nil).step_by(step).enumerate() {
+        for (position, example) in set.fit_of_scorer().chain(nil).step_by(step).enumerate() {
             let Some(first) = example.cues.get(example.gold.unwrap_or(0)) else {
                 continue;
             };

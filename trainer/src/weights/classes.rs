@@ -11,11 +11,9 @@ use shared_model::pack::{Pack, Precision, write};
 use shared_model::text::BertConfig;
 use shared_model::tokenizer::Encoded;
 
-use super::{CLASSES, Origin, config};
+use super::{CLASSES, MADE_WITH, Origin, config, is_of_text};
 use crate::files::{read, read_lines, write as write_file};
 
-/// The key in the metadata of [`CLASSES`] that holds the hash of the text encoder that encoded the classes.
-const ENCODED_BY: &str = "text";
 /// Number of classes that are encoded at once.
 const BATCH: usize = 50;
 
@@ -26,12 +24,7 @@ pub(super) fn are_current(folder: &Path) -> anyhow::Result<bool> {
         return Ok(false);
     }
     let pack = Pack::read(&path.display().to_string(), read(&path)?)?;
-    Ok(fit(&pack, &sha256(&read(&folder.join("text.bpk"))?)))
-}
-
-/// Whether class embeddings were encoded by the text encoder with this hash.
-pub(super) fn fit(pack: &Pack, text: &str) -> bool {
-    pack.metadata(ENCODED_BY) == Some(text)
+    Ok(is_of_text(&pack, &sha256(&read(&folder.join("text.bpk"))?)))
 }
 
 /// Encodes the classes with the text encoder of the weight folder `to`.
@@ -77,7 +70,7 @@ pub(super) fn classes(
     let metadata = [
         ("licence", origin.licence),
         ("source", origin.source),
-        (ENCODED_BY, &encoded_by),
+        (MADE_WITH, &encoded_by),
     ];
     let entries = ClassTable::new(labels, &vectors).entries();
     write_file(

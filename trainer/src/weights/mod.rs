@@ -28,7 +28,7 @@ use import::Origin;
 pub(crate) const JOINT: &str = "joint.bpk";
 /// The name of the class embeddings' file in weight folders and bundles.
 pub(crate) const CLASSES: &str = "classes.bpk";
-/// The name of a context encoder's file in runs of `imn train --stage text`.
+/// The name of a context encoder's file in weight folders and bundles; `imn train --stage text` makes it.
 pub(crate) const CONTEXT: &str = "context.bpk";
 /// The command that gets the default encoders.
 const FETCH: &str = "imn weights fetch";
@@ -62,7 +62,7 @@ pub(crate) struct Loaded {
     pub(crate) models: Models,
     /// Licences and sources of the encoders.
     pub(crate) licences: Vec<Licence>,
-    /// `text.bpk`, `vision.bpk` and, where present, `words.bpk` and `joint.bpk`.
+    /// `text.bpk`, `vision.bpk` and those of the others that are present.
     pub(crate) packs: Vec<(&'static str, Pack)>,
     /// `tokenizer.json`.
     pub(crate) tokenizer: Vec<u8>,
@@ -75,6 +75,8 @@ pub(crate) struct Loaded {
 pub(crate) struct Fingerprint {
     /// Hash of the text and the image encoder.
     pub(crate) encoders: String,
+    /// Hash of the context encoder; `None` without one. Whose layers it shares, `encoders` says.
+    pub(crate) context: Option<String>,
     /// Hash of the joint encoder and of the word vectors that it reads; `None` without a joint encoder.
     pub(crate) joint: Option<String>,
 }
@@ -88,6 +90,7 @@ impl Fingerprint {
         };
         Self {
             encoders: combined(&["tokenizer.json", "text.bpk", "vision.bpk"]),
+            context: file(CONTEXT).map(|_| combined(&[CONTEXT])),
             joint: file(JOINT).map(|_| combined(&["words.bpk", JOINT])),
         }
     }
@@ -128,15 +131,19 @@ pub(crate) fn load(
     let has_classes = vision == VisionKind::Efficientnet && folder.join(CLASSES).exists();
     let classes = has_classes.then(|| own(CLASSES, CLASSES, FETCH));
     let classes = classes.transpose()?;
+    let context = folder.join(CONTEXT).exists();
+    let context = context.then(|| own(CONTEXT, CONTEXT, FETCH)).transpose()?;
     let joint = joint.map(|path| pack(JOINT, path, read(path)?));
     let joint = joint.transpose()?;
     let tokenizer = read(&folder.join("tokenizer.json"))?;
     hashes.insert("tokenizer.json", sha256(&tokenizer));
-    if let Some(classes) = &classes {
+    let made_by = [(&classes, FETCH), (&context, "imn train --stage text")];
+    for (made, remedy) in made_by {
+        let Some(made) = made else { continue };
         ensure!(
-            classes::fit(classes, &hashes["text.bpk"]),
-            "{} is of another text encoder than text.bpk beside it; `{FETCH}` makes it anew",
-            classes.file()
+            is_of_text(made, &hashes["text.bpk"]),
+            "{} is of another text encoder than text.bpk beside it; `{remedy}` makes it anew",
+            made.file()
         );
     }
 
@@ -149,6 +156,7 @@ pub(crate) fn load(
     );
     let models = Models {
         text: config(&text)?,
+        context: context.as_ref().map(config).transpose()?,
         vision: config_of_image,
         words: words.is_some(),
         classes: classes.is_some(),
@@ -158,6 +166,7 @@ pub(crate) fn load(
         .into_iter()
         .chain(words.map(|words| ("words.bpk", words)))
         .chain(classes.map(|classes| (CLASSES, classes)))
+        .chain(context.map(|context| (CONTEXT, context)))
         .chain(joint.map(|joint| (JOINT, joint)))
         .collect();
     let encoders = Encoders::load(
@@ -185,6 +194,14 @@ pub(crate) fn load(
         tokenizer,
         fingerprint: Fingerprint::new(|name| hashes.get(name).cloned()),
     })
+}
+
+/// Key of the metadata with the SHA-256 of the text encoder that a file was made with.
+pub(crate) const MADE_WITH: &str = "text";
+
+/// Whether a file was made with the text encoder of this hash.
+fn is_of_text(pack: &Pack, text: &str) -> bool {
+    pack.metadata(MADE_WITH) == Some(text)
 }
 
 /// Reads a weight file; `None` if the folder does not have it.

@@ -164,6 +164,12 @@ fn CueList(cues: Cues) -> impl IntoView {
             cues.context,
             false,
         ),
+        (
+            "Meaning",
+            "The same, by an encoder that was trained on posts without names",
+            cues.tuned,
+            false,
+        ),
         ("Picture", "How alike the pictures look", cues.image, true),
         (
             "Objects",

@@ -106,10 +106,15 @@ impl Example {
 }
 
 /// Builds the knowledge bases of `datasets`, encodes their train mentions and holds a part of them out.
+///
+/// # Arguments
+///
+/// - scaled: see [`ScorerConfig::scaled`](shared_model::scorer::ScorerConfig::scaled).
 pub(crate) fn open(
     datasets: &[Dataset],
     encoders: &Encoders,
     fingerprint: &Fingerprint,
+    scaled: bool,
     args: &TrainArgs,
 ) -> anyhow::Result<Vec<TrainingSet>> {
     let wanted = match args.stage {
@@ -152,7 +157,7 @@ pub(crate) fn open(
     let mut sets = Vec::new();
     for (position, (dataset, (kb, mentions))) in datasets.iter().zip(opened).enumerate() {
         let classes = encoders.classes.clone();
-        let mut set = TrainingSet::new(kb, classes, &dataset.folder, &hold_out);
+        let mut set = TrainingSet::new(kb, classes, scaled, &dataset.folder, &hold_out);
         let parts = hold_out.parts(position);
         set.add_mentions(dataset, mentions, parts, &args.modalities);
         ensure!(
@@ -171,6 +176,7 @@ impl TrainingSet {
     pub(in crate::train) fn new(
         kb: KnowledgeBase,
         classes: Option<ClassTable>,
+        scaled: bool,
         folder: &Path,
         hold_out: &Rc<HoldOut>,
     ) -> Self {
@@ -185,7 +191,7 @@ impl TrainingSet {
             known: vec![true; all.len()],
             timelines: all.map(|entity| prototype_posts(&kb, entity)).collect(),
             centred: Vec::new(),
-            cues: CueIndex::new(&kb, classes),
+            cues: CueIndex::new(&kb, classes, scaled),
             folder: folder.to_owned(),
             hold_out: Rc::clone(hold_out),
             kb,
@@ -289,6 +295,20 @@ impl TrainingSet {
     pub(crate) fn fit(&self) -> impl Iterator<Item = &Example> + Clone {
         let examples = self.examples.iter();
         examples.filter(|example| example.part == Part::Fit)
+    }
+
+    /// Mentions with an entity that the scorer is fitted on: those that are trained on, or the held-out ones.
+    pub(crate) fn fit_of_scorer(&self) -> impl Iterator<Item = &Example> + Clone {
+        let on_held = self.is_scorer_fitted_on_held();
+        let examples = self.examples.iter();
+        examples.filter(move |example| (example.part != Part::Fit) == on_held)
+    }
+
+    /// Whether the scorer is fitted on the held-out mentions: there are some, and a context encoder, which knows the others.
+    pub(crate) fn is_scorer_fitted_on_held(&self) -> bool {
+        let has_context_encoder = self.kb.profiles.iter().any(|row| row.tuned.is_some());
+        let mut examples = self.examples.iter();
+        has_context_encoder && examples.any(|example| example.part != Part::Fit)
     }
 
     /// Whether each of an example's candidates is known to the network.

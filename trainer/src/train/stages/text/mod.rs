@@ -1,7 +1,9 @@
-//! `imn train --stage text`: the context encoder, a fine-tuned copy of the text encoder. No scorer reads it yet.
+//! `imn train --stage text`: the context encoder, a fine-tuned copy of the text encoder.
 //!
 //! It learns that a mention's post lies near the texts of its entity, all without the names: those are compared by other cues.
 //! Its embeddings and its lower layers are those of the text encoder, and `context.bpk` has the other layers alone.
+//!
+//! A weight folder that has a context encoder already gives the layers to start from; else these are the text encoder's.
 //!
 //! The hold-out is the one of the other trainings, so that a network beside this encoder is measured on mentions that neither
 //! has seen.
@@ -19,11 +21,12 @@ use burn::module::Module as _;
 use burn::optim::AdamWConfig;
 use burn::prelude::*;
 use serde::Serialize;
-use shared_model::pack::{Entry, Precision, write};
+use shared_model::hash::sha256;
+use shared_model::pack::{Entry, Pack, Precision, write};
 use shared_model::text::{Bert, TunedConfig, TunedLayers};
 
 use self::pairs::Pairs;
-use self::stage::TextStage;
+use self::stage::{TextStage, places};
 use crate::cli::TrainArgs;
 use crate::dataset::Dataset;
 use crate::device::DeviceArg;
@@ -31,7 +34,7 @@ use crate::files;
 use crate::learn::{Optimised, Plan, learn, save_or_verify};
 use crate::run::{EncoderOrigin, Model};
 use crate::train::plan::clear_checkpoints;
-use crate::weights::{self, CONTEXT};
+use crate::weights::{CONTEXT, MADE_WITH};
 
 const STAGE: &str = "text";
 /// Default learning rate.
@@ -44,6 +47,8 @@ const EPOCHS: f64 = 1.0;
 struct Settings {
     datasets: Vec<PathBuf>,
     encoders: String,
+    /// Hash of the context encoder that the training starts from.
+    context: Option<String>,
     seed: u64,
     batch: usize,
     steps: usize,
@@ -74,16 +79,24 @@ pub(in crate::train) fn train(
     let device = device.open()?;
     let Model {
         encoders,
+        sizes,
         fingerprint,
         ..
     } = origin.load(&device)?;
-    let text = encoders.text;
+    let (text, start) = (encoders.text, encoders.context);
     let most = text.n_layers();
     let n_layers = args.tune_layers.map_or(most, |n| n as usize);
     ensure!(
         n_layers <= most,
         "--tune-layers {n_layers}: the text encoder has {most} layers"
     );
+    if let Some(TunedConfig { n_layers: tuned }) = sizes.context {
+        ensure!(
+            n_layers >= tuned,
+            "--tune-layers {n_layers}: {CONTEXT} in {} has {tuned} layers of its own, and training continues from it",
+            folder.display()
+        );
+    }
     let (batch, n_held) = (args.batch as usize, args.validation as usize);
     let pairs = Pairs::read(&datasets, &encoders.tokenizer, n_held)?;
     let n_sets = pairs.fit.len();
@@ -100,6 +113,7 @@ pub(in crate::train) fn train(
     let settings = Settings {
         datasets: args.datasets.clone(),
         encoders: fingerprint.encoders,
+        context: fingerprint.context,
         seed: args.seed,
         batch,
         steps: args.steps.unwrap_or((epoch * EPOCHS).ceil() as usize),
@@ -126,7 +140,7 @@ pub(in crate::train) fn train(
         evaluate_every: settings.evaluate_every,
         patience: settings.patience,
     };
-    let (mut model, mut stage) = prepare(text, &pairs, &settings, &device.autodiff());
+    let (mut model, mut stage) = prepare(text, start, &pairs, &settings, &device.autodiff());
     let outcome = learn(&mut stage, &mut model, &plan, &args.run, args.resume)?;
     save(&model.model, &settings, folder, &datasets, &args.run)?;
     if as_json {
@@ -145,17 +159,27 @@ pub(in crate::train) fn train(
 }
 
 /// The layers to be trained with their optimiser, and the stage with the rest of the encoder.
+///
+/// # Arguments
+///
+/// - start: the encoder whose last layers are the first ones of the training; `None` for `text`.
 fn prepare<'a>(
     text: Bert,
+    start: Option<Bert>,
     pairs: &'a Pairs,
     settings: &'a Settings,
     device: &Device,
 ) -> (Optimised<TunedLayers>, TextStage<'a>) {
-    let layers = text.last_layers(settings.tuned_layers).train();
+    let start = start.as_ref().unwrap_or(&text);
+    let layers = start.last_layers(settings.tuned_layers).train();
     let adamw = AdamWConfig::new().with_weight_decay(0.01);
     let stage = TextStage {
         pairs,
         settings,
+        places: places(
+            &pairs.fit.iter().map(Vec::len).collect::<Vec<_>>(),
+            settings.batch,
+        ),
         frozen: text.clone().train().freeze(),
         text,
     };
@@ -181,7 +205,9 @@ fn save(
             files::write(&run.join(name), &files::read(&path)?)?;
         }
     }
-    let base = weights::pack(from, "text.bpk")?.context("the text encoder is gone")?;
+    let bytes = files::read(&from.join("text.bpk"))?;
+    let made_with = sha256(&bytes);
+    let base = Pack::read("text.bpk", bytes)?;
     let said = |key: &str| base.metadata(key).unwrap_or("not stated");
     let names: Vec<&str> = datasets
         .iter()
@@ -199,6 +225,7 @@ fn save(
         ("config", config.as_str()),
         ("licence", said("licence")),
         ("source", &source),
+        (MADE_WITH, &made_with),
     ];
     let bytes = write(Entry::of_module(layers), &metadata, Precision::F32)?;
     files::write(&run.join(CONTEXT), &bytes)

@@ -36,6 +36,8 @@ const SHOWN_AT_ONCE: usize = 64;
 pub(super) struct TextStage<'a> {
     pub(super) pairs: &'a Pairs,
     pub(super) settings: &'a Settings,
+    /// Mentions of each dataset in a batch.
+    pub(super) places: Vec<usize>,
     /// The frozen encoder, on the device of the layers that are trained.
     pub(super) frozen: Bert,
     /// The frozen encoder, on that device without gradients.
@@ -58,14 +60,12 @@ pub(super) struct Drawn<'a> {
 }
 
 impl<'a> TextStage<'a> {
-    /// The mentions of a step: each dataset has an equal share of them, whatever its size, and goes through its own in epochs.
+    /// The mentions of a step; each dataset goes through its own in epochs.
     pub(super) fn rows(&self, step: usize) -> Vec<&'a Pair> {
-        let Settings { seed, batch, .. } = *self.settings;
-        let n_sets = self.pairs.fit.len();
-        let sets = self.pairs.fit.iter().enumerate();
-        sets.flat_map(|(set, pairs)| {
-            let share = batch / n_sets + usize::from(set < batch % n_sets);
-            let rows = rows(seed, "order of mentions", pairs.len(), share, step);
+        let seed = self.settings.seed;
+        let sets = self.pairs.fit.iter().zip(&self.places);
+        sets.flat_map(|(pairs, &places)| {
+            let rows = rows(seed, "order of mentions", pairs.len(), places, step);
             rows.into_iter().map(|row| &pairs[row])
         })
         .collect()
@@ -211,6 +211,21 @@ impl<'a> TextStage<'a> {
         let shape = [drawn.pairs.len(), columns.len()];
         Tensor::from_data(TensorData::new(mask, shape), device)
     }
+}
+
+/// Divides a batch among datasets by the square roots of their sizes, so that a large one is seen more often and a small one
+/// is not repeated too often. Each has a place at least; rounding gives the first ones more.
+pub(super) fn places(sizes: &[usize], batch: usize) -> Vec<usize> {
+    let roots: Vec<f64> = sizes.iter().map(|&size| (size as f64).sqrt()).collect();
+    let total: f64 = roots.iter().sum();
+    let free = (batch - sizes.len()) as f64;
+    let (mut before, mut given) = (0.0, 0);
+    let places = roots.into_iter().map(|root| {
+        before += root;
+        let until = (free * before / total).round() as usize;
+        1 + until - std::mem::replace(&mut given, until)
+    });
+    places.collect()
 }
 
 /// The gold, then the other candidates.

@@ -121,6 +121,7 @@ fn settings(batch: usize, steps: usize, tuned_layers: usize) -> Settings {
     Settings {
         datasets: Vec::new(),
         encoders: String::new(),
+        context: None,
         seed: 1,
         batch,
         steps,
@@ -147,8 +148,13 @@ fn mentions_find_their_entities_by_what_is_around_them() {
     let pairs = Pairs::read(&[dataset], &tokenizer(), 100).unwrap();
     let settings = settings(32, 300, 1);
     let bert = bert(2);
-    let (mut model, mut stage) =
-        prepare(bert.clone(), &pairs, &settings, &Device::flex().autodiff());
+    let (mut model, mut stage) = prepare(
+        bert.clone(),
+        None,
+        &pairs,
+        &settings,
+        &Device::flex().autodiff(),
+    );
     let before = mrr(&mut stage, &mut model, "seen_mrr");
     for step in 1..=settings.steps {
         stage.step(&mut model, step).unwrap();
@@ -179,9 +185,9 @@ fn mentions_find_their_entities_by_what_is_around_them() {
     files.sort();
     assert_eq!(files, [CONTEXT, "joint.bpk", "text.bpk", "tokenizer.json"]);
     assert_eq!(fs::read(run.path().join("text.bpk")).unwrap(), text);
-    let context = weights::pack(run.path(), CONTEXT).unwrap().unwrap();
+    let context = crate::weights::pack(run.path(), CONTEXT).unwrap().unwrap();
     assert_eq!(context.metadata("licence"), Some("MIT"));
-    let config: TunedConfig = weights::config(&context).unwrap();
+    let config: TunedConfig = crate::weights::config(&context).unwrap();
     assert_eq!(config, TunedConfig { n_layers: 1 });
     assert!(context.names().all(|name| name.starts_with("layers.0.")));
     let loaded = config.load(&bert, &context).unwrap();
@@ -239,7 +245,19 @@ fn texts_have_no_names_and_repeat_neither_the_mention_nor_the_hold_out() {
 }
 
 #[test]
-fn datasets_have_equal_shares_of_every_batch() {
+fn a_batch_is_divided_by_the_square_roots_of_the_sizes() {
+    for (sizes, batch, expected) in [
+        (&[100, 400][..], 32, &[11, 21][..]),
+        (&[9, 9, 9], 9, &[3, 3, 3]),
+        (&[1, 1_000_000], 2, &[1, 1]),
+        (&[12_010, 8_000, 4_000, 437, 185], 32, &[12, 9, 7, 2, 2]),
+    ] {
+        assert_eq!(places(sizes, batch), expected, "{sizes:?}");
+    }
+}
+
+#[test]
+fn every_batch_has_mentions_of_each_dataset() {
     let (_one, small) = dataset(12, false);
     let (_other, large) = dataset(ENTITIES, false);
     let pairs = Pairs::read(&[small, large], &tokenizer(), 5).unwrap();
@@ -248,11 +266,12 @@ fn datasets_have_equal_shares_of_every_batch() {
     assert!(pairs.seen.len() <= 2 * 5, "5 of each dataset");
     let settings = settings(9, 40, 1);
     let device = Device::flex().autodiff();
-    let (_, stage) = prepare(bert(1), &pairs, &settings, &device);
+    let (_, stage) = prepare(bert(1), None, &pairs, &settings, &device);
     for step in 1..=settings.steps {
         let drawn = stage.rows(step);
         let of_small = drawn.iter().filter(|pair| pair.gold < 12).count();
-        assert_eq!((of_small, drawn.len()), (5, 9));
+        assert_eq!((of_small, drawn.len()), (stage.places[0], 9));
+        assert!((1..5).contains(&of_small));
     }
 }
 
@@ -263,7 +282,7 @@ fn an_entity_and_a_text_are_no_negatives_of_themselves() {
     let pairs = Pairs::read(&[first, second], &tokenizer(), 5).unwrap();
     let settings = settings(64, 3, 1);
     let device = Device::flex().autodiff();
-    let (_, stage) = prepare(bert(1), &pairs, &settings, &device);
+    let (_, stage) = prepare(bert(1), None, &pairs, &settings, &device);
     let mut n_excluded = 0;
     for step in 1..=settings.steps {
         let drawn = stage.draw(step);

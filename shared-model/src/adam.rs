@@ -1,11 +1,11 @@
-//! Adam for a handful of numbers.
+//! Adam ([Kingma and Ba 2015](https://arxiv.org/abs/1412.6980)) for a handful of numbers.
 
 /// Full-batch steps; the losses are convex or nearly so, and converge within half of them.
-pub(super) const STEPS: usize = 400;
+pub const STEPS: usize = 400;
 const LEARNING_RATE: f64 = 0.05;
 
 /// The state of the optimiser.
-pub(super) struct Adam<const N: usize> {
+pub struct Adam<const N: usize> {
     step: i32,
     mean: [f64; N],
     square: [f64; N],
@@ -22,7 +22,8 @@ impl<const N: usize> Default for Adam<N> {
 }
 
 impl<const N: usize> Adam<N> {
-    pub(super) fn step(&mut self, values: &mut [f64; N], gradient: &[f64; N]) {
+    /// Moves the values against the gradient of a loss.
+    pub fn step(&mut self, values: &mut [f64; N], gradient: &[f64; N]) {
         self.step += 1;
         for i in 0..N {
             self.mean[i] = 0.9 * self.mean[i] + 0.1 * gradient[i];
@@ -35,7 +36,7 @@ impl<const N: usize> Adam<N> {
 }
 
 /// Probabilities of logits.
-pub(super) fn softmax(logits: &[f64]) -> Vec<f64> {
+pub fn softmax(logits: &[f64]) -> Vec<f64> {
     let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let powers: Vec<f64> = logits.iter().map(|logit| (logit - highest).exp()).collect();
     let total: f64 = powers.iter().sum();
