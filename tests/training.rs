@@ -179,8 +179,8 @@ fn a_context_encoder_lies_in_a_weight_folder() {
     more("--tune-layers 2").ok();
     let context = pack(&shared().join("more/context.bpk"));
     assert_eq!(context.count("layers", "norm_1.gamma"), 2);
-    let of_more = format!("--tune-layers 1 --stage text --weights more --steps 1");
-    train("fewer", &of_more).refused(&["context.bpk", "has 2 layers of its own"]);
+    let of_more = "--tune-layers 1 --stage text --weights more --steps 1";
+    train("fewer", of_more).refused(&["context.bpk", "has 2 layers of its own"]);
 
     let other = shared().join("more/text.bpk");
     let text = fs::read(&other).unwrap();

@@ -566,6 +566,38 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_the_timelines_tell_scales_the_cues() {
+        let few = kb();
+        let [plain, scaled] = [false, true].map(|on| CueIndex::new(&few, None, on));
+        let observe = |index: &CueIndex, kb: &KnowledgeBase| {
+            let post = about_the_language();
+            index.observe(kb, &query(&post, "swift code"), &[0, 1])[1].observed
+        };
+        let same = observe(&scaled, &few) == observe(&plain, &few);
+        assert!(same, "an owner of one post says nothing");
+
+        // Texts tell the first two entities apart, and pictures do not.
+        let posts = (0..8).map(|i| KbPost {
+            entity: i / 4,
+            ..few.text.posts[0].clone()
+        });
+        let text = KbText {
+            posts: posts.collect(),
+            ..few.text.clone()
+        };
+        let pooled = (0..8).map(|i| PooledVectors {
+            text: few.pooled[i / 4].text.clone(),
+            ..few.pooled[i % 2].clone()
+        });
+        let kb = KnowledgeBase::new(text, pooled.collect(), few.profiles.clone());
+        let [plain, scaled] = [false, true].map(|on| {
+            let observed = observe(&CueIndex::new(&kb, None, on), &kb);
+            observed.vectors.text.unwrap()
+        });
+        assert!(scaled > 1.1 * plain, "{scaled} {plain}");
+    }
+
+    #[test]
     fn a_post_with_a_picture_alone_has_no_text_cues() {
         let kb = kb();
         let post = PooledVectors {

@@ -122,7 +122,7 @@ pub(crate) struct TrainArgs {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StageArg {
-    /// Fine-tune a copy of the text encoder on posts and entities without their names: the context encoder, `context.bpk` in the run folder, which is also a weight folder. All datasets have equal shares of a batch.
+    /// Fine-tune a copy of the text encoder on posts and entities without their names: the context encoder, `context.bpk` in the run folder, which is also a weight folder: `--weights` names it for the other stages, which fit and use it as a cue. Training continues from the context encoder of the weight folder, if there is one. Datasets share a batch by the square roots of their sizes.
     Text,
     /// Fit the weights of the training-free scorer.
     Prototype,
