@@ -185,13 +185,11 @@ fn a_context_encoder_lies_in_a_weight_folder() {
     let other = shared().join("more/text.bpk");
     let text = fs::read(&other).unwrap();
     fs::write(&other, [text.as_slice(), b"x"].concat()).unwrap();
-    run(shared(), &["features", "data", "--weights", "more"]).refused(&[
-        "classes.bpk is of another text encoder",
-        "imn weights fetch",
-    ]);
+    run(shared(), &["features", "data", "--weights", "more"])
+        .refused(&["classes.bpk does not name text.bpk", "imn weights fetch"]);
     fs::remove_file(shared().join("more/classes.bpk")).unwrap();
     run(shared(), &["features", "data", "--weights", "more"])
-        .refused(&["context.bpk is of another text encoder", "--stage text"]);
+        .refused(&["context.bpk does not name text.bpk", "--stage text"]);
 }
 
 /// The context encoder in the folder `text`, from the fit of the scorer to a bundle.
@@ -199,16 +197,19 @@ fn check_context_encoder() {
     let fit = |to: &str| {
         let report = train(to, "--json --stage prototype --weights text").ok();
         let report: Value = serde_json::from_str(&report).unwrap();
-        assert_eq!(report["fitted_on_held_out"], true);
-        assert_eq!(report["fitted_on"], report["validated_on"]);
+        // Too few are held out.
+        assert_eq!(report["fitted_on_held_out"], false);
         report
     };
     let without_cache = fit("tuned");
     run(shared(), &["features", "data", "--weights", "text"]).ok();
     let with_cache = fit("tuned-again");
     let tuned = |report: &Value| report["scorer"]["tuned"].as_f64().unwrap();
-    let gap = tuned(&with_cache) - tuned(&without_cache);
-    assert!(gap.abs() < 0.05 * tuned(&with_cache).max(0.1), "{gap}");
+    let (without, with) = (tuned(&without_cache), tuned(&with_cache));
+    assert!(
+        without > 0.0 && (without - with).abs() < 0.05 * without,
+        "{without} {with}"
+    );
 
     let export = ["export", "tuned", "tuned-bundle", "--precision", "f32"];
     run(shared(), &export).ok();

@@ -116,25 +116,22 @@ impl CueIndex {
     /// Cues of timeline posts against their owners, first, and others: namesakes, then entities from all over the knowledge base.
     fn timeline_cues(&self, kb: &KnowledgeBase) -> Vec<Vec<Observed>> {
         let n_entities = kb.text.entities.len();
-        let mut bearers: HashMap<String, Vec<usize>> = HashMap::new();
-        for (position, entity) in kb.text.entities.iter().enumerate() {
-            for name in entity.names() {
-                bearers.entry(fold(name)).or_default().push(position);
-            }
-        }
         let posts: Vec<usize> = (0..kb.text.posts.len())
             .filter(|&post| self.timelines[kb.text.posts[post].entity].len() > 1)
             .collect();
         let step = posts.len().div_ceil(SCALED_ON).max(1);
-        let cues = posts.iter().step_by(step).map(|&post| {
+        let posts: Vec<usize> = posts.into_iter().step_by(step).collect();
+        let namesakes = namesakes(kb, posts.iter().map(|&post| kb.text.posts[post].entity));
+        let cues = posts.iter().map(|&post| {
             let owner = kb.text.posts[post].entity;
             let mut candidates = vec![owner];
-            let names = kb.text.entities[owner].names();
-            let namesakes = names.flat_map(|name| &bearers[&fold(name)]).copied();
             let spread = (1..SCALED_CANDIDATES)
                 .map(|i| (owner + i * n_entities / SCALED_CANDIDATES) % n_entities);
-            for other in namesakes.chain(spread) {
-                if candidates.len() < SCALED_CANDIDATES && !candidates.contains(&other) {
+            for other in namesakes[&owner].iter().copied().chain(spread) {
+                if candidates.len() == SCALED_CANDIDATES {
+                    break;
+                }
+                if !candidates.contains(&other) {
                     candidates.push(other);
                 }
             }
@@ -143,7 +140,7 @@ impl CueIndex {
                 text: &kb.text.posts[post].text,
                 mention: "",
             };
-            self.cues(kb, &query, &candidates, Some(post))
+            as_the_owner_has(self.cues(kb, &query, &candidates, Some(post)))
         });
         cues.collect()
     }
@@ -370,6 +367,40 @@ impl Mean {
             texts: of(Side::texts),
         }
     }
+}
+
+/// The entities that share a name with each of these, themselves included.
+fn namesakes(
+    kb: &KnowledgeBase,
+    owners: impl Iterator<Item = usize>,
+) -> HashMap<usize, Vec<usize>> {
+    let mut found: HashMap<usize, Vec<usize>> = HashMap::new();
+    let mut owners_of: HashMap<String, Vec<usize>> = HashMap::new();
+    for owner in owners {
+        if found.insert(owner, Vec::new()).is_none() {
+            for name in kb.text.entities[owner].names() {
+                owners_of.entry(fold(name)).or_default().push(owner);
+            }
+        }
+    }
+    for (position, entity) in kb.text.entities.iter().enumerate() {
+        for name in entity.names() {
+            for owner in owners_of.get(&fold(name)).into_iter().flatten() {
+                found.entry(*owner).or_default().push(position);
+            }
+        }
+    }
+    found
+}
+
+/// The cues of an owner without one of its posts, first, and others; a cue that is lost with the post is left out for all.
+fn as_the_owner_has(mut cues: Vec<Observed>) -> Vec<Observed> {
+    let owner = cues[0].vectors.array();
+    for cues in &mut cues {
+        let vectors = cues.vectors.array().into_iter().zip(owner);
+        cues.vectors = VectorCues::of(vectors.map(|(cue, owner)| cue.filter(|_| owner.is_some())));
+    }
+    cues
 }
 
 /// The pictures of a post in the space of texts.

@@ -186,11 +186,11 @@ impl KnowledgeBase {
         };
         let is_left =
             |post: &KbPost| context::of_text(&post.text, &text.entities[post.entity]).is_some();
-        let with_context: Vec<bool> = posts()
-            .map(|post| widths.context && is_left(post))
-            .collect();
+        // A run that was made before its weight folder got a context encoder has no such vectors, and no weight for them.
+        let is_tuned = widths.context && pack.names().any(|name| name == TUNED[0]);
+        let with_context: Vec<bool> = posts().map(|post| is_tuned && is_left(post)).collect();
         let n_with_context = with_context.iter().filter(|with| **with).count();
-        let [mut tuned, mut tuned_profiles] = match widths.context {
+        let [mut tuned, mut tuned_profiles] = match is_tuned {
             true => [
                 rows(TUNED[0], n_with_context, widths.text)?,
                 rows(TUNED[1], n_described, widths.text)?,
@@ -272,5 +272,92 @@ impl KnowledgeBase {
     /// The position of an entity, by a linear search.
     pub fn position(&self, id: &str) -> Option<usize> {
         self.text.entities.iter().position(|entity| entity.id == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::{Precision, write};
+
+    fn entity(id: &str, description: &str) -> Entity {
+        Entity {
+            id: id.to_owned(),
+            name: "Jaguar".to_owned(),
+            aliases: Vec::new(),
+            description: description.to_owned(),
+        }
+    }
+
+    fn post(entity: usize, text: &str) -> KbPost {
+        KbPost {
+            entity,
+            text: text.to_owned(),
+            images: Vec::new(),
+        }
+    }
+
+    /// A knowledge base with a post that is a name alone, one without a text, and an entity without a description.
+    fn kb(has_context_encoder: bool) -> KnowledgeBase {
+        let vector = |i: usize| Some(vec![i as f32, 1.0]);
+        let tuned = |i: usize, is_left: bool| vector(i).filter(|_| is_left && has_context_encoder);
+        let posts = [
+            (post(0, "jaguar!"), false),
+            (post(0, ""), false),
+            (post(0, "a jaguar in the river"), true),
+            (post(1, "the Jaguar of my uncle"), true),
+        ];
+        let pooled = posts
+            .iter()
+            .enumerate()
+            .map(|(i, (post, is_left))| PooledVectors {
+                text: vector(i).filter(|_| !post.text.is_empty()),
+                tuned: tuned(10 + i, *is_left),
+                ..PooledVectors::default()
+            });
+        let profiles = [true, false].into_iter().enumerate();
+        let profiles = profiles.map(|(i, is_described)| PooledVectors {
+            text: vector(20 + i),
+            context: vector(30 + i).filter(|_| is_described),
+            tuned: tuned(40 + i, is_described),
+            ..PooledVectors::default()
+        });
+        let text = KbText {
+            entities: vec![entity("cat", "large cat"), entity("car", "Jaguar")],
+            posts: posts.iter().map(|(post, _)| post.clone()).collect(),
+            prototypes: Vec::new(),
+            k: 10,
+            selection: Selection::Pagerank,
+        };
+        let (pooled, profiles) = (pooled.collect(), profiles.collect());
+        KnowledgeBase::new(text, pooled, profiles)
+    }
+
+    #[test]
+    fn vectors_come_back_at_their_posts() {
+        for (has_context_encoder, is_wanted) in [(true, true), (true, false), (false, true)] {
+            let kb = kb(has_context_encoder);
+            let json = serde_json::to_vec(&kb.text).unwrap();
+            let pack = write(kb.entries(), &[], Precision::F32).unwrap();
+            let pack = Pack::read("kb.bpk", pack).unwrap();
+            let widths = Widths {
+                text: 2,
+                context: is_wanted,
+                image: 3,
+                classes: 4,
+                joint: None,
+            };
+            let read = KnowledgeBase::from_parts(&json, &pack, &widths).unwrap();
+            let without = |rows: &[PooledVectors]| -> Vec<PooledVectors> {
+                let rows = rows.iter().cloned();
+                rows.map(|row| PooledVectors {
+                    tuned: row.tuned.filter(|_| is_wanted),
+                    ..row
+                })
+                .collect()
+            };
+            assert_eq!(read.pooled, without(&kb.pooled));
+            assert_eq!(read.profiles, without(&kb.profiles));
+        }
     }
 }

@@ -96,9 +96,10 @@ impl Linker {
         imn: Option<ImnScorer>,
         calibration: Option<Calibration>,
     ) -> Self {
+        let scaled = scorer.scaled && !scorer.is_zero();
         Self {
             aliases: AliasIndex::new(&kb.text.entities),
-            cues: CueIndex::new(&kb, encoders.classes.clone(), scorer.scaled),
+            cues: CueIndex::new(&kb, encoders.classes.clone(), scaled),
             encoders,
             kb,
             imn,

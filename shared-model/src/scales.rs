@@ -1,12 +1,18 @@
 //! How much each kind of comparison tells in a knowledge base, learned from its own timelines: each post is matched with its owner.
 //!
-//! Sentences tell birds apart and say little of groceries, whose pictures tell all. No mention and no label takes part.
+//! Texts separate bird species well and groceries poorly; pictures do the opposite. No label takes part.
 
 use crate::adam::{Adam, STEPS, softmax};
-use crate::evidence::{Observed, VectorCues};
-use crate::scorer::ScorerConfig;
+use crate::evidence::{AllCues, Observed, VectorCues};
 
 const KINDS: usize = 5;
+/// Weights of the cues beside which the factors are fitted, in the order of [`AllCues`]; names take no part.
+///
+/// They are those of the default scorer of 2026-11-26, and part of the run and bundle formats: with others, every stored scorer
+/// would get other factors than it was fitted with.
+const REFERENCE: AllCues = [
+    1.0, 0.51, 0.0, 2.33, 0.55, 0.57, 0.41, 0.0, 0.0, 0.0, 0.0, 0.38, 1.53,
+];
 /// Pulls the logarithms of the factors towards 0.
 const DECAY: f64 = 0.03;
 /// Number of posts below which the pull more than doubles.
@@ -34,7 +40,7 @@ impl Default for Scales {
 }
 
 impl Scales {
-    /// The likeliest factors: under the default weights, of which names take no part, with a temperature of their own.
+    /// The likeliest factors beside the reference weights, with a temperature of their own.
     ///
     /// # Arguments
     ///
@@ -43,12 +49,11 @@ impl Scales {
         if posts.is_empty() {
             return Self::default();
         }
-        let weights = ScorerConfig::default();
         let rows: Vec<Vec<[f64; KINDS]>> = posts
             .iter()
             .map(|candidates| {
                 let candidates = candidates.iter();
-                candidates.map(|cues| parts(&weights, cues)).collect()
+                candidates.map(parts).collect()
             })
             .collect();
         let n = rows.len() as f64;
@@ -61,10 +66,11 @@ impl Scales {
             let sharpness = values[KINDS].exp();
             let mut gradient = values.map(|value| decay * value);
             gradient[KINDS] = 0.0;
+            let factors: [f64; KINDS] = std::array::from_fn(|kind| sharpness * values[kind].exp());
             for row in &rows {
                 let terms = row.iter().map(|parts| {
                     let terms: [f64; KINDS] =
-                        std::array::from_fn(|kind| sharpness * values[kind].exp() * parts[kind]);
+                        std::array::from_fn(|kind| factors[kind] * parts[kind]);
                     terms
                 });
                 let terms: Vec<[f64; KINDS]> = terms.collect();
@@ -129,7 +135,10 @@ impl Scales {
 }
 
 /// What each kind of comparison adds to the score.
-fn parts(weights: &ScorerConfig, cues: &Observed) -> [f64; KINDS] {
+fn parts(cues: &Observed) -> [f64; KINDS] {
+    let mut terms = cues.values();
+    let weighted = terms.iter_mut().zip(REFERENCE);
+    weighted.for_each(|(cue, weight)| *cue *= weight);
     let [
         text,
         context,
@@ -139,7 +148,7 @@ fn parts(weights: &ScorerConfig, cues: &Observed) -> [f64; KINDS] {
         image_text,
         text_image,
         lexical @ ..,
-    ] = weights.terms(&cues.values());
+    ] = terms;
     let [_, _, _, _, words, grams] = lexical;
     let sums = [
         text + context + tuned,

@@ -31,7 +31,7 @@ pub struct ScorerConfig {
     /// Share of each lexical cue in the lexical weight; they sum to 1.
     #[serde(default = "equal_parts")]
     pub lexical_parts: LexicalCues,
-    /// Whether the cues are scaled by what they tell in the knowledge base at hand; weights from before were fitted on cues as they are.
+    /// Whether the cues are scaled by how well they separate the entities of the knowledge base at hand; earlier weights were fitted on unscaled cues.
     #[serde(default)]
     pub scaled: bool,
     /// What the score is worth by the kind of evidence, in the order of [`Evidence::ALL`](crate::evidence::Evidence::ALL).
@@ -134,19 +134,14 @@ impl ScorerConfig {
         if total <= 0.0 {
             return 0.0;
         }
-        self.terms(cues).iter().sum::<f32>() / total
-    }
-
-    /// Each cue times its weight.
-    pub(crate) fn terms(&self, cues: &AllCues) -> AllCues {
         let parts = self.lexical_parts.map(|part| self.lexical * part);
         let weights = self.vectors().into_iter().chain(parts);
-        let mut terms = *cues;
-        terms
-            .iter_mut()
+        let sum: f32 = cues
+            .iter()
             .zip(weights)
-            .for_each(|(cue, weight)| *cue *= weight);
-        terms
+            .map(|(cue, weight)| cue * weight)
+            .sum();
+        sum / total
     }
 
     /// The lexical cues as one number between 0 and 1.

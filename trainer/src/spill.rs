@@ -171,7 +171,7 @@ mod tests {
         PooledVectors {
             text: (i != 1).then(|| vector(3)),
             context: (i == 9).then(|| vector(3)),
-            tuned: Some(vector(3)),
+            tuned: (i != 2).then(|| vector(3)),
             image: has_image.then(|| vector(5)),
             classes: has_image.then(|| vector(2)),
             joint: Some(vector(4)),

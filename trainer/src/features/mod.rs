@@ -72,8 +72,8 @@ pub(crate) fn features(args: FeaturesArgs, device: DeviceArg) -> anyhow::Result<
     };
     let rows = |chunk: &[Picture], contents: Vec<_>| encode_pictures(&contents, chunk, &encoders);
     write_shards(&folder, ["image", "pictures"], &pictures, share, keys, rows)?;
-    let contexts = contexts(&dataset, &mentions, &encoders)?;
     if let Some(context) = &fingerprint.context {
+        let contexts = contexts(&dataset, &mentions, &encoders)?;
         let keys = |chunk: &[Encoded]| {
             let keys = chunk.iter().map(|text| text_key(text, false));
             Ok((keys.collect(), ()))
@@ -191,7 +191,7 @@ fn texts(dataset: &Dataset, mentions: &[Post], encoders: &Encoders) -> anyhow::R
     Ok(texts)
 }
 
-/// The texts that the context encoder reads, without repetitions; none without one.
+/// The texts that the context encoder reads, without repetitions.
 fn contexts(
     dataset: &Dataset,
     mentions: &[Post],

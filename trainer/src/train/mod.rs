@@ -95,7 +95,12 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
 
     // Before and after are measured on the same mentions.
     let limit = network.as_ref().map(|_| settings.validation);
-    let before = training_free(&sets, &ScorerConfig::default(), limit);
+    let start = if args.keep_scorer {
+        scorer
+    } else {
+        ScorerConfig::default()
+    };
+    let before = training_free(&sets, &start, limit);
     let (scored, fitted) = match &network {
         None => {
             let scored = training_free(&sets, &scorer, None);
@@ -127,7 +132,8 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     let trained = network.as_ref();
     let trained = trained.map(|network| (network.trained.clone(), errors));
     let figures = [&before[..], &scored[..n_held]];
-    let report = Report::new(&sets, figures, scorer, calibration, trained);
+    let is_fitted = !args.keep_scorer && !args.paper;
+    let report = Report::new(&sets, figures, (scorer, is_fitted), calibration, trained);
 
     let dataset = datasets.into_iter().next();
     let set = sets.into_iter().next();

@@ -34,21 +34,26 @@ impl Report {
     /// # Arguments
     ///
     /// - scored: held-out mentions under the default weights, and under the result.
+    /// - is_fitted: whether the scorer was fitted.
     /// - network: a trained network with its calibration errors.
     pub(super) fn new(
         sets: &[TrainingSet],
         [before, after]: [&[Scored]; 2],
-        scorer: ScorerConfig,
+        (scorer, is_fitted): (ScorerConfig, bool),
         calibration: Calibration,
         network: Option<(TrainedImn, CalibrationErrors)>,
     ) -> Self {
         let (imn, calibration_error) = network.unzip();
         let count = |part: fn(&TrainingSet) -> usize| sets.iter().map(part).sum::<usize>();
-        let fitted_on = count(|set| set.fit_of_scorer().count());
+        let fitted_on = if is_fitted {
+            count(|set| set.fit_of_scorer().count())
+        } else {
+            count(|set| set.fit().count())
+        };
         Self {
             fitted_on,
             validated_on: count(|set| set.examples.len() - set.fit().count()),
-            fitted_on_held_out: sets.iter().any(TrainingSet::is_scorer_fitted_on_held),
+            fitted_on_held_out: is_fitted && sets.iter().any(TrainingSet::is_scorer_fitted_on_held),
             left_out: count(|set| set.left_out),
             nil_mentions: count(|set| set.nil.len()),
             p_at_1_before: p_at_1(before),

@@ -101,6 +101,32 @@ fn noise(n_examples: usize) -> TrainingSet {
     set
 }
 
+#[test]
+fn beside_a_context_encoder_the_scorer_is_fitted_on_enough_held_out_mentions() {
+    let mut set = noise(150);
+    let (held, fit) = (Part::HeldMention, Part::Fit);
+    for (n_held, has_context_encoder, expected) in [
+        (100, false, fit),
+        (100, true, held),
+        (99, true, fit),
+        (0, true, fit),
+    ] {
+        set.has_context_encoder = has_context_encoder;
+        for (i, example) in set.examples.iter_mut().enumerate() {
+            example.part = if i < n_held { held } else { fit };
+        }
+        let n_expected = if expected == held {
+            n_held
+        } else {
+            150 - n_held
+        };
+        assert_eq!(set.fit_of_scorer().count(), n_expected);
+        assert!(set.fit_of_scorer().all(|example| example.part == expected));
+        set.nil = set.examples.clone();
+        assert_eq!(set.nil_of_scorer().count(), n_expected);
+    }
+}
+
 fn placed(set: &TrainingSet, range: Range<usize>) -> Vec<Placed<'_>> {
     range.map(|i| (0, &set.examples[i])).collect()
 }

@@ -6,7 +6,6 @@ use shared_model::evidence::{Evidence, Sides};
 use shared_model::scorer::{ScorerConfig, Worth};
 
 use super::data::TrainingSet;
-use crate::holdout::Part;
 use shared_model::adam::{Adam, STEPS, softmax};
 
 const KINDS: usize = Evidence::ALL.len();
@@ -103,7 +102,7 @@ fn rows(sets: &[TrainingSet], shares: &[f64], scorer: &ScorerConfig) -> (Vec<Row
     let mut rows = Vec::new();
     let mut natural = [0.0; KINDS];
     for (set, share) in sets.iter().zip(shares) {
-        let nil = set.nil.iter().filter(|example| example.part == Part::Fit);
+        let nil = set.nil_of_scorer();
         let n = set.fit_of_scorer().count() + nil.clone().count();
         let step = n.div_ceil(MAX_MENTIONS).max(1);
         // By the kind of evidence of the gold; a NIL mention counts under that of its first candidate.

@@ -75,7 +75,7 @@ pub(crate) struct Loaded {
 pub(crate) struct Fingerprint {
     /// Hash of the text and the image encoder.
     pub(crate) encoders: String,
-    /// Hash of the context encoder; `None` without one. Whose layers it shares, `encoders` says.
+    /// Hash of the context encoder; `None` without one. `encoders` covers the text encoder whose layers it shares.
     pub(crate) context: Option<String>,
     /// Hash of the joint encoder and of the word vectors that it reads; `None` without a joint encoder.
     pub(crate) joint: Option<String>,
@@ -142,7 +142,7 @@ pub(crate) fn load(
         let Some(made) = made else { continue };
         ensure!(
             is_of_text(made, &hashes["text.bpk"]),
-            "{} is of another text encoder than text.bpk beside it; `{remedy}` makes it anew",
+            "{} does not name text.bpk beside it as its text encoder; `{remedy}` makes it anew",
             made.file()
         );
     }

@@ -72,7 +72,7 @@ impl Client {
         };
         self.model_bytes
             .set(Some(files.iter().map(|file| file.bytes).sum()));
-        let text_part = files.iter().find(|file| file.path.ends_with("text.bpk"));
+        let text_part = files.iter().find(|file| file.path == "text.bpk");
         if let Some(file) = text_part
             && let Ok(cache) = cache
             && matches!(cache.get(&file.sha256).await, Ok(Some(_)))

@@ -165,8 +165,8 @@ fn CueList(cues: Cues) -> impl IntoView {
             false,
         ),
         (
-            "Meaning",
-            "The same, by an encoder that was trained on posts without names",
+            "Context, trained",
+            "How close the post's text without the name is to texts about it, by an encoder that was trained to compare them",
             cues.tuned,
             false,
         ),

@@ -2,6 +2,7 @@
 
 mod knowledge;
 mod mixed;
+mod parts;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -53,6 +54,8 @@ pub(crate) struct TrainingSet {
     cues: CueIndex,
     folder: PathBuf,
     hold_out: Rc<HoldOut>,
+    /// Whether posts and entities have vectors of a context encoder.
+    pub(in crate::train) has_context_encoder: bool,
 }
 
 /// A post to be linked.
@@ -158,6 +161,7 @@ pub(crate) fn open(
     for (position, (dataset, (kb, mentions))) in datasets.iter().zip(opened).enumerate() {
         let classes = encoders.classes.clone();
         let mut set = TrainingSet::new(kb, classes, scaled, &dataset.folder, &hold_out);
+        set.has_context_encoder = encoders.context.is_some();
         let parts = hold_out.parts(position);
         set.add_mentions(dataset, mentions, parts, &args.modalities);
         ensure!(
@@ -194,6 +198,7 @@ impl TrainingSet {
             cues: CueIndex::new(&kb, classes, scaled),
             folder: folder.to_owned(),
             hold_out: Rc::clone(hold_out),
+            has_context_encoder: false,
             kb,
         }
     }
@@ -289,26 +294,6 @@ impl TrainingSet {
         let cues = self.cues.cues(&self.kb, &query, candidates, without);
         let cues = cues.into_iter();
         cues.map(|cues| cues.restricted(sides, sides)).collect()
-    }
-
-    /// Mentions with an entity that are trained on.
-    pub(crate) fn fit(&self) -> impl Iterator<Item = &Example> + Clone {
-        let examples = self.examples.iter();
-        examples.filter(|example| example.part == Part::Fit)
-    }
-
-    /// Mentions with an entity that the scorer is fitted on: those that are trained on, or the held-out ones.
-    pub(crate) fn fit_of_scorer(&self) -> impl Iterator<Item = &Example> + Clone {
-        let on_held = self.is_scorer_fitted_on_held();
-        let examples = self.examples.iter();
-        examples.filter(move |example| (example.part != Part::Fit) == on_held)
-    }
-
-    /// Whether the scorer is fitted on the held-out mentions: there are some, and a context encoder, which knows the others.
-    pub(crate) fn is_scorer_fitted_on_held(&self) -> bool {
-        let has_context_encoder = self.kb.profiles.iter().any(|row| row.tuned.is_some());
-        let mut examples = self.examples.iter();
-        has_context_encoder && examples.any(|example| example.part != Part::Fit)
     }
 
     /// Whether each of an example's candidates is known to the network.

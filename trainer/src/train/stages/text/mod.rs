@@ -34,7 +34,7 @@ use crate::files;
 use crate::learn::{Optimised, Plan, learn, save_or_verify};
 use crate::run::{EncoderOrigin, Model};
 use crate::train::plan::clear_checkpoints;
-use crate::weights::{CONTEXT, MADE_WITH};
+use crate::weights::{self, CONTEXT, MADE_WITH};
 
 const STAGE: &str = "text";
 /// Default learning rate.
@@ -209,13 +209,16 @@ fn save(
     let made_with = sha256(&bytes);
     let base = Pack::read("text.bpk", bytes)?;
     let said = |key: &str| base.metadata(key).unwrap_or("not stated");
+    // A training that continues another one names the data of both.
+    let start = weights::pack(from, CONTEXT)?;
+    let start = start.as_ref().and_then(|start| start.metadata("source"));
     let names: Vec<&str> = datasets
         .iter()
         .map(|dataset| dataset.info.name.as_str())
         .collect();
     let source = format!(
         "{}; fine-tuned by imn train --stage text on {}",
-        said("source"),
+        start.unwrap_or(said("source")),
         names.join("; ")
     );
     let config = serde_json::to_string(&TunedConfig {

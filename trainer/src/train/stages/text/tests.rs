@@ -167,12 +167,14 @@ fn mentions_find_their_entities_by_what_is_around_them() {
     let from = tempfile::tempdir().unwrap();
     let metadata = [("licence", "MIT"), ("source", "test")];
     let text = write(Entry::of_module(&bert), &metadata, Precision::F32).unwrap();
+    let start = Entry::of_module(&bert.last_layers(1));
+    let start = write(start, &[("source", "the first data")], Precision::F32).unwrap();
     for (file, bytes) in [
         ("text.bpk", text.as_slice()),
         ("joint.bpk", b"joint"),
         ("tokenizer.json", b"{}"),
         ("checkpoint-text.bpk", b"of another run"),
-        ("context.bpk", b"of another run"),
+        ("context.bpk", start.as_slice()),
         ("train.toml", b"of another run"),
     ] {
         fs::write(from.path().join(file), bytes).unwrap();
@@ -187,6 +189,9 @@ fn mentions_find_their_entities_by_what_is_around_them() {
     assert_eq!(fs::read(run.path().join("text.bpk")).unwrap(), text);
     let context = crate::weights::pack(run.path(), CONTEXT).unwrap().unwrap();
     assert_eq!(context.metadata("licence"), Some("MIT"));
+    let source = context.metadata("source").unwrap();
+    assert!(source.starts_with("the first data; fine-tuned"), "{source}");
+    assert_eq!(context.metadata("text"), Some(sha256(&text).as_str()));
     let config: TunedConfig = crate::weights::config(&context).unwrap();
     assert_eq!(config, TunedConfig { n_layers: 1 });
     assert!(context.names().all(|name| name.starts_with("layers.0.")));
