@@ -3,22 +3,16 @@
 //! Cues that compare vectors count by how far they are above their background, the average of the post's comparisons with all entities
 //! of the knowledge base. A cue that post or candidate lacks is 0, so that having no picture is neither an advantage nor a fault.
 
-use std::collections::HashMap;
+mod timelines;
 
 use crate::classes::ClassTable;
 use crate::evidence::{Observed, VectorCues};
 use crate::kb::KnowledgeBase;
 use crate::lexical::{LexicalCues, LexicalIndex, LexicalQuery};
 use crate::math::{cosine, dot, mean, normalised};
-use crate::normalise::fold;
 use crate::prototype::Chosen;
 use crate::scales::Scales;
 use crate::vectors::PooledVectors;
-
-/// Timeline posts from which the scales of the cues are learned, at most, from all over the knowledge base.
-const SCALED_ON: usize = 200;
-/// Candidates of each of them.
-const SCALED_CANDIDATES: usize = 17;
 
 /// A post and its mention, as the cues compare them.
 #[derive(Debug, Clone, Copy)]
@@ -113,38 +107,6 @@ impl CueIndex {
         index
     }
 
-    /// Cues of timeline posts against their owners, first, and others: namesakes, then entities from all over the knowledge base.
-    fn timeline_cues(&self, kb: &KnowledgeBase) -> Vec<Vec<Observed>> {
-        let n_entities = kb.text.entities.len();
-        let posts: Vec<usize> = (0..kb.text.posts.len())
-            .filter(|&post| self.timelines[kb.text.posts[post].entity].len() > 1)
-            .collect();
-        let step = posts.len().div_ceil(SCALED_ON).max(1);
-        let posts: Vec<usize> = posts.into_iter().step_by(step).collect();
-        let namesakes = namesakes(kb, posts.iter().map(|&post| kb.text.posts[post].entity));
-        let cues = posts.iter().map(|&post| {
-            let owner = kb.text.posts[post].entity;
-            let mut candidates = vec![owner];
-            let spread = (1..SCALED_CANDIDATES)
-                .map(|i| (owner + i * n_entities / SCALED_CANDIDATES) % n_entities);
-            for other in namesakes[&owner].iter().copied().chain(spread) {
-                if candidates.len() == SCALED_CANDIDATES {
-                    break;
-                }
-                if !candidates.contains(&other) {
-                    candidates.push(other);
-                }
-            }
-            let query = CueQuery {
-                post: &kb.pooled[post],
-                text: &kb.text.posts[post].text,
-                mention: "",
-            };
-            as_the_owner_has(self.cues(kb, &query, &candidates, Some(post)))
-        });
-        cues.collect()
-    }
-
     /// Cues of `candidates` (positions in the knowledge base), in the order given.
     pub fn observe(
         &self,
@@ -229,13 +191,13 @@ impl CueIndex {
 impl CandidateCues {
     fn new(query: &Prepared, entity: &Side, lexical: Option<LexicalCues>, scales: &Scales) -> Self {
         let vectors = query.side.compare(entity);
-        let above = vectors.array().into_iter().zip(query.background.array());
-        let above = above.map(|(cue, mean)| Some(cue? - mean.unwrap_or_default()));
+        let background = query.background.array();
+        let above = vectors.zip(background, |cue, mean| Some(cue - mean.unwrap_or_default()));
         Self {
             vectors,
             lexical,
             observed: scales.apply(Observed {
-                vectors: VectorCues::of(above),
+                vectors: above,
                 lexical: lexical.unwrap_or_default(),
                 has_words: query.side.context.is_some(),
             }),
@@ -367,40 +329,6 @@ impl Mean {
             texts: of(Side::texts),
         }
     }
-}
-
-/// The entities that share a name with each of these, themselves included.
-fn namesakes(
-    kb: &KnowledgeBase,
-    owners: impl Iterator<Item = usize>,
-) -> HashMap<usize, Vec<usize>> {
-    let mut found: HashMap<usize, Vec<usize>> = HashMap::new();
-    let mut owners_of: HashMap<String, Vec<usize>> = HashMap::new();
-    for owner in owners {
-        if found.insert(owner, Vec::new()).is_none() {
-            for name in kb.text.entities[owner].names() {
-                owners_of.entry(fold(name)).or_default().push(owner);
-            }
-        }
-    }
-    for (position, entity) in kb.text.entities.iter().enumerate() {
-        for name in entity.names() {
-            for owner in owners_of.get(&fold(name)).into_iter().flatten() {
-                found.entry(*owner).or_default().push(position);
-            }
-        }
-    }
-    found
-}
-
-/// The cues of an owner without one of its posts, first, and others; a cue that is lost with the post is left out for all.
-fn as_the_owner_has(mut cues: Vec<Observed>) -> Vec<Observed> {
-    let owner = cues[0].vectors.array();
-    for cues in &mut cues {
-        let vectors = cues.vectors.array().into_iter().zip(owner);
-        cues.vectors = VectorCues::of(vectors.map(|(cue, owner)| cue.filter(|_| owner.is_some())));
-    }
-    cues
 }
 
 /// The pictures of a post in the space of texts.

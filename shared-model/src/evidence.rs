@@ -97,28 +97,15 @@ impl Observed {
     /// The cues of a post and a candidate with these modalities alone.
     #[must_use]
     pub fn restricted(&self, post: Sides, candidate: Sides) -> Self {
-        let VectorCues {
-            text,
-            context,
-            tuned,
-            image,
-            classes,
-            image_text,
-            text_image,
-        } = self.vectors;
         let (texts, pictures) = (post.text && candidate.text, post.image && candidate.image);
-        let (image_first, text_first) =
-            (post.image && candidate.text, post.text && candidate.image);
+        let (image_text, text_image) = (post.image && candidate.text, post.text && candidate.image);
+        let is_left = [
+            texts, texts, texts, pictures, pictures, image_text, text_image,
+        ];
         Self {
-            vectors: VectorCues {
-                text: text.filter(|_| texts),
-                context: context.filter(|_| texts),
-                tuned: tuned.filter(|_| texts),
-                image: image.filter(|_| pictures),
-                classes: classes.filter(|_| pictures),
-                image_text: image_text.filter(|_| image_first),
-                text_image: text_image.filter(|_| text_first),
-            },
+            vectors: self
+                .vectors
+                .zip(is_left, |cue, is_left| is_left.then_some(cue)),
             lexical: self.lexical,
             has_words: self.has_words && texts,
         }
@@ -157,6 +144,12 @@ impl VectorCues {
             image_text: next(),
             text_image: next(),
         }
+    }
+
+    /// Changes each cue that there is by the value in its place of [`Self::array`]; a missing one stays missing.
+    pub(crate) fn zip<T>(self, others: [T; 7], change: impl Fn(f32, T) -> Option<f32>) -> Self {
+        let pairs = self.array().into_iter().zip(others);
+        Self::of(pairs.map(|(cue, other)| change(cue?, other)))
     }
 
     pub(crate) fn array(self) -> [Option<f32>; 7] {

@@ -3,7 +3,7 @@
 //! Texts separate bird species well and groceries poorly; pictures do the opposite. No label takes part.
 
 use crate::adam::{Adam, STEPS, softmax};
-use crate::evidence::{AllCues, Observed, VectorCues};
+use crate::evidence::{AllCues, Observed};
 
 const KINDS: usize = 5;
 /// Weights of the cues beside which the factors are fitted, in the order of [`AllCues`]; names take no part.
@@ -109,18 +109,13 @@ impl Scales {
             image_text,
             text_image,
         } = *self;
-        let vectors = cues.vectors.array().into_iter();
         let factors = [
             texts, texts, texts, pictures, pictures, image_text, text_image,
         ];
         let [names @ .., shared_words, shared_grams] = cues.lexical;
         let [ratio, exact, tokens, surname] = names;
         Observed {
-            vectors: VectorCues::of(
-                vectors
-                    .zip(factors)
-                    .map(|(cue, factor)| Some(cue? * factor)),
-            ),
+            vectors: cues.vectors.zip(factors, |cue, factor| Some(cue * factor)),
             lexical: [
                 ratio,
                 exact,
@@ -163,6 +158,7 @@ fn parts(cues: &Observed) -> [f64; KINDS] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::VectorCues;
 
     /// Posts of four candidates; texts and pictures agree with the owner as often as said, of ten.
     fn posts(n: usize, texts: usize, pictures: usize) -> Vec<Vec<Observed>> {

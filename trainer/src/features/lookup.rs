@@ -16,7 +16,7 @@ use shared_model::vectors::{ImageVectors, PooledVectors, PostVectors, TokenVecto
 use super::keys::{joint_content, joint_text, key, text_key};
 use super::shards::{CachedRow, Shards};
 use super::source::Source;
-use super::{BATCH, CHUNK, batches_by_length, encode_contexts, folder};
+use super::{BATCH, CHUNK, encode_contexts, encode_pooled, folder};
 use crate::dataset::{Dataset, picture_of};
 use crate::files::{self, progress};
 use crate::weights::Fingerprint;
@@ -183,9 +183,10 @@ impl<'a> Features<'a> {
                 missing.push((i, encoded));
             }
         }
+        let (places, texts): (Vec<usize>, Vec<&Encoded>) = missing.into_iter().unzip();
         let encode = |batch: &[Encoded]| Ok(pollster::block_on(self.encoders.texts(batch))?);
-        for (i, row) in encode_pooled(&missing, encode)? {
-            vectors[i] = Some(row);
+        for (i, pooled) in places.into_iter().zip(encode_pooled(&texts, encode)?) {
+            vectors[i] = Some(CachedRow::encoded(pooled, Vec::new(), &[]));
         }
         Ok(vectors)
     }
@@ -201,8 +202,12 @@ impl<'a> Features<'a> {
                 missing.push((i, encoded));
             }
         }
-        for (i, row) in encode_pooled(&missing, |batch| encode_contexts(batch, self.encoders))? {
-            rows[i] = Some(row);
+        let (places, texts): (Vec<usize>, Vec<&Encoded>) = missing.into_iter().unzip();
+        for (i, pooled) in places
+            .into_iter()
+            .zip(encode_contexts(&texts, self.encoders)?)
+        {
+            rows[i] = Some(CachedRow::encoded(pooled, Vec::new(), &[]));
         }
         Ok(rows)
     }
@@ -267,22 +272,6 @@ impl<'a> Features<'a> {
     pub(super) fn forget_pictures(&self) {
         self.shown.borrow_mut().clear();
     }
-}
-
-/// Encodes texts without their tokens; each keeps its position.
-fn encode_pooled(
-    texts: &[(usize, &Encoded)],
-    encode: impl Fn(&[Encoded]) -> anyhow::Result<Vec<Vec<f32>>>,
-) -> anyhow::Result<Vec<(usize, CachedRow)>> {
-    let mut rows = Vec::with_capacity(texts.len());
-    let lengths = texts.iter().map(|(_, encoded)| encoded.ids.len());
-    for batch in batches_by_length(lengths, BATCH) {
-        let encoded: Vec<Encoded> = batch.iter().map(|&row| texts[row].1.clone()).collect();
-        for (&row, vector) in batch.iter().zip(encode(&encoded)?) {
-            rows.push((texts[row].0, CachedRow::encoded(vector, Vec::new(), &[])));
-        }
-    }
-    Ok(rows)
 }
 
 /// Which vectors of a post are needed. Each level contains the ones before it.

@@ -79,18 +79,14 @@ pub(crate) fn features(args: FeaturesArgs, device: DeviceArg) -> anyhow::Result<
             Ok((keys.collect(), ()))
         };
         let rows = |chunk: &[Encoded], ()| {
-            let mut rows = vec![None; chunk.len()];
-            for batch in batches_by_length(chunk.iter().map(|text| text.ids.len()), BATCH) {
-                let texts: Vec<Encoded> = batch.iter().map(|&i| chunk[i].clone()).collect();
-                for (&i, pooled) in batch.iter().zip(encode_contexts(&texts, &encoders)?) {
-                    rows[i] = Some(ImageVectors {
-                        pooled,
-                        classes: Vec::new(),
-                        tokens: Vec::new(),
-                    });
-                }
-            }
-            Ok(rows.into_iter().flatten().collect())
+            let texts: Vec<&Encoded> = chunk.iter().collect();
+            let rows = encode_contexts(&texts, &encoders)?.into_iter();
+            let rows = rows.map(|pooled| ImageVectors {
+                pooled,
+                classes: Vec::new(),
+                tokens: Vec::new(),
+            });
+            Ok(rows.collect())
         };
         let folder = folder.join(context);
         write_shards(
@@ -218,9 +214,26 @@ fn contexts(
 }
 
 /// The pooled vectors of texts under the context encoder.
-fn encode_contexts(texts: &[Encoded], encoders: &Encoders) -> anyhow::Result<Vec<Vec<f32>>> {
-    let vectors = pollster::block_on(encoders.contexts(texts))?;
-    vectors.context("there is no context encoder")
+fn encode_contexts(texts: &[&Encoded], encoders: &Encoders) -> anyhow::Result<Vec<Vec<f32>>> {
+    encode_pooled(texts, |batch| {
+        let vectors = pollster::block_on(encoders.contexts(batch))?;
+        vectors.context("there is no context encoder")
+    })
+}
+
+/// The pooled vectors of texts, in their order, encoded in batches of similar length.
+fn encode_pooled(
+    texts: &[&Encoded],
+    encode: impl Fn(&[Encoded]) -> anyhow::Result<Vec<Vec<f32>>>,
+) -> anyhow::Result<Vec<Vec<f32>>> {
+    let mut rows = vec![Vec::new(); texts.len()];
+    for batch in batches_by_length(texts.iter().map(|text| text.ids.len()), BATCH) {
+        let encoded: Vec<Encoded> = batch.iter().map(|&i| texts[i].clone()).collect();
+        for (&i, pooled) in batch.iter().zip(encode(&encoded)?) {
+            rows[i] = pooled;
+        }
+    }
+    Ok(rows)
 }
 
 /// The pictures that are encoded, in the order of the dataset's files, without repetitions.

@@ -133,7 +133,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     let trained = trained.map(|network| (network.trained.clone(), errors));
     let figures = [&before[..], &scored[..n_held]];
     let is_fitted = !args.keep_scorer && !args.paper;
-    let report = Report::new(&sets, figures, (scorer, is_fitted), calibration, trained);
+    let report = Report::new(&sets, figures, scorer, is_fitted, calibration, trained);
 
     let dataset = datasets.into_iter().next();
     let set = sets.into_iter().next();

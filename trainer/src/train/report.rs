@@ -39,7 +39,8 @@ impl Report {
     pub(super) fn new(
         sets: &[TrainingSet],
         [before, after]: [&[Scored]; 2],
-        (scorer, is_fitted): (ScorerConfig, bool),
+        scorer: ScorerConfig,
+        is_fitted: bool,
         calibration: Calibration,
         network: Option<(TrainedImn, CalibrationErrors)>,
     ) -> Self {
