@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,31 +21,31 @@ struct Line {
     figures: BTreeMap<String, Value>,
 }
 
-/// A dataset folder with the demo's entities and every third of their posts.
-fn dataset(folder: &Path) -> PathBuf {
+/// Two dataset folders with the demo's entities: `data` has three of four posts with pictures and every third of all, `rest` the other posts with pictures.
+fn datasets(folder: &Path) {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/kb");
-    let data = folder.join("data");
-    fs::create_dir_all(data.join("images")).unwrap();
-    for file in ["dataset.json", "entities.jsonl", "test.jsonl"] {
-        fs::copy(demo.join(file), data.join(file)).unwrap();
-    }
     let timeline = fs::read_to_string(demo.join("timeline.jsonl")).unwrap();
-    let kept: Vec<&str> = timeline
-        .lines()
-        .filter(|line| line.contains("images/"))
-        .chain(timeline.lines().step_by(3))
-        .collect();
-    fs::write(data.join("timeline.jsonl"), kept.join("\n")).unwrap();
-    for entry in fs::read_dir(demo.join("images")).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, data.join("images").join(path.file_name().unwrap())).unwrap();
+    let pictured = || timeline.lines().filter(|line| line.contains("images/"));
+    let rest: Vec<&str> = pictured().step_by(4).collect();
+    let others = pictured().chain(timeline.lines().step_by(3));
+    let data: Vec<&str> = others.filter(|line| !rest.contains(line)).collect();
+    for (name, posts) in [("data", data), ("rest", rest)] {
+        let to = folder.join(name);
+        fs::create_dir_all(to.join("images")).unwrap();
+        for file in ["dataset.json", "entities.jsonl", "test.jsonl"] {
+            fs::copy(demo.join(file), to.join(file)).unwrap();
+        }
+        fs::write(to.join("timeline.jsonl"), posts.join("\n")).unwrap();
+        for entry in fs::read_dir(demo.join("images")).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, to.join("images").join(path.file_name().unwrap())).unwrap();
+        }
     }
-    data
 }
 
 fn arguments(run: &str, more: &str) -> Vec<String> {
-    let settings = "--device flex --json pretrain data --steps 6 --evaluate-every 2 --batch 8 \
-         --layers 1 --seed 5";
+    let settings = "--device flex --json pretrain data --retrieve rest --steps 6 --evaluate-every 2 \
+         --batch 8 --layers 1 --seed 5";
     let mut words: Vec<String> = settings.split_whitespace().map(str::to_owned).collect();
     words.extend(["--run".to_owned(), run.to_owned()]);
     words.extend(["--weights".to_owned(), weights().display().to_string()]);
@@ -83,7 +83,7 @@ fn check_same(folder: &Path, run: &str, other: &str) {
 #[test]
 fn a_run_repeats_itself_and_survives_a_kill() {
     let dir = Dir::new();
-    dataset(dir.root());
+    datasets(dir.root());
     let report = pretrain(dir.root(), "first", "").ok();
     pretrain(dir.root(), "second", "").ok();
     check_same(dir.root(), "first", "second");
@@ -178,6 +178,24 @@ fn check_figures(run: &Path, report: &str) {
     assert_eq!(report["steps"], 6);
     assert!(report["best"]["score"].as_f64() > report["start"]["score"].as_f64());
     assert!(report["train"]["with_rival"].as_u64().unwrap() > 0);
+    check_retrieval(&report["retrieval"]);
+    check_retrieval(&report["retrieval_apart"]["rest"]);
+}
+
+/// After six steps the joint encoder knows nothing of pictures; the classes of the image encoder do.
+fn check_retrieval(found: &Value) {
+    let n = found["n"].as_u64().unwrap();
+    assert!((5..=100).contains(&n), "{found}");
+    for direction in ["text_to_picture", "picture_to_text"] {
+        let recall = |score: &str, rank: &str| found[score][direction][rank].as_f64().unwrap();
+        let chance = 1.0 / n as f64;
+        assert!(recall("classes", "at_1") > 1.5 * chance, "{found}");
+        assert!(
+            recall("classes", "at_10") >= recall("classes", "at_1"),
+            "{found}"
+        );
+        assert!((0.0..=1.0).contains(&recall("joint", "at_10")), "{found}");
+    }
 }
 
 /// The run's encoder from the cache to the bundle: a modality that the network reads, and that a reader of the bundle has, too.

@@ -18,6 +18,9 @@ pub(crate) struct PretrainArgs {
     pub(crate) run: PathBuf,
     #[command(flatten)]
     pub(crate) encoders: EncoderArgs,
+    /// Dataset folders that are not trained on: pictures and texts of their posts are retrieved at the end, as those of the held-out posts are.
+    #[arg(long, num_args = 1.., value_name = "DATASETS")]
+    pub(crate) retrieve: Vec<PathBuf>,
     /// Ablation: mask as BERT does, and draw negative pictures at random.
     #[arg(long)]
     pub(crate) plain: bool,

@@ -4,13 +4,16 @@ mod batch;
 mod masking;
 mod negatives;
 mod posts;
+mod retrieval;
 mod stage;
 mod start;
 mod tasks;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use burn::module::Module as _;
 use burn::prelude::Tensor;
 use serde::Serialize;
 use shared_model::encoders::{Encoders, Models};
@@ -20,6 +23,7 @@ use shared_model::words::WordTable;
 
 use self::masking::Shares;
 use self::posts::{Corpus, Post};
+use self::retrieval::{Retrieval, Retriever};
 use self::stage::{Pretraining, optimiser};
 use self::start::start;
 use self::tasks::Pretrained;
@@ -45,6 +49,8 @@ const WEIGHT_DECAY: f64 = 0.01;
 pub(crate) struct Settings {
     /// Dataset folders, as they were named.
     datasets: Vec<PathBuf>,
+    /// Dataset folders that are not trained on, whose posts are retrieved at the end.
+    retrieve: Vec<PathBuf>,
     /// A hash of the posts and pictures.
     posts: String,
     /// A hash of the encoders' weights.
@@ -99,6 +105,10 @@ struct Report {
     dropped: usize,
     #[serde(flatten)]
     outcome: Outcome,
+    /// Among the held-out posts.
+    retrieval: Option<Retrieval>,
+    /// Among the posts of each dataset that is not trained on.
+    retrieval_apart: BTreeMap<String, Option<Retrieval>>,
 }
 
 /// Numbers of posts.
@@ -116,6 +126,7 @@ struct Counts {
 /// Trains the joint encoder and writes `joint.bpk` into the run folder.
 pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> anyhow::Result<()> {
     let datasets = Dataset::open_all(&args.datasets)?;
+    let apart = Dataset::open_all(&args.retrieve)?;
     let origin = EncoderOrigin::of(ModelArgs {
         encoders: args.encoders,
         joint: None,
@@ -125,9 +136,10 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
     let encoders = &base.encoders;
     let joint = sizes_of(&base.sizes, encoders, args.layers as usize);
     let patches = Patches::new(joint.patches, joint.image_width);
-    let corpus = Corpus::read(&datasets, &base, patches)?;
+    let corpus = Corpus::read(&datasets, &apart, &base, patches)?;
     let settings = Settings {
         datasets: args.datasets,
+        retrieve: args.retrieve,
         posts: corpus.fingerprint.clone(),
         encoders: base.fingerprint.encoders.clone(),
         plain: args.plain,
@@ -149,7 +161,7 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
     let mask = mask.context("the tokenizer has no [MASK]")?;
     reseed(&device, settings.seed, "initial weights", 0);
     let model = start(&settings.joint, &encoders.text, &corpus.channels, &device)?;
-    let mut stage = Pretraining::new(words, mask, &corpus, &settings);
+    let mut stage = Pretraining::new(words.clone(), mask, &corpus, &settings);
     let mut model = Optimised::new(model, optimiser(&settings), &device);
     let outcome = learn(
         &mut stage,
@@ -159,11 +171,25 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
         args.resume,
     )?;
     save(&model.model, &settings.joint, &datasets, &args.run)?;
+    let retriever = Retriever {
+        model: &model.model.valid(),
+        sizes: &settings.joint,
+        words: &words.inner(),
+        encoders,
+        patches: &corpus.patches,
+        seed: settings.seed,
+    };
+    let retrieval_apart = apart.iter().zip(&corpus.apart).map(|(dataset, posts)| {
+        let folder = dataset.folder.display().to_string();
+        Ok((folder, retriever.among(posts)?))
+    });
     let report = Report {
         train: Counts::of(&corpus.train, &corpus.rivals),
         held_out: Counts::of(&corpus.held_out, &corpus.rivals),
         dropped: corpus.dropped,
         outcome,
+        retrieval: retriever.among(&corpus.held_out)?,
+        retrieval_apart: retrieval_apart.collect::<anyhow::Result<_>>()?,
     };
     report.print(as_json)
 }
@@ -263,6 +289,14 @@ impl Report {
         for (name, start) in &self.outcome.start {
             let best = self.outcome.best.get(name).context("figures differ")?;
             out!("{name:>20} {start:9.4} {best:9.4}");
+        }
+        let held_out = [("the held-out posts", &self.retrieval)];
+        let apart = self.retrieval_apart.iter();
+        let apart = apart.map(|(folder, found)| (folder.as_str(), found));
+        for (posts, found) in held_out.into_iter().chain(apart) {
+            for line in found.iter().flat_map(|found| found.lines(posts)) {
+                out!("{line}");
+            }
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::path::PathBuf;
 
 use anyhow::ensure;
 use sha2::{Digest as _, Sha256};
@@ -31,6 +32,8 @@ pub(crate) struct Post {
     pub(crate) word: Option<Vec<f32>>,
     /// Positions in [`Corpus::patches`].
     pub(crate) pictures: Vec<usize>,
+    /// File of the first picture.
+    pub(crate) picture: Option<PathBuf>,
     /// Position of the owner in [`Corpus::rivals`].
     pub(crate) owner: Option<usize>,
 }
@@ -42,6 +45,8 @@ pub(crate) struct Corpus {
     pub(crate) train: Vec<Post>,
     /// Posts to measure on.
     pub(crate) held_out: Vec<Post>,
+    /// Posts of each dataset that is not trained on.
+    pub(crate) apart: Vec<Vec<Post>>,
     /// Pictures of all posts.
     pub(crate) patches: Patches,
     /// Channel statistics of the pictures to train on.
@@ -64,9 +69,10 @@ struct Draft<'a> {
 }
 
 impl Corpus {
-    /// Reads the posts of `datasets`, and encodes them with the encoders of `model`.
+    /// Reads the posts of `datasets` and, apart from them, of `apart`, and encodes them with the encoders of `model`.
     pub(crate) fn read(
         datasets: &[Dataset],
+        apart: &[Dataset],
         model: &Model,
         patches: Patches,
     ) -> anyhow::Result<Self> {
@@ -85,7 +91,24 @@ impl Corpus {
         let (hold_out, _) = HoldOut::of_rows(datasets, &rows)?;
         let mut hash = Sha256::new();
         for (dataset, rows) in datasets.iter().zip(&rows) {
-            corpus.add(dataset, rows, &hold_out, model, &mut seen, &mut hash)?;
+            for (draft, post) in corpus.posts(dataset, rows, model, &mut seen)? {
+                for id in &post.ids {
+                    hash.update(id.to_le_bytes());
+                }
+                hash.update(format!("{:?}", (&post.mention, &post.pictures, post.owner)));
+                let is_held = hold_out.holds(&dataset.folder, draft.text, draft.images)?;
+                hash.update([u8::from(is_held)]);
+                if is_held {
+                    corpus.held_out.push(post);
+                } else {
+                    corpus.train.push(post);
+                }
+            }
+        }
+        for (dataset, rows) in apart.iter().zip(&train_rows(apart)?) {
+            let posts = corpus.posts(dataset, rows, model, &mut seen)?;
+            let posts = posts.into_iter().map(|(_, post)| post);
+            corpus.apart.push(posts.collect());
         }
         ensure!(
             !corpus.train.is_empty() && !corpus.held_out.is_empty(),
@@ -99,15 +122,14 @@ impl Corpus {
         Ok(corpus)
     }
 
-    fn add(
+    /// The posts of a dataset whose texts are not in `seen`, encoded; their pictures and their entities' rivals are added to the corpus.
+    fn posts<'a>(
         &mut self,
-        dataset: &Dataset,
-        rows: &[data::Post],
-        hold_out: &HoldOut,
+        dataset: &'a Dataset,
+        rows: &'a [data::Post],
         model: &Model,
         seen: &mut HashSet<String>,
-        hash: &mut Sha256,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Vec<(Draft<'a>, Post)>> {
         let encoders = &model.encoders;
         let names = AliasIndex::new(&dataset.entities);
         let first_entity = self.rivals.len();
@@ -164,21 +186,15 @@ impl Corpus {
             .collect();
         let fingerprint = &model.fingerprint.encoders;
         let places = self.patches.add(dataset, &paths, encoders, fingerprint)?;
-        for draft in drafts {
-            let post = encode(&draft, encoders, &places)?;
-            for id in &post.ids {
-                hash.update(id.to_le_bytes());
-            }
-            hash.update(format!("{:?}", (&post.mention, &post.pictures, post.owner)));
-            let is_held = hold_out.holds(&dataset.folder, draft.text, draft.images)?;
-            hash.update([u8::from(is_held)]);
-            if is_held {
-                self.held_out.push(post);
-            } else {
-                self.train.push(post);
-            }
-        }
-        Ok(())
+        let encoded = drafts.into_iter().map(|draft| {
+            let picture = draft.images.first();
+            let post = Post {
+                picture: picture.map(|path| dataset.folder.join(path)),
+                ..encode(&draft, encoders, &places)?
+            };
+            Ok((draft, post))
+        });
+        encoded.collect()
     }
 }
 
@@ -205,6 +221,7 @@ fn encode(
             .map(|path| places[path])
             .collect(),
         owner: draft.owner,
+        ..Post::default()
     })
 }
 
