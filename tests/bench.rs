@@ -21,7 +21,7 @@ const POSTS: [&str; 8] = [
 
 fn main() {
     let kb = knowledge_base();
-    let rows = std::fs::read_to_string(kb.join("test.jsonl")).expect("its test rows");
+    let rows = std::fs::read_to_string(kb.join("dev.jsonl")).expect("its dev rows");
     let rows: Vec<Post> = rows
         .lines()
         .map(|line| serde_json::from_str(line).expect("a row"))

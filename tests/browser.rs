@@ -39,7 +39,7 @@ const SWAPS: [(&str, &str); 4] = [
 /// Rows with text and picture, or text alone, that every device must answer alike.
 const PARITY: [&str; 3] = ["n-china-1", "b-cat-1", "t-python-2"];
 
-/// A row of the knowledge base's `test.jsonl`.
+/// A row of the knowledge base's `dev.jsonl`.
 struct Row {
     post: Post,
     mention: Mention,
@@ -48,8 +48,8 @@ struct Row {
 
 impl Row {
     fn read(id: &str) -> Self {
-        let rows = fs::read_to_string(knowledge_base().join("test.jsonl"))
-            .expect("the knowledge base's test rows");
+        let rows = fs::read_to_string(knowledge_base().join("dev.jsonl"))
+            .expect("the knowledge base's dev rows");
         let mut posts = rows
             .lines()
             .map(|line| serde_json::from_str::<Post>(line).expect("a row"));
@@ -135,7 +135,7 @@ fn native() -> Vec<(String, Vec<Candidate>)> {
     let mut link = Command::new(imn());
     link.args(["--device", "flex", "link", "--bundle"])
         .arg(folder().join("demo"));
-    let answers = finish(link.arg("--input").arg(knowledge_base().join("test.jsonl"))).ok();
+    let answers = finish(link.arg("--input").arg(knowledge_base().join("dev.jsonl"))).ok();
     let parse = |line: &str| {
         let Line { id, ranking } = serde_json::from_str(line).expect("an answer");
         let candidate = |Scored {
@@ -147,6 +147,7 @@ fn native() -> Vec<(String, Vec<Candidate>)> {
             score,
             probability,
             cues: Default::default(),
+            parts: Default::default(),
         };
         (id, ranking.into_iter().map(candidate).collect())
     };
@@ -240,6 +241,89 @@ fn the_open_page_needs_no_network() {
     drop(server);
     let row = Row::read("b-windmill-1");
     assert_eq!(row.link(&page)[0].entity, row.gold);
+}
+
+#[test]
+fn an_example_is_answered_before_the_model_is_there_and_the_same_by_it() {
+    let (server, browser) = (serve(), Browser::launch());
+    let page = Page::open(&browser, &format!("{}?device=cpu", server.address()));
+    let examples: Vec<serde_json::Value> =
+        serde_json::from_slice(&fs::read(folder().join("demo/examples.json")).expect("a file"))
+            .expect("examples");
+    page.wait("the examples", |page| {
+        let n = page
+            .tab()
+            .evaluate("document.querySelectorAll('[data-testid=example]').length");
+        (n == examples.len()).then_some(())
+    });
+    let before = server.bytes_sent();
+    let mut shown = Vec::new();
+    for (i, example) in examples.iter().enumerate() {
+        page.tab().evaluate(&format!(
+            "document.querySelectorAll('[data-testid=example]')[{i}].click()"
+        ));
+        let text = example["text"].as_str().expect("a text");
+        page.wait("the answer to the example", |page| {
+            (page.state() == "done" && page.shown().contains("Answered in advance")).then_some(())
+        });
+        let is_shown = format!("document.querySelector('#post-text').value === {text:?}");
+        assert_eq!(page.tab().evaluate(&is_shown), true, "{text}");
+        let best = &example["answer"]["ranking"]["candidates"][0]["entity"];
+        shown.push(page.candidates());
+        assert_eq!(shown[i][0].entity, best.as_str().expect("an id"));
+    }
+    assert_eq!(page.device(), None);
+    let pictures = server.bytes_sent() - before;
+    assert!(pictures < 1_000_000, "{pictures} bytes");
+    page.screenshots("example");
+
+    // The model answers the example that is shown, once it is there.
+    page.load();
+    page.wait("the model's answer", |page| {
+        (page.state() == "done" && page.shown().contains("Answered in ")).then_some(())
+    });
+    assert!(!page.shown().contains("Answered in advance"));
+    for (i, prepared) in shown.iter().enumerate() {
+        page.start_with(&format!(
+            "document.querySelectorAll('[data-testid=example]')[{i}].click()"
+        ));
+        assert_eq!(page.finish(), "done");
+        let here = page.candidates();
+        assert_eq!(here.len(), prepared.len());
+        for (here, prepared) in here.iter().zip(prepared) {
+            assert_eq!(here.entity, prepared.entity);
+            let gap = (here.probability - prepared.probability).abs();
+            assert!(gap < 1e-3, "{here:?} {prepared:?}");
+        }
+    }
+}
+
+#[test]
+fn the_parts_of_the_difference_add_up_to_it() {
+    let (server, browser) = (serve(), Browser::launch());
+    let page = Page::open(&browser, &format!("{}?device=cpu", server.address()));
+    for (i, id) in PARITY.into_iter().enumerate() {
+        let candidates = Row::read(id).link(&page);
+        let numbers = |test_id: &str| -> Vec<f32> {
+            let found = page.tab().evaluate(&format!(
+                "[...document.querySelectorAll('[data-testid={test_id}]')].map(row => Number(row.dataset.difference))"
+            ));
+            serde_json::from_value(found).expect("numbers")
+        };
+        let (parts, total) = (numbers("part"), numbers("difference"));
+        let expected = candidates[0].score - candidates[1].score;
+        assert!(
+            (total[0] - expected).abs() < 1e-4,
+            "{id}: {total:?} {expected}"
+        );
+        // Parts that are rounding are not shown.
+        let sum: f32 = parts.iter().sum();
+        assert!((sum - expected).abs() < 5e-3, "{id}: {parts:?} {expected}");
+        assert!(parts.len() > 2, "{id}: {parts:?}");
+        page.tab()
+            .evaluate("document.querySelector('[data-testid=why]').open = true");
+        page.screenshots(&format!("why-{i}"));
+    }
 }
 
 #[test]

@@ -195,7 +195,7 @@ impl Dir {
     }
 }
 
-/// The demo knowledge base in `folder`, its test posts turned into train mentions, and their features.
+/// The demo knowledge base in `folder`, its dev posts turned into train mentions, and their features.
 pub fn trainable(folder: &Path) {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/kb");
     let data = folder.join("data");
@@ -204,8 +204,8 @@ pub fn trainable(folder: &Path) {
         ("dataset.json", "dataset.json"),
         ("entities.jsonl", "entities.jsonl"),
         ("timeline.jsonl", "timeline.jsonl"),
-        ("test.jsonl", "train.jsonl"),
-        ("test.jsonl", "test.jsonl"),
+        ("dev.jsonl", "train.jsonl"),
+        ("dev.jsonl", "test.jsonl"),
     ] {
         std::fs::copy(demo.join(from), data.join(to)).unwrap();
     }

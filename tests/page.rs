@@ -169,6 +169,12 @@ impl<'browser> Page<'browser> {
     /// Presses the button.
     #[track_caller]
     pub fn start(&self) {
+        self.start_with("by('run').click()");
+    }
+
+    /// Does what starts a run.
+    #[track_caller]
+    pub fn start_with(&self, action: &str) {
         // The old answer's `done` must not be taken for the new one's: the page keeps what it sees.
         self.tab.evaluate(&format!(
             "(() => {{ {BY_TEST_ID}
@@ -177,7 +183,7 @@ impl<'browser> Page<'browser> {
                 window.seen = '';
                 window.watch = new MutationObserver(() => window.seen = status.dataset.state);
                 window.watch.observe(status, {{ attributes: true, attributeFilter: ['data-state'] }});
-                by('run').click();
+                {action};
             }})()"
         ));
     }

@@ -21,19 +21,23 @@ struct Line {
     figures: BTreeMap<String, Value>,
 }
 
-/// Two dataset folders with the demo's entities: `data` has three of four posts with pictures and every third of all, `rest` the other posts with pictures.
+/// Two dataset folders with the demo's entities: `data` has three of four posts with pictures and every ninth of all, `rest` the other posts with pictures.
 fn datasets(folder: &Path) {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/kb");
     let timeline = fs::read_to_string(demo.join("timeline.jsonl")).unwrap();
     let pictured = || timeline.lines().filter(|line| line.contains("images/"));
     let rest: Vec<&str> = pictured().step_by(4).collect();
-    let others = pictured().chain(timeline.lines().step_by(3));
+    let others = pictured().chain(timeline.lines().step_by(9));
     let data: Vec<&str> = others.filter(|line| !rest.contains(line)).collect();
     for (name, posts) in [("data", data), ("rest", rest)] {
         let to = folder.join(name);
         fs::create_dir_all(to.join("images")).unwrap();
-        for file in ["dataset.json", "entities.jsonl", "test.jsonl"] {
-            fs::copy(demo.join(file), to.join(file)).unwrap();
+        for (from, file) in [
+            ("dataset.json", "dataset.json"),
+            ("entities.jsonl", "entities.jsonl"),
+            ("dev.jsonl", "test.jsonl"),
+        ] {
+            fs::copy(demo.join(from), to.join(file)).unwrap();
         }
         fs::write(to.join("timeline.jsonl"), posts.join("\n")).unwrap();
         for entry in fs::read_dir(demo.join("images")).unwrap() {

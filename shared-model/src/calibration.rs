@@ -52,7 +52,7 @@ pub(crate) fn rank_with_probabilities(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Cues;
+    use crate::data::{Cues, Parts};
 
     fn candidates(scores: &[f32]) -> Vec<Candidate> {
         let scores = scores.iter().enumerate();
@@ -62,6 +62,7 @@ mod tests {
                 score,
                 probability: 0.0,
                 cues: Cues::default(),
+                parts: Parts::default(),
             })
             .collect()
     }

@@ -140,6 +140,57 @@ pub struct Cues {
     pub imn: Option<f32>,
 }
 
+/// What each cue adds to the score of a candidate, above what it adds to entities in the mean; a missing cue adds 0. The parts sum to the score.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Parts {
+    /// Part of [`Cues::text`].
+    pub text: f32,
+    /// Part of [`Cues::context`].
+    pub context: f32,
+    /// Part of [`Cues::tuned`].
+    pub tuned: f32,
+    /// Part of [`Cues::image`].
+    pub image: f32,
+    /// Part of [`Cues::classes`].
+    pub classes: f32,
+    /// Part of [`Cues::image_text`].
+    pub image_text: f32,
+    /// Part of [`Cues::text_image`].
+    pub text_image: f32,
+    /// Part of [`Cues::lexical`].
+    pub lexical: f32,
+    /// What a candidate with this kind of evidence is given.
+    pub evidence: f32,
+    /// Part of the network.
+    pub imn: f32,
+}
+
+impl Parts {
+    /// The score.
+    pub fn sum(&self) -> f32 {
+        self.array().into_iter().sum()
+    }
+
+    /// All parts, in the order of the fields.
+    pub fn array(&self) -> [f32; 10] {
+        let Self {
+            text,
+            context,
+            tuned,
+            image,
+            classes,
+            image_text,
+            text_image,
+            lexical,
+            evidence,
+            imn,
+        } = *self;
+        [
+            text, context, tuned, image, classes, image_text, text_image, lexical, evidence, imn,
+        ]
+    }
+}
+
 /// A scored candidate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
@@ -149,8 +200,11 @@ pub struct Candidate {
     pub score: f32,
     /// Softmax over the scores of all candidates (and NIL, where the bundle has a NIL logit).
     pub probability: f32,
-    /// The score's parts.
+    /// What the cues say.
     pub cues: Cues,
+    /// What they add to the score.
+    #[serde(default)]
+    pub parts: Parts,
 }
 
 /// A mention's candidates, best first.

@@ -13,6 +13,7 @@ mod addresses;
 pub mod aliases;
 pub mod bundle;
 pub mod calibration;
+pub mod cards;
 pub mod classes;
 pub mod context;
 pub mod cues;

@@ -12,7 +12,7 @@ use crate::aliases::AliasIndex;
 use crate::calibration::{Calibration, rank_with_probabilities};
 use crate::context::{self, Context};
 use crate::cues::{CueIndex, CueQuery};
-use crate::data::{Candidate, Cues, MAX_IMAGES, Mention, Ranking, ScorerKind};
+use crate::data::{Candidate, Cues, MAX_IMAGES, Mention, Parts, Ranking, ScorerKind};
 use crate::encoders::Encoders;
 use crate::error::{Error, Result};
 use crate::imn::{ImnScorer, MentionVectors};
@@ -222,6 +222,10 @@ impl Linker {
                 Candidate {
                     entity: self.kb.text.entities[entity].id.clone(),
                     score: self.scorer.score(&cues.observed) + term,
+                    parts: Parts {
+                        imn: term,
+                        ..self.scorer.parts(&cues.observed)
+                    },
                     probability: 0.0,
                     cues: Cues {
                         text: cues.vectors.text,
@@ -517,6 +521,19 @@ mod tests {
             let expected = find(&without, id).score + term.of(candidate.cues.imn.unwrap());
             assert!((candidate.score - expected).abs() < 1e-6, "{id}");
             assert_eq!(find(&without, id).cues.imn, None);
+        }
+    }
+
+    #[test]
+    fn the_parts_sum_to_the_score() {
+        let linker = linker(&["bird", "language"], [SEEN, NEW], None);
+        for candidate in rank(&linker, &[0, 1, 2]).candidates {
+            let Candidate {
+                score, parts, cues, ..
+            } = candidate;
+            assert!((parts.sum() - score).abs() < 1e-6, "{parts:?} {score}");
+            assert_eq!(cues.image.is_some(), parts.image != 0.0, "{parts:?}");
+            assert!(parts.lexical > 0.0 && parts.imn != 0.0, "{parts:?}");
         }
     }
 

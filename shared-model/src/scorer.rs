@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::Parts;
 use crate::evidence::{AllCues, Observed};
 use crate::lexical::LexicalCues;
 
@@ -142,6 +143,45 @@ impl ScorerConfig {
             .map(|(cue, weight)| cue * weight)
             .sum();
         sum / total
+    }
+
+    /// What each cue adds to [`Self::score`]; the network's part is 0.
+    pub fn parts(&self, cues: &Observed) -> Parts {
+        let Worth { scale, offset } = self.worth[cues.evidence() as usize];
+        let total = self.total();
+        let factor = if total > 0.0 { scale / total } else { 0.0 };
+        let values = cues.values();
+        let [
+            text,
+            context,
+            tuned,
+            image,
+            classes,
+            image_text,
+            text_image,
+            lexical @ ..,
+        ] = values;
+        let [
+            of_text,
+            of_context,
+            of_tuned,
+            of_image,
+            of_classes,
+            of_image_text,
+            of_text_image,
+        ] = self.vectors();
+        Parts {
+            text: factor * of_text * text,
+            context: factor * of_context * context,
+            tuned: factor * of_tuned * tuned,
+            image: factor * of_image * image,
+            classes: factor * of_classes * classes,
+            image_text: factor * of_image_text * image_text,
+            text_image: factor * of_text_image * text_image,
+            lexical: factor * self.lexical * self.lexical(&lexical),
+            evidence: offset,
+            imn: 0.0,
+        }
     }
 
     /// The lexical cues as one number between 0 and 1.

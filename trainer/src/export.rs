@@ -8,18 +8,20 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use burn::prelude::Device;
 use image::RgbImage;
+use serde::Serialize;
 use shared_model::aliases::{AliasIndex, NameMatch};
-use shared_model::data::Mention;
+use shared_model::cards::EntityCard;
+use shared_model::data::{Mention, Ranking};
 use shared_model::encoders::{Encoders, Models};
 use shared_model::hash::sha256;
 use shared_model::kb::KnowledgeBase;
-use shared_model::linker::Linker;
+use shared_model::linker::{Linker, Picture, Query, TextCache};
 use shared_model::manifest::{FORMAT, FileEntry, Licence, MANIFEST, Manifest};
 use shared_model::pack::{Pack, Precision, write};
 use shared_model::self_test::Golden;
 
 use crate::files;
-use crate::run::{EncoderOrigin, Network, Run, manifest};
+use crate::run::{EncoderOrigin, Example, Network, Run, manifest};
 use crate::weights::{self, CLASSES, CONTEXT, JOINT};
 
 /// Width and height of the self-test's picture, in pixels.
@@ -50,13 +52,6 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
     for folder in ["thumbs", "examples"] {
         add_folder(run_folder, folder, &mut parts)?;
     }
-    if !run.examples.is_empty() {
-        parts.insert(
-            "examples.json".to_owned(),
-            serde_json::to_vec_pretty(&run.examples)?,
-        );
-    }
-
     let learned = run.learned(run_folder)?;
     let network = Network::among(&learned);
     if let Some(network) = network {
@@ -74,6 +69,13 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
     let scorer = scorer(network);
 
     let linker = linker(&models, &parts, &run, network)?;
+    if !run.examples.is_empty() {
+        let answered = answered(&run.examples, &linker, &parts)?;
+        parts.insert(
+            "examples.json".to_owned(),
+            serde_json::to_vec_pretty(&answered)?,
+        );
+    }
     let golden = pollster::block_on(golden(&linker, &parts))?;
     parts.insert(
         "golden.bpk".to_owned(),
@@ -239,6 +241,58 @@ fn linker(
     let imn = imn.transpose()?;
     let calibration = run.calibration.clone();
     Ok(Linker::new(encoders, kb, run.scorer, imn, calibration))
+}
+
+/// An item of `examples.json`: the page shows the answer before the encoders are downloaded.
+#[derive(Serialize)]
+struct Answered<'a> {
+    #[serde(flatten)]
+    example: &'a Example,
+    answer: Answer,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    ranking: Ranking,
+    entities: Vec<EntityCard>,
+}
+
+/// The examples with the answers of the exported model, among the same candidates as in the page.
+fn answered<'a>(
+    examples: &'a [Example],
+    linker: &Linker,
+    parts: &Parts,
+) -> anyhow::Result<Vec<Answered<'a>>> {
+    let answer = |example: &'a Example| {
+        let surface = example.mention.surface(&example.text)?;
+        let candidates = linker.aliases.candidates(surface, NameMatch::Similar);
+        let pictures = example.images.iter();
+        let pictures: Vec<Picture> = pictures
+            .map(|path| Ok(Picture::new(shared_model::image::decode(&parts[path])?)))
+            .collect::<anyhow::Result<_>>()?;
+        let query = Query {
+            text: &example.text,
+            mention: example.mention,
+            pictures: &pictures.iter().collect::<Vec<_>>(),
+            candidates: &candidates,
+        };
+        let mut texts = TextCache::default();
+        let link = linker.link(&query, &mut texts, |_| {});
+        let cards = candidates.iter();
+        anyhow::Ok(Answered {
+            example,
+            answer: Answer {
+                ranking: pollster::block_on(link)?,
+                entities: cards
+                    .map(|&position| EntityCard::of(&linker.kb.text, position))
+                    .collect(),
+            },
+        })
+    };
+    let answers = examples
+        .iter()
+        .map(|example| answer(example).with_context(|| format!("the example “{}”", example.title)));
+    answers.collect()
 }
 
 /// Records the self-test on the first post with a picture, with its entity's name before its text; on a gradient if no post has a picture.

@@ -10,7 +10,6 @@ use shared_model::bundle::Bundle;
 use shared_model::data::{MAX_IMAGES, Mention, Ranking};
 use shared_model::error::{Error, Result};
 use shared_model::image::decode;
-use shared_model::kb::Prototypes;
 use shared_model::linker::{Linker, Picture, Query, TextCache};
 use shared_model::manifest::Manifest;
 use shared_model::self_test::SelfTest;
@@ -106,22 +105,9 @@ impl Engine {
     /// The knowledge base as the page shows it.
     pub(crate) fn cards(&self) -> Vec<EntityCard> {
         let kb = &self.linker.kb.text;
-        let post = |at: usize| &kb.posts[at];
-        let entities = kb.entities.iter().zip(&kb.prototypes);
-        entities
-            .map(|(entity, Prototypes { text, image, .. })| EntityCard {
-                id: entity.id.clone(),
-                name: entity.name.clone(),
-                description: entity.description.clone(),
-                thumbs: image
-                    .iter()
-                    .flat_map(|chosen| post(chosen.post).images.clone())
-                    .collect(),
-                posts: text
-                    .iter()
-                    .map(|chosen| post(chosen.post).text.clone())
-                    .collect(),
-            })
+        let positions = 0..kb.entities.len();
+        positions
+            .map(|position| EntityCard::of(kb, position))
             .collect()
     }
 

@@ -1,7 +1,8 @@
 //! The post on the page: the names found in its text, and its pictures.
 
 use serde::Deserialize;
-use shared_model::data::{MAX_IMAGES, Mention};
+use shared_model::cards::EntityCard;
+use shared_model::data::{MAX_IMAGES, Mention, Ranking};
 
 /// Larger picture files are refused before they are read.
 const MAX_PICTURE_BYTES: f64 = 60e6;
@@ -49,7 +50,7 @@ pub enum PictureState {
 }
 
 /// A ready-made post: an entry of the bundle's `examples.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Example {
     /// A few words.
     pub title: String,
@@ -62,6 +63,18 @@ pub struct Example {
     /// Paths relative to the bundle.
     #[serde(default)]
     pub images: Vec<String>,
+    /// The answer, computed at export; `None` in earlier bundles.
+    #[serde(default)]
+    pub answer: Option<PreparedAnswer>,
+}
+
+/// The answer to an example, which needs no model on this device.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct PreparedAnswer {
+    /// The candidates, best first.
+    pub ranking: Ranking,
+    /// Their cards.
+    pub entities: Vec<EntityCard>,
 }
 
 impl Name {

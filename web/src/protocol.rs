@@ -1,6 +1,7 @@
 //! The messages between the page and its worker. Some come with a buffer, see `message`.
 
 use serde::{Deserialize, Serialize};
+pub use shared_model::cards::EntityCard;
 use shared_model::data::{Mention, Ranking};
 use shared_model::manifest::Licence;
 use shared_model::self_test::SelfTest;
@@ -158,21 +159,6 @@ impl Loaded {
     pub fn card(&self, id: &str) -> Option<&EntityCard> {
         self.entities.iter().find(|card| card.id == id)
     }
-}
-
-/// An entity as the page shows it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct EntityCard {
-    /// Entity id.
-    pub id: String,
-    /// Name in the knowledge base.
-    pub name: String,
-    /// One sentence of description.
-    pub description: String,
-    /// Pictures of its prototypes, best first.
-    pub thumbs: Vec<String>,
-    /// Texts of its prototypes, best first.
-    pub posts: Vec<String>,
 }
 
 /// What `?device=` asks for.

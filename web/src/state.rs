@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use shared_model::data::Ranking;
 use web::phase::Phase;
 use web::post::{Chosen, Name, Picture};
-use web::protocol::{Loaded, StageTimes};
+use web::protocol::{EntityCard, Loaded, StageTimes};
 
 /// All signals of the page. Copies share them.
 #[derive(Clone, Copy, Default)]
@@ -48,6 +48,8 @@ pub(crate) struct Answer {
     pub(crate) surface: String,
     /// The candidates, best first.
     pub(crate) ranking: Ranking,
-    /// The time that it took.
-    pub(crate) ms: StageTimes,
+    /// The time that it took; `None` for one that was computed at export.
+    pub(crate) ms: Option<StageTimes>,
+    /// Cards of the candidates, where the model that has all of them is not loaded.
+    pub(crate) entities: Vec<EntityCard>,
 }

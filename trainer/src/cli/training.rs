@@ -67,7 +67,7 @@ pub(crate) struct TrainArgs {
     /// Weight of each dataset in the batches and in the fit of the scorer, separated by commas [default: equal weights].
     #[arg(long, value_delimiter = ',', value_name = "NUMBER")]
     pub(crate) shares: Vec<f64>,
-    /// Keep the weights of the training-free scorer as they are in the bundle, or the defaults: for a model that is meant for other knowledge bases than those it is trained on.
+    /// Keep the weights of the training-free scorer as they are in the bundle, or the defaults: for a model that is meant for other knowledge bases than those it is trained on. What its scores are worth by the kind of evidence is fitted all the same.
     #[arg(long, conflicts_with_all = ["paper", "modalities"])]
     pub(crate) keep_scorer: bool,
     /// Modalities that the network and the scorer use; those that no encoder or knowledge base has are left out.

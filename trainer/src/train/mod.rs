@@ -69,7 +69,10 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     }
 
     let scorer = if args.keep_scorer {
-        model.scorer
+        ScorerConfig {
+            worth: worth::fit(&sets, &settings.shares, &model.scorer),
+            ..model.scorer
+        }
     } else {
         fit::scorer(&sets, &settings)
     };
@@ -96,7 +99,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     // Before and after are measured on the same mentions.
     let limit = network.as_ref().map(|_| settings.validation);
     let start = if args.keep_scorer {
-        scorer
+        model.scorer
     } else {
         ScorerConfig::default()
     };

@@ -97,7 +97,8 @@ impl Client {
             self.answer.set(Some(Answer {
                 surface,
                 ranking,
-                ms,
+                ms: Some(ms),
+                entities: Vec::new(),
             }));
             self.phase.set(Phase::Done);
         }

@@ -15,7 +15,7 @@ use web::address::file_address;
 use web::link_request::LinkRequest;
 use web::phase::Phase;
 use web::post::PictureState;
-use web::protocol::{DeviceChoice, Event};
+use web::protocol::{DeviceChoice, EntityCard, Event};
 use web_sys::Blob;
 
 use crate::browser;
@@ -85,6 +85,30 @@ impl Client {
     /// The address of a file of the bundle.
     pub(crate) fn address(self, path: &str) -> String {
         self.base.with_value(|base| file_address(base, path))
+    }
+
+    /// The card of an entity: the model's, else one of `prepared`, else its id alone.
+    pub(crate) fn card(self, id: &str, prepared: &[EntityCard]) -> EntityCard {
+        let loaded = self
+            .loaded
+            .with_untracked(|loaded| loaded.as_ref()?.card(id).cloned());
+        let prepared = || prepared.iter().find(|card| card.id == id).cloned();
+        loaded.or_else(prepared).unwrap_or_else(|| EntityCard {
+            name: id.to_owned(),
+            ..EntityCard::default()
+        })
+    }
+
+    /// Addresses of thumbnails: those that came with the model, else files of the bundle's folder.
+    pub(crate) fn thumb_addresses(self, paths: &[String]) -> Vec<String> {
+        let paths = paths.iter();
+        self.thumbs.with_untracked(|thumbs| {
+            let address = |path: &String| match thumbs.get(path) {
+                Some(address) => Some(address.clone()),
+                None => (!self.is_loaded()).then(|| self.address(path)),
+            };
+            paths.filter_map(address).collect()
+        })
     }
 
     fn handle_event(self, event: Event, buffer: Option<ArrayBuffer>) {

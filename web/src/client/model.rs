@@ -14,6 +14,7 @@ use web::protocol::{Loaded, Request};
 
 use super::Client;
 use crate::browser;
+use crate::state::Answer;
 
 impl Client {
     /// Downloads the model, or reads it from the browser's store.
@@ -43,7 +44,7 @@ impl Client {
         self.send(&Request::ClearCache, None);
     }
 
-    pub(super) fn is_loaded(self) -> bool {
+    pub(crate) fn is_loaded(self) -> bool {
         self.loaded.with_untracked(Option::is_some)
     }
 
@@ -104,6 +105,13 @@ impl Client {
             spawn_local(self.send_picture(picture.id));
         }
         self.find_mentions();
+        let is_prepared = |answer: &Option<Answer>| {
+            let answer = answer.as_ref();
+            answer.is_some_and(|answer| answer.ms.is_none())
+        };
+        if self.answer.with_untracked(is_prepared) {
+            self.request(LinkRequest::want);
+        }
         self.advance();
     }
 }

@@ -6,12 +6,14 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use shared_model::data::Mention;
 use web::fetch::fetch;
+use web::phase::Phase;
 use web::post::{Chosen, Example, Name, Picture, PictureState};
 use web::protocol::Request;
 use web_sys::Blob;
 
 use super::Client;
 use crate::browser;
+use crate::state::Answer;
 
 /// Mentions are searched for after a pause in typing of this length.
 const TYPING_PAUSE: Duration = Duration::from_millis(150);
@@ -82,7 +84,7 @@ impl Client {
         }
     }
 
-    /// Replaces the post by an example, and links it if the model is loaded.
+    /// Replaces the post by an example, and answers it: with the model if it is loaded, else with the answer that the bundle has.
     pub(crate) fn show_example(self, example: Example) {
         self.set_text(example.text.clone());
         let mention = Mention {
@@ -95,9 +97,10 @@ impl Client {
                 by_hand: false,
             }));
         self.remove_pictures(|_| true);
+        let (text, images) = (example.text.clone(), example.images.clone());
         spawn_local(async move {
             let mut files = Vec::new();
-            for path in &example.images {
+            for path in &images {
                 match self.download_picture(path).await {
                     Ok(blob) => {
                         files.push((path.rsplit('/').next().unwrap_or(path).to_owned(), blob))
@@ -107,7 +110,7 @@ impl Client {
                         .set(Some(format!("The example lacks its picture. {error}"))),
                 }
             }
-            if self.text.with_untracked(|text| *text != example.text) {
+            if self.text.with_untracked(|now| *now != text) {
                 return;
             }
             self.push_pictures(files);
@@ -115,6 +118,24 @@ impl Client {
                 self.run();
             }
         });
+        if !self.is_loaded() {
+            self.show_prepared(example);
+        }
+    }
+
+    fn show_prepared(self, example: Example) {
+        let (Some(prepared), Some(chosen)) = (example.answer, self.chosen.get_untracked()) else {
+            return;
+        };
+        self.answer.set(Some(Answer {
+            surface: chosen.name.surface,
+            ranking: prepared.ranking,
+            ms: None,
+            entities: prepared.entities,
+        }));
+        if !self.phase.get_untracked().is_loading() {
+            self.phase.set(Phase::Done);
+        }
     }
 
     pub(super) fn set_picture_state(self, id: u32, state: PictureState) {

@@ -1,11 +1,12 @@
 //! The ranked candidates.
 
 use leptos::prelude::*;
-use shared_model::data::{Candidate, Cues, ScorerKind};
+use shared_model::data::{Candidate, ScorerKind};
 use web::format::{duration, percent};
 use web::phase::Phase;
 use web::protocol::{EntityCard, StageTimes};
 
+use super::cues::{Bar, CueList, Why};
 use crate::client::Client;
 use crate::state;
 
@@ -46,6 +47,7 @@ fn Ranked(client: Client, answer: state::Answer) -> impl IntoView {
         surface,
         ranking,
         ms,
+        entities,
     } = answer;
     let is_empty = ranking.candidates.is_empty();
     let nil = ranking.nil_probability;
@@ -77,46 +79,49 @@ fn Ranked(client: Client, answer: state::Answer) -> impl IntoView {
             "Ranked by what text, pictures and names have in common.",
         ),
     };
+    let why = match &ranking.candidates[..] {
+        [first, second, ..] => {
+            let [first, second] = [first, second].map(|candidate| {
+                let card = client.card(&candidate.entity, &entities);
+                (card.name, candidate.parts)
+            });
+            Some(view! { <Why first second /> })
+        }
+        _ => None,
+    };
     let candidates = ranking.candidates.into_iter();
     let cards = candidates
-        .map(|candidate| view! { <CandidateCard client candidate /> })
+        .map(|candidate| {
+            let card = client.card(&candidate.entity, &entities);
+            view! { <CandidateCard client candidate card /> }
+        })
         .collect_view();
     view! {
         <h2>{heading}</h2>
         <ol class="ranking" data-testid="ranking" data-nil-probability=nil.map(|nil| nil.to_string()).unwrap_or_default()>
             {cards}
         </ol>
+        {why}
         {is_empty.then(|| view! { <p class="quiet">"Pick another name, or select other words of the text."</p> })}
         {nil.filter(|_| !is_empty).map(|nil| view! { <p class="nil">"None of these: " <b>{percent(nil)}</b></p> })}
         {(!calibrated && !is_empty).then(|| view! {
             <p class="quiet">"These percentages only order the candidates: they are not calibrated."</p>
         })}
         {(!is_empty).then(|| view! { <p class="quiet" data-testid="scorer" data-scorer=scorer_name>{scorer}</p> })}
-        <Times ms />
+        {ms.map(|ms| view! { <Times ms /> })}
     }
 }
 
 #[component]
-fn CandidateCard(client: Client, candidate: Candidate) -> impl IntoView {
-    let card = client
-        .loaded
-        .with_untracked(|loaded| loaded.as_ref()?.card(&candidate.entity).cloned());
+fn CandidateCard(client: Client, candidate: Candidate, card: EntityCard) -> impl IntoView {
     let EntityCard {
         name,
         description,
         thumbs,
         posts,
         ..
-    } = card.unwrap_or_else(|| EntityCard {
-        name: candidate.entity.clone(),
-        ..EntityCard::default()
-    });
-    let addresses: Vec<String> = client.thumbs.with_untracked(|all| {
-        thumbs
-            .iter()
-            .filter_map(|path| all.get(path).cloned())
-            .collect()
-    });
+    } = card;
+    let addresses = client.thumb_addresses(&thumbs);
     let portrait = match addresses.first().cloned() {
         Some(address) => view! { <img class="portrait" src=address alt="" /> }.into_any(),
         None => view! { <span class="portrait" aria-hidden="true">{name.chars().next()}</span> }
@@ -147,83 +152,6 @@ fn CandidateCard(client: Client, candidate: Candidate) -> impl IntoView {
             </details>
         </li>
     }
-}
-
-#[component]
-fn CueList(cues: Cues) -> impl IntoView {
-    let rows = [
-        (
-            "Words",
-            "How close the post's text is to texts about it",
-            cues.text,
-            true,
-        ),
-        (
-            "Context",
-            "How close the post's text without the name is to texts about it",
-            cues.context,
-            false,
-        ),
-        (
-            "Context, trained",
-            "How close the post's text without the name is to texts about it, by an encoder that was trained to compare them",
-            cues.tuned,
-            false,
-        ),
-        ("Picture", "How alike the pictures look", cues.image, true),
-        (
-            "Objects",
-            "How alike the things shown in the pictures are",
-            cues.classes,
-            true,
-        ),
-        (
-            "Picture to words",
-            "How well the things shown in the post's pictures fit texts about it",
-            cues.image_text,
-            false,
-        ),
-        (
-            "Words to picture",
-            "How well the post's text fits the things shown in pictures of it",
-            cues.text_image,
-            false,
-        ),
-        (
-            "Name",
-            "How alike the names are, and the words around them",
-            cues.lexical,
-            true,
-        ),
-        (
-            "Network",
-            "The judgement of the trained network, from text and pictures together",
-            cues.imn,
-            false,
-        ),
-    ];
-    // A cue that not every bundle or post has is left out where it is missing.
-    let rows = rows.into_iter();
-    let rows = rows.filter(|(_, _, value, is_always_shown)| *is_always_shown || value.is_some());
-    let row = |(label, title, value, _): (&'static str, &'static str, Option<f32>, bool)| {
-        let shown = value.map_or_else(
-            || "not given".to_owned(),
-            |value| format!("{value:.2}").replace('-', "−"),
-        );
-        view! {
-            <div title=title class:absent=value.is_none()>
-                <dt>{label}</dt>
-                <dd>{shown}<Bar share=value.unwrap_or(0.0) /></dd>
-            </div>
-        }
-    };
-    view! { <dl class="cues">{rows.map(row).collect_view()}</dl> }
-}
-
-#[component]
-fn Bar(share: f32) -> impl IntoView {
-    let width = format!("{:.1}%", share.clamp(0.0, 1.0) * 100.0);
-    view! { <span class="bar" aria-hidden="true"><span style:width=width></span></span> }
 }
 
 #[component]

@@ -3,6 +3,7 @@
 mod about;
 mod answer;
 mod composer;
+mod cues;
 mod examples;
 mod pictures;
 mod progress;

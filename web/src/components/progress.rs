@@ -34,7 +34,7 @@ pub(crate) fn Run(client: Client) -> impl IntoView {
                 <span class="unseen">{move || spoken(client)}</span>
             </p>
         </div>
-        <Show when=move || client.phase.get() == Phase::Idle>
+        <Show when=move || needs_model(client)>
             <p class="quiet">
                 <button type="button" class="link" data-testid="load" on:click=move |_| client.load()>
                     "Only download the model"
@@ -80,10 +80,20 @@ fn Failure(client: Client, message: String) -> impl IntoView {
     }
 }
 
+/// Whether a download is the next step: before it, examples alone have answers.
+fn needs_model(client: Client) -> bool {
+    let is_loaded = client.loaded.with(Option::is_some);
+    match client.phase.get() {
+        Phase::Idle => true,
+        Phase::Done => !is_loaded,
+        _ => false,
+    }
+}
+
 /// The button's words.
 fn question(client: Client) -> String {
     match client.chosen.get() {
-        _ if client.phase.get() == Phase::Idle => "Download and answer".to_owned(),
+        _ if needs_model(client) => "Download and answer".to_owned(),
         Some(chosen) => format!("Which {}?", chosen.name.surface),
         None => "Which one is meant?".to_owned(),
     }
@@ -103,10 +113,10 @@ fn status(client: Client) -> String {
         Phase::Running(Some(Stage::Image)) => "Looking at the picture.".to_owned(),
         Phase::Running(Some(Stage::Joint)) => "Reading text and picture together.".to_owned(),
         Phase::Running(Some(Stage::Rank)) => "Comparing.".to_owned(),
-        Phase::Done => client
-            .answer
-            .with(|answer| answer.as_ref().map(|answer| took(answer.ms)))
-            .unwrap_or_default(),
+        Phase::Done => {
+            let ms = client.answer.with(|answer| answer.as_ref()?.ms);
+            ms.map_or_else(|| prepared(client.model_bytes.get()), took)
+        }
         Phase::Error => "That did not work.".to_owned(),
     }
 }
@@ -126,6 +136,15 @@ fn before_download(model_bytes: Option<u64>, is_kept: Option<bool>) -> String {
         .join(" ")
 }
 
+/// What an answer that came with the page says, and what another one costs.
+fn prepared(model_bytes: Option<u64>) -> String {
+    let size = model_bytes.map(|bytes| format!(" ({})", megabytes(bytes)));
+    format!(
+        "Answered in advance by this model. A post of your own needs the model here{}.",
+        size.unwrap_or_default()
+    )
+}
+
 fn took(ms: StageTimes) -> String {
     format!(
         "Answered in {}.",
@@ -142,8 +161,7 @@ fn spoken(client: Client) -> Option<String> {
     let Some(best) = answer.ranking.candidates.first() else {
         return Some(format!("Nothing known is called {}.", answer.surface));
     };
-    let loaded = client.loaded.get()?;
-    let card = loaded.card(&best.entity)?;
+    let card = client.card(&best.entity, &answer.entities);
     Some(format!(
         "{} most likely means {}, {} {}.",
         answer.surface,

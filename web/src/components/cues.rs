@@ -1,0 +1,146 @@
+//! The cues of a candidate, and what they add to its score.
+
+use leptos::prelude::*;
+use shared_model::data::{Cues, Parts};
+
+/// Label and explanation of a cue, in the order of [`Cues`].
+const CUES: [(&str, &str); 9] = [
+    ("Words", "How close the post's text is to texts about it"),
+    (
+        "Context",
+        "How close the post's text without the name is to texts about it",
+    ),
+    (
+        "Context, trained",
+        "How close the post's text without the name is to texts about it, by an encoder that was trained to compare them",
+    ),
+    ("Picture", "How alike the pictures look"),
+    ("Objects", "How alike the things shown in the pictures are"),
+    (
+        "Picture to words",
+        "How well the things shown in the post's pictures fit texts about it",
+    ),
+    (
+        "Words to picture",
+        "How well the post's text fits the things shown in pictures of it",
+    ),
+    ("Name", "How alike the names are, and the words around them"),
+    (
+        "Network",
+        "The judgement of the trained network, from text and pictures together",
+    ),
+];
+/// Labels of the cues that are shown where they are missing, too.
+const ALWAYS_SHOWN: [&str; 4] = ["Words", "Picture", "Objects", "Name"];
+/// A part below this is rounding.
+const LEAST_PART: f32 = 5e-4;
+
+/// A row per cue.
+#[component]
+pub(super) fn CueList(cues: Cues) -> impl IntoView {
+    let values = [
+        cues.text,
+        cues.context,
+        cues.tuned,
+        cues.image,
+        cues.classes,
+        cues.image_text,
+        cues.text_image,
+        cues.lexical,
+        cues.imn,
+    ];
+    // A cue that not every bundle or post has is left out where it is missing.
+    let rows = CUES.into_iter().zip(values);
+    let rows = rows.filter(|((label, _), value)| value.is_some() || ALWAYS_SHOWN.contains(label));
+    let row = |((label, title), value): ((&'static str, &'static str), Option<f32>)| {
+        let shown = value.map_or_else(|| "not given".to_owned(), number);
+        view! {
+            <div title=title class:absent=value.is_none()>
+                <dt>{label}</dt>
+                <dd>{shown}<Bar share=value.unwrap_or(0.0) /></dd>
+            </div>
+        }
+    };
+    view! { <dl class="cues">{rows.map(row).collect_view()}</dl> }
+}
+
+/// What sets the first candidate apart from the second: the difference of their scores, cue by cue.
+#[component]
+pub(super) fn Why(first: (String, Parts), second: (String, Parts)) -> impl IntoView {
+    let ((winner, for_winner), (other, for_other)) = (first, second);
+    let [
+        text,
+        context,
+        tuned,
+        image,
+        classes,
+        image_text,
+        text_image,
+        lexical,
+        evidence,
+        imn,
+    ] = std::array::from_fn(|i| for_winner.array()[i] - for_other.array()[i]);
+    let of_cues = [
+        text, context, tuned, image, classes, image_text, text_image, lexical, imn,
+    ];
+    let labelled = CUES.into_iter().zip(of_cues);
+    let mut rows: Vec<(&str, &str, f32)> = labelled
+        .map(|((label, title), difference)| (label, title, difference))
+        .chain([(
+            "Evidence",
+            "What is allowed for what the two cannot be compared by, such as a missing picture",
+            evidence,
+        )])
+        .filter(|(_, _, difference)| difference.abs() >= LEAST_PART)
+        .collect();
+    rows.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
+    let greatest = rows.first().map_or(1.0, |row| row.2.abs());
+    let row = |(label, title, difference): (&'static str, &'static str, f32)| {
+        let width = format!("{:.1}%", 50.0 * difference.abs() / greatest);
+        view! {
+            <tr title=title data-testid="part" data-difference=difference.to_string()>
+                <th scope="row">{label}</th>
+                <td class="difference">
+                    <span class="scale" aria-hidden="true">
+                        <span class:against=difference.is_sign_negative() style:width=width></span>
+                    </span>
+                </td>
+                <td>{signed(difference)}</td>
+            </tr>
+        }
+    };
+    let total = for_winner.sum() - for_other.sum();
+    view! {
+        <details class="card why" data-testid="why">
+            <summary>{format!("Why {winner}, and not {other}?")}</summary>
+            <table>
+                <caption class="quiet">
+                    {format!("What each comparison adds to the score of {winner}, less what it adds to that of {other}.")}
+                </caption>
+                <tbody>{rows.into_iter().map(row).collect_view()}</tbody>
+                <tfoot>
+                    <tr data-testid="difference" data-difference=total.to_string()>
+                        <th scope="row">"Together"</th>
+                        <td></td>
+                        <td>{signed(total)}</td>
+                    </tr>
+                </tfoot>
+            </table>
+        </details>
+    }
+}
+
+/// A share of 1 as a bar.
+#[component]
+pub(super) fn Bar(share: f32) -> impl IntoView {
+    let width = format!("{:.1}%", share.clamp(0.0, 1.0) * 100.0);
+    view! { <span class="bar" aria-hidden="true"><span style:width=width></span></span> }
+}
+
+fn number(value: f32) -> String {
+    format!("{value:.2}").replace('-', "\u{2212}")
+}
+
+fn signed(value: f32) -> String {
+    format!("{value:+.3}").replace('-', "\u{2212}")
+}
