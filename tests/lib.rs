@@ -6,6 +6,7 @@ pub mod chromium;
 pub mod page;
 pub mod site;
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -13,6 +14,8 @@ use std::process::{Command, Output};
 use burn::tensor::{Device, DeviceKind};
 use image::{Rgb, RgbImage};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use shared_model::data::Post;
 use shared_model::pack::Pack;
 
 /// The `imn` that was built beside the running test.
@@ -195,19 +198,28 @@ impl Dir {
     }
 }
 
-/// The demo knowledge base in `folder`, its dev posts turned into train mentions, and their features.
+/// The entities of the demo that its dev rows name, in `folder`, these rows as train mentions, and their features.
 pub fn trainable(folder: &Path) {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/kb");
     let data = folder.join("data");
     std::fs::create_dir_all(data.join("images")).unwrap();
-    for (from, to) in [
-        ("dataset.json", "dataset.json"),
-        ("entities.jsonl", "entities.jsonl"),
-        ("timeline.jsonl", "timeline.jsonl"),
-        ("dev.jsonl", "train.jsonl"),
-        ("dev.jsonl", "test.jsonl"),
-    ] {
-        std::fs::copy(demo.join(from), data.join(to)).unwrap();
+    std::fs::copy(demo.join("dataset.json"), data.join("dataset.json")).unwrap();
+    let read = |file: &str| std::fs::read_to_string(demo.join(file)).unwrap();
+    let rows = read("dev.jsonl");
+    for file in ["train.jsonl", "test.jsonl"] {
+        std::fs::write(data.join(file), &rows).unwrap();
+    }
+    let posts = rows.lines().map(serde_json::from_str::<Post>);
+    let named: HashSet<String> = posts
+        .flat_map(|post| post.unwrap().candidates.unwrap_or_default())
+        .collect();
+    for (file, key) in [("entities.jsonl", "id"), ("timeline.jsonl", "entity")] {
+        let lines = read(file);
+        let kept = lines.lines().filter(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            named.contains(line[key].as_str().unwrap())
+        });
+        std::fs::write(data.join(file), kept.collect::<Vec<_>>().join("\n")).unwrap();
     }
     for entry in std::fs::read_dir(demo.join("images")).unwrap() {
         let path = entry.unwrap().path();
