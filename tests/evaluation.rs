@@ -503,7 +503,8 @@ fn a_networks_calibration_is_told_by_what_it_was_trained_on() {
             let system = &outcome["systems"][0];
             let confidence = system["confidence"].as_f64().unwrap();
             let is_right = system["rank"]["better"] == 0;
-            gaps[(confidence * 10.0) as usize] += confidence - f64::from(u8::from(is_right));
+            gaps[((confidence * 10.0) as usize).min(9)] +=
+                confidence - f64::from(u8::from(is_right));
         }
         let expected = gaps.iter().map(|gap: &f64| gap.abs()).sum::<f64>() / f64::from(n);
         let ece = calibration["ece"].as_f64().unwrap();
