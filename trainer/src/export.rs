@@ -52,6 +52,7 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
     for folder in ["thumbs", "examples"] {
         add_folder(run_folder, folder, &mut parts)?;
     }
+
     let learned = run.learned(run_folder)?;
     let network = Network::among(&learned);
     if let Some(network) = network {

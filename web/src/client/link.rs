@@ -53,9 +53,13 @@ impl Client {
 
     /// Links again after a change of mention or pictures, once there has been an answer.
     pub(super) fn link_again(self) {
-        let is_running = matches!(self.phase.get_untracked(), Phase::Running(_));
+        let phase = self.phase.get_untracked();
+        let is_running = matches!(phase, Phase::Running(_));
         if is_running || self.is_loaded() && self.answer.with_untracked(Option::is_some) {
             self.run();
+        } else if phase == Phase::Done && !self.is_loaded() {
+            // An example's answer is not that of the changed post.
+            self.phase.set(phase.without_answer(false));
         }
     }
 

@@ -44,7 +44,7 @@ impl Client {
         self.send(&Request::ClearCache, None);
     }
 
-    pub(crate) fn is_loaded(self) -> bool {
+    pub(super) fn is_loaded(self) -> bool {
         self.loaded.with_untracked(Option::is_some)
     }
 
