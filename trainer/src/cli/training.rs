@@ -70,6 +70,9 @@ pub(crate) struct TrainArgs {
     /// Keep the weights of the training-free scorer as they are in the bundle, or the defaults: for a model that is meant for other knowledge bases than those it is trained on. What its scores are worth by the kind of evidence is fitted all the same.
     #[arg(long, conflicts_with_all = ["paper", "modalities"])]
     pub(crate) keep_scorer: bool,
+    /// Share of the posts that mean none of their candidates where the model will be used [default: the share in the data that NIL is calibrated on].
+    #[arg(long, value_name = "SHARE", value_parser = parse_nil_share)]
+    pub(crate) nil_share: Option<f64>,
     /// Modalities that the network and the scorer use; those that no encoder or knowledge base has are left out.
     #[arg(
         long,
@@ -142,6 +145,12 @@ fn modalities() -> impl TypedValueParser<Value = Modality> {
         ("image", "Pictures", Modality::Image),
         ("joint", joint, Modality::Joint),
     ])
+}
+
+fn parse_nil_share(part: &str) -> Result<f64, String> {
+    let part = parse_part(part).ok();
+    let part = part.filter(|part| *part > 0.0 && *part < 1.0);
+    part.ok_or_else(|| "expected a share above 0 and below 1".to_owned())
 }
 
 fn parse_dropout(part: &str) -> Result<f64, String> {

@@ -30,20 +30,41 @@ struct Row<'a> {
 }
 
 /// The calibration of the greatest likelihood; every mention has the same weight.
-pub(super) fn calibrate(scored: &[Scored]) -> Fitted {
-    fit(&rows(scored.iter().collect(), 1.0))
+///
+/// # Arguments
+///
+/// - nil_share: see [`with_nil_share`].
+pub(super) fn calibrate(scored: &[Scored], nil_share: Option<f64>) -> Fitted {
+    let rows = rows(scored.iter().collect(), 1.0);
+    with_nil_share(fit(&rows), &rows, nil_share)
 }
 
 /// The calibration of the greatest likelihood; every kind of list has the same weight, however many there are.
 ///
 /// A kind without NIL mentions says nothing of how frequent they are: its lists count without NIL.
-pub(super) fn calibrate_balanced(scored: &[Scored]) -> Fitted {
+pub(super) fn calibrate_balanced(scored: &[Scored], nil_share: Option<f64>) -> Fitted {
     let rows = ListKind::ALL.map(|kind| {
         let of_kind: Vec<&Scored> = scored.iter().filter(|row| row.kind == kind).collect();
         let weight = 1.0 / of_kind.len() as f64;
         rows(of_kind, weight)
     });
-    fit(&rows.into_iter().flatten().collect::<Vec<_>>())
+    let rows: Vec<Row> = rows.into_iter().flatten().collect();
+    with_nil_share(fit(&rows), &rows, nil_share)
+}
+
+/// Corrects the NIL logit for another share of NIL mentions than in `rows`, by the ratio of the odds of both; `None` keeps it.
+fn with_nil_share((temperature, nil): Fitted, rows: &[Row], nil_share: Option<f64>) -> Fitted {
+    let Some((nil, share)) = nil.zip(nil_share) else {
+        return (temperature, nil);
+    };
+    let weight = |is_nil: bool| -> f64 {
+        let of_kind = rows.iter().filter(|row| row.with_nil);
+        let of_kind = of_kind.filter(|row| row.scored.gold.is_none() == is_nil);
+        of_kind.map(|row| row.weight).sum()
+    };
+    let odds = weight(true) / weight(false).max(f64::MIN_POSITIVE);
+    let correction = (share / (1.0 - share) / odds).ln();
+    (temperature, Some(nil + correction as f32))
 }
 
 fn rows(scored: Vec<&Scored>, weight: f64) -> Vec<Row<'_>> {
@@ -59,33 +80,32 @@ fn rows(scored: Vec<&Scored>, weight: f64) -> Vec<Row<'_>> {
 fn fit(rows: &[Row]) -> Fitted {
     let with_nil = rows.iter().any(|row| row.with_nil);
     let total: f64 = rows.iter().map(|row| row.weight).sum();
-    // The logarithm of 1 / T, and the logit.
-    let mut values = [20f64.ln(), 0.0];
+    // The logarithm of 1 / T, and the NIL logit at the initial T: at the fitted one it may be far, as it grows with 1 / T.
+    let start = 20f64.ln();
+    let mut values = [start, 0.0];
     let mut adam = Adam::default();
     for _ in 0..STEPS {
+        let sharpness = values[0].exp();
+        let nil = values[1] * (values[0] - start).exp();
         let mut gradient = [0.0; 2];
         for row in rows {
-            let sharpness = values[0].exp();
-            let scores = row.scored.scores.iter().map(|&score| f64::from(score));
-            let mut logits: Vec<f64> = scores.clone().map(|score| score * sharpness).collect();
-            logits.extend(row.with_nil.then_some(values[1]));
-            let n_scores = row.scored.scores.len();
+            let scores = row.scored.scores.iter();
+            let scores = scores.map(|&score| f64::from(score) * sharpness);
+            let logits: Vec<f64> = scores.chain(row.with_nil.then_some(nil)).collect();
             let mut errors = softmax(&logits);
-            errors[row.scored.gold.unwrap_or(n_scores)] -= 1.0;
-            let slope: f64 = errors
-                .iter()
-                .zip(scores)
-                .map(|(error, score)| error * score)
-                .sum();
-            gradient[0] += slope * sharpness * row.weight / total;
+            errors[row.scored.gold.unwrap_or(row.scored.scores.len())] -= 1.0;
+            let slope: f64 = errors.iter().zip(&logits).map(|(e, logit)| e * logit).sum();
+            gradient[0] += slope * row.weight / total;
             if row.with_nil {
-                gradient[1] += errors[n_scores] * row.weight / total;
+                let error = errors[row.scored.scores.len()];
+                gradient[1] += error * (values[0] - start).exp() * row.weight / total;
             }
         }
         adam.step(&mut values, &gradient);
     }
     let temperature = (-values[0]).exp() as f32;
-    (temperature, with_nil.then_some(values[1] as f32))
+    let nil = values[1] * (values[0] - start).exp();
+    (temperature, with_nil.then_some(nil as f32))
 }
 
 /// Expected calibration errors of held-out mentions with an entity, by the kind of their lists.
@@ -155,7 +175,7 @@ mod tests {
     fn probabilities_match_how_often_the_best_is_right() {
         // The best of two is 0.1 ahead and right three times of four: e^(0.1/T) = 3.
         let row = |gold| scored(&[0.5, 0.4], Some(gold), ListKind::Known);
-        let (temperature, nil) = calibrate(&[row(0), row(0), row(0), row(1)]);
+        let (temperature, nil) = calibrate(&[row(0), row(0), row(0), row(1)], None);
         let expected = 0.1 / 3f32.ln();
         assert!((temperature - expected).abs() < 1e-3, "{temperature}");
         assert_eq!(nil, None);
@@ -164,8 +184,29 @@ mod tests {
     #[test]
     fn a_share_of_nil_rows_sets_the_nil_logit() {
         let row = |gold| scored(&[0.0], gold, ListKind::Known);
-        let (_, nil) = calibrate(&[row(Some(0)), row(None), row(None), row(None)]);
+        let rows = [row(Some(0)), row(None), row(None), row(None)];
+        let (_, nil) = calibrate(&rows, None);
         assert!((nil.unwrap() - 3f32.ln()).abs() < 1e-2, "{nil:?}");
+        // Where NIL is a tenth of what comes, its odds are 1 to 9.
+        let (_, nil) = calibrate(&rows, Some(0.1));
+        assert!((nil.unwrap() + 9f32.ln()).abs() < 1e-2, "{nil:?}");
+        let (_, nil) = calibrate(&rows[..1], Some(0.1));
+        assert_eq!(nil, None);
+    }
+
+    #[test]
+    fn a_nil_logit_far_from_its_start_is_found() {
+        // Two candidates, 0.03 apart, right 19 times of 20; below 0.24 it is NIL, 19 times of 20.
+        let row = |best: f32, gold| scored(&[best, best - 0.03], gold, ListKind::Known);
+        let mut rows = Vec::new();
+        for i in 0..20 {
+            rows.push(row(0.27, if i == 0 { None } else { Some(0) }));
+            rows.push(row(0.21, if i == 0 { Some(0) } else { None }));
+        }
+        let (temperature, nil) = calibrate(&rows, None);
+        let threshold = nil.unwrap() * temperature;
+        assert!(temperature < 0.012, "{temperature}");
+        assert!((threshold - 0.24).abs() < 2e-3, "{threshold}");
     }
 
     #[test]
@@ -178,7 +219,7 @@ mod tests {
         for n_new in [1, 4, 40] {
             let new = (0..n_new).map(|_| row(0, ListKind::New));
             let rows: Vec<Scored> = known.iter().cloned().chain(new).collect();
-            let (temperature, _) = calibrate_balanced(&rows);
+            let (temperature, _) = calibrate_balanced(&rows, None);
             let expected = 0.1 / 7f32.ln();
             assert!((temperature - expected).abs() < 1e-3, "{temperature}");
         }
@@ -191,7 +232,7 @@ mod tests {
         for others in [ListKind::New, ListKind::Mixed, ListKind::Known] {
             let mut rows = known.to_vec();
             rows.extend((0..8).map(|_| row(Some(0), others)));
-            let (_, nil) = calibrate_balanced(&rows);
+            let (_, nil) = calibrate_balanced(&rows, None);
             // Within the kind there are 3 of 12.
             let expected = if others == ListKind::Known {
                 -3f32.ln()

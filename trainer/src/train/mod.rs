@@ -21,7 +21,7 @@ use shared_model::calibration::Calibration;
 use shared_model::scorer::ScorerConfig;
 
 use self::calibrate::{CalibrationErrors, Scored, calibrate, calibrate_balanced};
-use self::data::{TrainingSet, held_out};
+use self::data::{Example, TrainingSet, held_out};
 use self::plan::Settings;
 use self::report::Report;
 use self::stages::Setup;
@@ -32,6 +32,9 @@ use crate::holdout::Part;
 use crate::learn::save_or_verify;
 use crate::run::{EncoderOrigin, LearnedSystem};
 use crate::write_run::{Fitted, write_run};
+
+/// Number of mentions of the run's own knowledge base below which the calibration is learned from all datasets.
+const MIN_OWN: usize = 100;
 
 /// Trains, and writes a run that can be evaluated and exported.
 pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow::Result<()> {
@@ -76,7 +79,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     } else {
         fit::scorer(&sets, &settings)
     };
-    let (temperature, _) = calibrate(&training_free(&sets, &scorer, None));
+    let (temperature, _) = calibrate(&training_free(&sets, &scorer, None), None);
     let network = match args.stage {
         StageArg::Knowledge | StageArg::Task => {
             let ids = network::prepare(&mut sets, &settings)?;
@@ -107,7 +110,8 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     let (scored, fitted) = match &network {
         None => {
             let scored = training_free(&sets, &scorer, None);
-            let fitted = calibrate(&scored);
+            let own = of_own_knowledge_base(&sets[0], &scorer, args.keep_scorer);
+            let fitted = calibrate(own.as_deref().unwrap_or(&scored), settings.nil_share);
             (scored, fitted)
         }
         Some((trained, _)) => {
@@ -115,7 +119,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
             let scored: Vec<Scored> = held
                 .map(|held| held.scored(trained.selection.terms))
                 .collect();
-            let fitted = calibrate_balanced(&scored);
+            let fitted = calibrate_balanced(&scored, settings.nil_share);
             (scored, fitted)
         }
     };
@@ -153,6 +157,26 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
     report.print(as_json)
 }
 
+/// The mentions of the run's own knowledge base under the training-free scorer, from which its calibration is learned;
+/// `None` if there are few, or none is NIL. How frequent NIL is, and at which scores, is a property of a knowledge base.
+///
+/// # Arguments
+///
+/// - all: no weight was fitted on the mentions, so that none has to be held out.
+fn of_own_knowledge_base(
+    set: &TrainingSet,
+    scorer: &ScorerConfig,
+    all: bool,
+) -> Option<Vec<Scored>> {
+    let examples = set.examples.iter().chain(&set.nil);
+    let scored: Vec<Scored> = examples
+        .filter(|example| all || example.part != Part::Fit)
+        .map(|example| scored(set, example, scorer))
+        .collect();
+    let has_nil = scored.iter().any(|scored| scored.gold.is_none());
+    (has_nil && scored.len() >= MIN_OWN).then_some(scored)
+}
+
 /// The held-out mentions under the training-free scorer.
 fn training_free(sets: &[TrainingSet], scorer: &ScorerConfig, limit: Option<usize>) -> Vec<Scored> {
     let golds = held_out(sets, limit).into_iter();
@@ -162,10 +186,14 @@ fn training_free(sets: &[TrainingSet], scorer: &ScorerConfig, limit: Option<usiz
     });
     let examples = golds.chain(nil);
     examples
-        .map(|(position, example)| Scored {
-            scores: example.cues.iter().map(|cues| scorer.score(cues)).collect(),
-            gold: example.gold,
-            kind: sets[position].kind(example),
-        })
+        .map(|(position, example)| scored(&sets[position], example, scorer))
         .collect()
+}
+
+fn scored(set: &TrainingSet, example: &Example, scorer: &ScorerConfig) -> Scored {
+    Scored {
+        scores: example.cues.iter().map(|cues| scorer.score(cues)).collect(),
+        gold: example.gold,
+        kind: set.kind(example),
+    }
 }

@@ -23,6 +23,8 @@ pub(super) struct Settings {
     pub(super) modalities: Vec<Modality>,
     pub(super) paper: bool,
     pub(super) keep_scorer: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) nil_share: Option<f64>,
     pub(super) seed: u64,
     pub(super) batch: usize,
     /// Number of equal parts of a batch: `--accumulate` for each device.
@@ -73,6 +75,7 @@ impl Settings {
             },
             paper: args.paper,
             keep_scorer: args.keep_scorer,
+            nil_share: args.nil_share,
             seed: args.seed,
             batch: args.batch as usize,
             micro_batches,

@@ -162,6 +162,7 @@ fn settings() -> Settings {
         modalities: vec![Modality::Text],
         paper: true,
         keep_scorer: false,
+        nil_share: None,
         seed: 1,
         batch: 32,
         micro_batches: 1,

@@ -9,7 +9,7 @@ use super::data::TrainingSet;
 use shared_model::adam::{Adam, STEPS, softmax};
 
 const KINDS: usize = Evidence::ALL.len();
-/// Per kind the logarithm of the factor and the offset, then the NIL logit.
+/// Per kind the logarithm of the factor and the offset, then the NIL logit at the initial factors.
 const PARAMETERS: usize = 2 * KINDS + 1;
 /// Mentions per dataset, at most.
 const MAX_MENTIONS: usize = 1000;
@@ -154,10 +154,14 @@ fn likeliest(rows: &[Row]) -> [f64; PARAMETERS] {
     let with_nil = rows.iter().any(|row| row.gold.is_none());
     let total: f64 = rows.iter().map(|row| row.weight).sum();
     let mut values = [0.0; PARAMETERS];
-    values[..KINDS].fill(20f64.ln());
+    let start = 20f64.ln();
+    values[..KINDS].fill(start);
     let mut adam = Adam::default();
     for _ in 0..STEPS {
         let mean = values[..KINDS].iter().sum::<f64>() / KINDS as f64;
+        // The logit grows with the factors: at fixed ones it would be too far to be reached.
+        let growth = (mean - start).exp();
+        let nil = values[2 * KINDS] * growth;
         let mut gradient = [0.0; PARAMETERS];
         for kind in 0..KINDS {
             gradient[kind] = DECAY * (values[kind] - mean);
@@ -169,7 +173,7 @@ fn likeliest(rows: &[Row]) -> [f64; PARAMETERS] {
                 values[kind].exp() * score + values[KINDS + kind]
             };
             let mut logits: Vec<f64> = row.candidates.iter().map(logit).collect();
-            logits.extend(with_nil.then_some(values[2 * KINDS]));
+            logits.extend(with_nil.then_some(nil));
             let mut errors = softmax(&logits);
             errors[row.gold.unwrap_or(row.candidates.len())] -= 1.0;
             let share = row.weight / total;
@@ -179,7 +183,11 @@ fn likeliest(rows: &[Row]) -> [f64; PARAMETERS] {
                 gradient[KINDS + kind] += share * error;
             }
             if with_nil {
-                gradient[2 * KINDS] += share * errors[row.candidates.len()];
+                let error = share * errors[row.candidates.len()];
+                gradient[2 * KINDS] += error * growth;
+                for of_kind in &mut gradient[..KINDS] {
+                    *of_kind += error * nil / KINDS as f64;
+                }
             }
         }
         adam.step(&mut values, &gradient);
