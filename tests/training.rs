@@ -13,6 +13,7 @@ use serde_json::Value;
 use shared_model::aliases::NameMatch;
 use shared_model::bundle::Bundle;
 use shared_model::data::Mention;
+use shared_model::evidence::Conditions;
 use shared_model::linker::{Query, TextCache};
 use shared_model::manifest::{Licence, Manifest};
 use shared_model::text::TunedConfig;

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Candidate;
+use crate::data::{Candidate, Entity};
+use crate::hash::sha256;
 
 /// Temperature and NIL logit, fitted on validation data under one candidate policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,11 +14,33 @@ pub struct Calibration {
     pub temperature: f32,
     /// One more logit; `None` where no NIL data was seen.
     pub nil_logit: Option<f32>,
+    /// SHA-256 of the ids of the entities that posts without an entity were compared with, see [`Self::fingerprint`]; `None` in earlier runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entities: Option<String>,
 }
 
 impl Calibration {
     /// Temperature before anything is fitted; probabilities are then no more than a reading aid.
     pub const UNCALIBRATED_TEMPERATURE: f32 = 0.03;
+
+    /// The calibration beside a knowledge base: without NIL if it was fitted beside another one.
+    ///
+    /// How high the best score of a post is that means none of the candidates depends on which entities there are.
+    #[must_use]
+    pub fn beside(mut self, entities: &[Entity]) -> Self {
+        let is_other = |known: &String| *known != Self::fingerprint(entities);
+        if self.entities.as_ref().is_some_and(is_other) {
+            self.nil_logit = None;
+        }
+        self
+    }
+
+    /// SHA-256 of the ids of all entities, sorted.
+    pub fn fingerprint(entities: &[Entity]) -> String {
+        let mut ids: Vec<&str> = entities.iter().map(|entity| entity.id.as_str()).collect();
+        ids.sort_unstable();
+        sha256(ids.join("\n").as_bytes())
+    }
 }
 
 /// Sorts `candidates` by descending score (stable), fills their probabilities with the softmax over the scores divided by the temperature and the NIL logit, and returns the probability of NIL.
@@ -72,6 +95,7 @@ mod tests {
             policy: "given".to_owned(),
             temperature: 0.1,
             nil_logit: Some(5.0),
+            entities: None,
         }
     }
 
@@ -83,6 +107,26 @@ mod tests {
         assert_eq!(order, ["1", "3", "0", "2"]);
         let total: f32 = ranked.iter().map(|c| c.probability).sum();
         assert!((total - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn nil_is_left_out_beside_another_knowledge_base() {
+        let entities = |ids: &[&str]| -> Vec<Entity> {
+            let entity = |id: &&str| Entity {
+                id: (*id).to_owned(),
+                name: String::new(),
+                aliases: Vec::new(),
+                description: String::new(),
+            };
+            ids.iter().map(entity).collect()
+        };
+        let fitted = Calibration {
+            entities: Some(Calibration::fingerprint(&entities(&["a", "b"]))),
+            ..calibration()
+        };
+        assert_eq!(fitted.clone().beside(&entities(&["b", "a"])), fitted);
+        assert_eq!(fitted.beside(&entities(&["a", "c"])).nil_logit, None);
+        assert_eq!(calibration().beside(&entities(&["c"])), calibration());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 mod timelines;
 
 use crate::classes::ClassTable;
-use crate::evidence::{Observed, VectorCues};
+use crate::evidence::{Conditions, Observed, VectorCues};
 use crate::kb::KnowledgeBase;
 use crate::lexical::{LexicalCues, LexicalIndex, LexicalQuery};
 use crate::math::{cosine, dot, mean, normalised};
@@ -189,6 +189,19 @@ impl CueIndex {
 }
 
 impl CandidateCues {
+    /// The cues under these conditions.
+    #[must_use]
+    pub(crate) fn restricted(self, conditions: &Conditions) -> Self {
+        let Conditions {
+            post, candidate, ..
+        } = *conditions;
+        Self {
+            vectors: self.vectors.restricted(post, candidate),
+            observed: self.observed.restricted(post, candidate),
+            ..self
+        }
+    }
+
     fn new(query: &Prepared, entity: &Side, lexical: Option<LexicalCues>, scales: &Scales) -> Self {
         let vectors = query.side.compare(entity);
         let background = query.background.array();

@@ -229,12 +229,29 @@ impl Encoders {
     ///
     /// [`Error::Device`](crate::error::Error::Device) if the device fails.
     pub async fn image(&self, picture: &RgbImage) -> Result<ImageVectors> {
-        let tokens = self.image_tokens(std::slice::from_ref(picture));
-        Ok(ImageVectors {
-            pooled: read(tokens.pooled).await?,
-            classes: read(tokens.classes).await?,
-            tokens: read(tokens.tokens).await?,
-        })
+        let mut vectors = self.images(std::slice::from_ref(picture)).await?;
+        Ok(vectors.pop().expect("one picture"))
+    }
+
+    /// The vectors of pictures, encoded at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](crate::error::Error::Device) if the device fails.
+    pub async fn images(&self, pictures: &[RgbImage]) -> Result<Vec<ImageVectors>> {
+        let tokens = self.image_tokens(pictures);
+        let (pooled, classes) = (read(tokens.pooled).await?, read(tokens.classes).await?);
+        let tokens = read(tokens.tokens).await?;
+        let n = pictures.len().max(1);
+        let rows = pooled.chunks((pooled.len() / n).max(1));
+        let rows = rows.zip(classes.chunks((classes.len() / n).max(1)));
+        let rows = rows.zip(tokens.chunks((tokens.len() / n).max(1)));
+        let vectors = rows.map(|((pooled, classes), tokens)| ImageVectors {
+            pooled: pooled.to_vec(),
+            classes: classes.to_vec(),
+            tokens: tokens.to_vec(),
+        });
+        Ok(vectors.collect())
     }
 
     /// A post as the joint encoder reads it.

@@ -1,5 +1,7 @@
 //! What a post and a candidate have to compare, as the scorer weighs it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::lexical::LexicalCues;
 
 /// Every cue: those of [`VectorCues`] in order, less their backgrounds, then [`LexicalCues`]; 0 for a missing one.
@@ -33,12 +35,42 @@ pub enum Evidence {
 }
 
 /// Modalities of a post or of a candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sides {
     /// Whether there are texts, beyond the mention and the names.
     pub text: bool,
     /// Whether there are pictures.
     pub image: bool,
+}
+
+impl Sides {
+    /// Texts and pictures.
+    pub const ALL: Self = Self {
+        text: true,
+        image: true,
+    };
+}
+
+/// What a ranking may use of what there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conditions {
+    /// Modalities of the post.
+    pub post: Sides,
+    /// Modalities of the candidates; the network reads candidates with all of them or not at all.
+    pub candidate: Sides,
+    /// Whether the network takes part.
+    pub network: bool,
+}
+
+impl Default for Conditions {
+    /// Everything.
+    fn default() -> Self {
+        Self {
+            post: Sides::ALL,
+            candidate: Sides::ALL,
+            network: true,
+        }
+    }
 }
 
 impl Evidence {
@@ -97,17 +129,10 @@ impl Observed {
     /// The cues of a post and a candidate with these modalities alone.
     #[must_use]
     pub fn restricted(&self, post: Sides, candidate: Sides) -> Self {
-        let (texts, pictures) = (post.text && candidate.text, post.image && candidate.image);
-        let (image_text, text_image) = (post.image && candidate.text, post.text && candidate.image);
-        let is_left = [
-            texts, texts, texts, pictures, pictures, image_text, text_image,
-        ];
         Self {
-            vectors: self
-                .vectors
-                .zip(is_left, |cue, is_left| is_left.then_some(cue)),
+            vectors: self.vectors.restricted(post, candidate),
             lexical: self.lexical,
-            has_words: self.has_words && texts,
+            has_words: self.has_words && post.text && candidate.text,
         }
     }
 }
@@ -132,6 +157,17 @@ pub struct VectorCues {
 }
 
 impl VectorCues {
+    /// The cues of a post and a candidate with these modalities alone.
+    #[must_use]
+    pub(crate) fn restricted(self, post: Sides, candidate: Sides) -> Self {
+        let (texts, pictures) = (post.text && candidate.text, post.image && candidate.image);
+        let (image_text, text_image) = (post.image && candidate.text, post.text && candidate.image);
+        let is_left = [
+            texts, texts, texts, pictures, pictures, image_text, text_image,
+        ];
+        self.zip(is_left, |cue, is_left| is_left.then_some(cue))
+    }
+
     /// The inverse of [`Self::array`].
     pub(crate) fn of(mut cues: impl Iterator<Item = Option<f32>>) -> Self {
         let mut next = || cues.next().flatten();

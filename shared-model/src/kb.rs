@@ -104,27 +104,67 @@ pub struct KnowledgeBase {
 
 impl KnowledgeBase {
     /// Chooses the prototypes and takes the statistics; `text.prototypes` is filled.
-    pub fn new(mut text: KbText, pooled: Vec<PooledVectors>, profiles: Vec<PooledVectors>) -> Self {
+    pub fn new(text: KbText, pooled: Vec<PooledVectors>, profiles: Vec<PooledVectors>) -> Self {
         let mut moments = Moments::default();
         pooled
             .iter()
             .chain(&profiles)
             .for_each(|pooled| moments.add(pooled));
-        let statistics = moments.statistics();
-        let mut timelines = vec![Vec::new(); text.entities.len()];
-        for (position, (post, pooled)) in text.posts.iter().zip(&pooled).enumerate() {
-            timelines[post.entity].push((position, pooled));
-        }
-        text.prototypes = timelines
-            .iter()
-            .map(|timeline| Prototypes::choose(timeline, &statistics, text.k, text.selection))
-            .collect();
-        Self {
+        let (k, selection) = (text.k, text.selection);
+        let mut kb = Self {
             text,
             pooled,
             profiles,
-            statistics,
+            statistics: moments.statistics(),
+        };
+        kb.choose(k, selection);
+        kb
+    }
+
+    /// Chooses the prototypes of all entities.
+    pub(crate) fn choose(&mut self, k: usize, selection: Selection) {
+        let mut timelines = vec![Vec::new(); self.text.entities.len()];
+        for (position, (post, pooled)) in self.text.posts.iter().zip(&self.pooled).enumerate() {
+            timelines[post.entity].push((position, pooled));
         }
+        let prototypes = timelines
+            .iter()
+            .map(|timeline| Prototypes::choose(timeline, &self.statistics, k, selection));
+        let prototypes = prototypes.collect();
+        self.text.prototypes = prototypes;
+        self.text.k = k;
+        self.text.selection = selection;
+    }
+
+    /// Takes out entities with their posts. The prototypes have to be chosen anew.
+    pub(crate) fn remove(&mut self, is_meant: impl Fn(&Entity) -> bool) {
+        let is_left: Vec<bool> = self
+            .text
+            .entities
+            .iter()
+            .map(|entity| !is_meant(entity))
+            .collect();
+        let mut position = 0;
+        let positions: Vec<usize> = is_left
+            .iter()
+            .map(|&is_left| {
+                position += usize::from(is_left);
+                position.saturating_sub(1)
+            })
+            .collect();
+        let mut of_post = self.text.posts.iter().map(|post| is_left[post.entity]);
+        self.pooled.retain(|_| of_post.next() == Some(true));
+        self.text.posts.retain(|post| is_left[post.entity]);
+        for post in &mut self.text.posts {
+            post.entity = positions[post.entity];
+        }
+        let keep = |at: &mut usize| {
+            *at += 1;
+            is_left[*at - 1]
+        };
+        let (mut a, mut b) = (0, 0);
+        self.profiles.retain(|_| keep(&mut a));
+        self.text.entities.retain(|_| keep(&mut b));
     }
 
     /// Reads `kb.json` and `kb.bpk`.

@@ -10,13 +10,16 @@ use image::RgbImage;
 
 use crate::aliases::AliasIndex;
 use crate::calibration::{Calibration, rank_with_probabilities};
+use crate::cards::{Answer, EntityCard};
 use crate::context::{self, Context};
 use crate::cues::{CueIndex, CueQuery};
 use crate::data::{Candidate, Cues, MAX_IMAGES, Mention, Parts, Ranking, ScorerKind};
 use crate::encoders::Encoders;
 use crate::error::{Error, Result};
+use crate::evidence::{Conditions, Sides};
 use crate::imn::{ImnScorer, MentionVectors};
 use crate::kb::KnowledgeBase;
+use crate::prototype::Selection;
 use crate::scorer::ScorerConfig;
 use crate::stages::Stage;
 use crate::tokenizer::Encoded;
@@ -53,6 +56,8 @@ pub struct Query<'a> {
     pub pictures: &'a [&'a Picture],
     /// Candidates, as positions in the knowledge base.
     pub candidates: &'a [usize],
+    /// What the ranking may use.
+    pub conditions: Conditions,
 }
 
 /// A decoded picture, encoded when it is first linked with.
@@ -124,36 +129,89 @@ impl Linker {
         texts: &mut TextCache,
         mut on_stage: impl FnMut(Stage),
     ) -> Result<Ranking> {
+        let reading = self.reading(query, texts, &mut on_stage).await?;
+        self.rank(&reading, query)
+    }
+
+    /// As [`Self::link`], with the cards of the candidates, in the order of the ranking.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::link`].
+    pub async fn answer(
+        &self,
+        query: &Query<'_>,
+        texts: &mut TextCache,
+        mut on_stage: impl FnMut(Stage),
+    ) -> Result<Answer> {
+        let reading = self.reading(query, texts, &mut on_stage).await?;
+        let ranking = self.rank(&reading, query)?;
+        let entities = ranking.candidates.iter().filter_map(|candidate| {
+            let entities = &self.kb.text.entities;
+            let mut positions = query.candidates.iter();
+            let position = positions.find(|&&position| entities[position].id == candidate.entity);
+            Some(EntityCard::of(&self.kb, *position?, &reading.pooled))
+        });
+        Ok(Answer {
+            entities: entities.collect(),
+            ranking,
+            effects: None,
+        })
+    }
+
+    async fn reading(
+        &self,
+        query: &Query<'_>,
+        texts: &mut TextCache,
+        on_stage: &mut impl FnMut(Stage),
+    ) -> Result<Reading> {
+        let post = self.encode(query, texts, &mut *on_stage).await?;
+        on_stage(Stage::Rank);
+        let mut readings = self.read(vec![post]).await?;
+        Ok(readings.pop().expect("one post"))
+    }
+
+    /// Encodes a post, except for what the caches have. What the conditions leave out is not encoded.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::link`].
+    pub(crate) async fn encode(
+        &self,
+        query: &Query<'_>,
+        texts: &mut TextCache,
+        mut on_stage: impl FnMut(Stage),
+    ) -> Result<PostVectors> {
         let Query {
             text,
             mention,
             pictures,
-            candidates,
+            conditions: Conditions { post: sides, .. },
+            ..
         } = *query;
         let surface = mention.surface(text)?;
         let encoded = self.encoders.tokenizer.encode(text, Some(mention))?;
-        let context = match context::of_post(text, mention)? {
-            Some(Context { text, mention }) => {
-                Some(self.encoders.tokenizer.encode(&text, Some(mention))?)
+        let mut post = PostVectors::default();
+        if sides.text {
+            let context = match context::of_post(text, mention)? {
+                Some(Context { text, mention }) => {
+                    Some(self.encoders.tokenizer.encode(&text, Some(mention))?)
+                }
+                None => None,
+            };
+            texts.keep(text, &[Some(&encoded), context.as_ref()]);
+            let of_text = texts.encode(&self.encoders, &encoded, &mut on_stage);
+            post.text = Some(of_text.await?);
+            if let Some(context) = &context {
+                post.context = Some(texts.encode(&self.encoders, context, &mut on_stage).await?);
+                post.tuned = texts.context(&self.encoders, context).await?;
             }
-            None => None,
-        };
-        texts.keep(text, &[Some(&encoded), context.as_ref()]);
-        let mut post = PostVectors {
-            text: Some(
-                texts
-                    .encode(&self.encoders, &encoded, &mut on_stage)
-                    .await?,
-            ),
-            ..PostVectors::default()
-        };
-        if let Some(context) = &context {
-            post.context = Some(texts.encode(&self.encoders, context, &mut on_stage).await?);
-            post.tuned = texts.context(&self.encoders, context).await?;
         }
-        for picture in pictures.iter().take(MAX_IMAGES) {
-            post.images
-                .push(picture.encode(&self.encoders, &mut on_stage).await?);
+        if sides.image {
+            for picture in pictures.iter().take(MAX_IMAGES) {
+                post.images
+                    .push(picture.encode(&self.encoders, &mut on_stage).await?);
+            }
         }
         if self.encoders.joint.is_some() {
             on_stage(Stage::Joint);
@@ -161,9 +219,7 @@ impl Linker {
                 .join(&mut post, &encoded, Some(surface))
                 .await?;
         }
-        on_stage(Stage::Rank);
-        let readings = self.read(vec![post]).await?;
-        self.rank(&readings[0], text, mention, candidates)
+        Ok(post)
     }
 
     /// Reads encoded posts, once for all their candidates.
@@ -188,32 +244,37 @@ impl Linker {
         Ok(posts.into_iter().map(reading).collect())
     }
 
-    /// Ranks `candidates` (positions in the knowledge base) for a mention of a post; equal scores keep the order given.
+    /// Ranks the candidates of a query whose post is encoded already; equal scores keep the order given.
     ///
     /// # Errors
     ///
     /// [`Error::Span`] for a mention outside the text, [`Error::EmptyPost`] if there is nothing to go by, [`Error::Device`] if a score is not finite.
-    pub fn rank(
-        &self,
-        post: &Reading,
-        text: &str,
-        mention: Mention,
-        candidates: &[usize],
-    ) -> Result<Ranking> {
-        let query = CueQuery {
+    pub fn rank(&self, post: &Reading, query: &Query<'_>) -> Result<Ranking> {
+        let Query {
+            text,
+            mention,
+            candidates,
+            conditions,
+            ..
+        } = *query;
+        let cue_query = CueQuery {
             post: &post.pooled,
             text,
             mention: mention.surface(text)?,
         };
-        if post.pooled.text.is_none() && post.pooled.image.is_none() {
+        let has_text = post.pooled.text.is_some() && conditions.post.text;
+        let has_image = post.pooled.image.is_some() && conditions.post.image;
+        if !has_text && !has_image {
             return Err(Error::EmptyPost);
         }
+        let with_network = conditions.network && conditions.candidate == Sides::ALL;
         let network = match (&self.imn, &post.imn) {
-            (Some(imn), Some(vectors)) => imn.score(vectors, candidates),
+            (Some(imn), Some(vectors)) if with_network => imn.score(vectors, candidates),
             _ => vec![None; candidates.len()],
         };
-        let cues = self.cues.observe(&self.kb, &query, candidates);
-        let cues = cues.into_iter().zip(&network);
+        let cues = self.cues.observe(&self.kb, &cue_query, candidates);
+        let cues = cues.into_iter().map(|cues| cues.restricted(&conditions));
+        let cues = cues.zip(&network);
         let mut ranked: Vec<Candidate> = candidates
             .iter()
             .zip(cues)
@@ -256,6 +317,26 @@ impl Linker {
         })
     }
 
+    /// Chooses the prototypes of all entities anew.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub async fn choose_prototypes(&mut self, k: usize, selection: Selection) -> Result<()> {
+        self.kb.choose(k, selection);
+        self.index().await
+    }
+
+    /// Indexes the knowledge base after a change.
+    async fn index(&mut self) -> Result<()> {
+        let scaled = self.scorer.scaled && !self.scorer.is_zero();
+        self.cues = CueIndex::new(&self.kb, self.encoders.classes.clone(), scaled);
+        if let Some(imn) = &mut self.imn {
+            imn.index(&self.kb).await?;
+        }
+        Ok(())
+    }
+
     fn kind(&self, candidates: &[usize], network: &[Option<(f32, f32)>]) -> ScorerKind {
         let is_seen = |&entity: &usize| self.imn.as_ref().is_some_and(|imn| imn.is_seen(entity));
         if network.iter().all(Option::is_none) {
@@ -275,6 +356,11 @@ impl Picture {
             pixels,
             vectors: OnceCell::new(),
         }
+    }
+
+    /// The decoded picture.
+    pub fn pixels(&self) -> &RgbImage {
+        &self.pixels
     }
 
     /// Its vectors, once it has been linked with.
@@ -430,6 +516,7 @@ mod tests {
             policy: "given".to_owned(),
             temperature: 0.1,
             nil_logit,
+            entities: None,
         };
         let scorer = ScorerConfig::default();
         Linker::new(encoders(&device), kb, scorer, Some(imn), Some(calibration))
@@ -468,9 +555,14 @@ mod tests {
         };
         let readings = pollster::block_on(linker.read(vec![post])).unwrap();
         let mention = Mention { start: 0, end: 5 };
-        linker
-            .rank(&readings[0], "swift", mention, candidates)
-            .unwrap()
+        let query = Query {
+            text: "swift",
+            mention,
+            pictures: &[],
+            candidates,
+            conditions: Conditions::default(),
+        };
+        linker.rank(&readings[0], &query).unwrap()
     }
 
     fn find<'a>(ranking: &'a Ranking, id: &str) -> &'a Candidate {
@@ -563,6 +655,7 @@ mod tests {
                 mention: Mention { start, end },
                 pictures: &[],
                 candidates: &[0, 1],
+                conditions: Conditions::default(),
             };
             let mut stages = Vec::new();
             let ranking = linker.link(&query, &mut texts, |stage| stages.push(stage));

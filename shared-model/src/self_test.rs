@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Mention;
 use crate::error::{Error, Result};
+use crate::evidence::Conditions;
 use crate::linker::{Linker, Picture, Query, TextCache};
 use crate::pack::{Entry, Pack};
 
@@ -133,6 +134,7 @@ impl GoldenPost {
             mention: self.mention,
             pictures: &[&picture],
             candidates: &self.candidates,
+            conditions: Conditions::default(),
         };
         let ranking = linker.link(&query, &mut texts, |_| ()).await?;
         let ranked = ranking.candidates.iter();

@@ -10,9 +10,11 @@ use burn::prelude::Device;
 use image::RgbImage;
 use serde::Serialize;
 use shared_model::aliases::{AliasIndex, NameMatch};
-use shared_model::cards::EntityCard;
-use shared_model::data::{Mention, Ranking};
+use shared_model::cards::Answer;
+use shared_model::data::Mention;
 use shared_model::encoders::{Encoders, Models};
+use shared_model::evidence::Conditions;
+use shared_model::explain::Occlusion;
 use shared_model::hash::sha256;
 use shared_model::kb::KnowledgeBase;
 use shared_model::linker::{Linker, Picture, Query, TextCache};
@@ -252,13 +254,7 @@ struct Answered<'a> {
     answer: Answer,
 }
 
-#[derive(Serialize)]
-struct Answer {
-    ranking: Ranking,
-    entities: Vec<EntityCard>,
-}
-
-/// The examples with the answers of the exported model, among the same candidates as in the page.
+/// The examples with the answers of the exported model and what decided, among the same candidates as in the page.
 fn answered<'a>(
     examples: &'a [Example],
     linker: &Linker,
@@ -276,19 +272,22 @@ fn answered<'a>(
             mention: example.mention,
             pictures: &pictures.iter().collect::<Vec<_>>(),
             candidates: &candidates,
+            conditions: Conditions::default(),
         };
         let mut texts = TextCache::default();
-        let link = linker.link(&query, &mut texts, |_| {});
-        let cards = candidates.iter();
-        anyhow::Ok(Answered {
-            example,
-            answer: Answer {
-                ranking: pollster::block_on(link)?,
-                entities: cards
-                    .map(|&position| EntityCard::of(&linker.kb.text, position))
-                    .collect(),
-            },
-        })
+        let answer = linker.answer(&query, &mut texts, |_| {});
+        let mut answer = pollster::block_on(answer)?;
+        let ranked = answer.ranking.candidates.iter();
+        let first_two = ranked.filter_map(|candidate| linker.kb.position(&candidate.entity));
+        let query = Query {
+            candidates: &first_two.take(2).collect::<Vec<_>>(),
+            ..query
+        };
+        answer.effects = pollster::block_on(async {
+            let occlusion = Occlusion::new(linker, query, &mut texts).await?;
+            occlusion.effects(async || true).await
+        })?;
+        anyhow::Ok(Answered { example, answer })
     };
     let answers = examples
         .iter()

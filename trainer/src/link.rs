@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use shared_model::aliases::NameMatch;
 use shared_model::data::{Mention, Post, ScorerKind};
+use shared_model::evidence::Conditions;
 use shared_model::linker::{Linker, Picture, Query, TextCache};
 use shared_model::stages::{StageClock, StageTimes};
 
@@ -91,6 +92,7 @@ fn answers<'a>(
             mention,
             pictures: &pictures,
             candidates: &candidates(linker, post, mention, names)?,
+            conditions: Conditions::default(),
         };
         let mut clock = StageClock::new(now);
         let ranking = linker.link(&query, &mut texts, |stage| clock.start(stage));

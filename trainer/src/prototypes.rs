@@ -64,10 +64,11 @@ pub(crate) fn prototypes(args: PrototypesArgs, device: DeviceArg) -> anyhow::Res
         PrototypeSettings::of(&args.choice),
     )?;
     let entries = spilled.entries(&statistics, model.encoders.context.is_some())?;
+    let calibration = model.calibration;
     let run = Fitted {
         encoders: origin,
         scorer: model.scorer,
-        calibration: model.calibration,
+        calibration: calibration.map(|fitted| fitted.beside(&text.entities)),
         systems: model.systems,
     };
     write_run(dataset, text, entries, run, &args.run)

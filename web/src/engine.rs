@@ -7,15 +7,18 @@ use burn::prelude::Device;
 use burn::tensor::wgpu::wgpu::{AdapterInfo, DeviceType};
 use shared_model::aliases::NameMatch;
 use shared_model::bundle::Bundle;
-use shared_model::data::{MAX_IMAGES, Mention, Ranking};
+use shared_model::data::{MAX_IMAGES, Mention};
 use shared_model::error::{Error, Result};
+use shared_model::explain::Occlusion;
 use shared_model::image::decode;
+use shared_model::kb::KbText;
 use shared_model::linker::{Linker, Picture, Query, TextCache};
 use shared_model::manifest::Manifest;
+use shared_model::prototype::Selection;
 use shared_model::self_test::SelfTest;
 use shared_model::stages::{StageClock, StageTimes};
 use web::context::{has_webgpu, is_secure};
-use web::protocol::{DeviceChoice, DeviceKind, EntityCard, Running, Stage};
+use web::protocol::{Answer, Choice, DeviceChoice, DeviceKind, Effects, Question, Running, Stage};
 use web::timeout::{DEVICE_SECONDS, unless_stuck};
 
 /// Seconds for which a simulated adapter may be silent: it computes on the CPU, slowly.
@@ -102,13 +105,32 @@ impl Engine {
         Ok((engine, self_test))
     }
 
-    /// The knowledge base as the page shows it.
-    pub(crate) fn cards(&self) -> Vec<EntityCard> {
-        let kb = &self.linker.kb.text;
-        let positions = 0..kb.entities.len();
-        positions
-            .map(|position| EntityCard::of(kb, position))
-            .collect()
+    /// Number of entities in the knowledge base.
+    pub(crate) fn n_entities(&self) -> usize {
+        self.linker.kb.text.entities.len()
+    }
+
+    /// How the prototypes are chosen.
+    pub(crate) fn prototypes(&self) -> Choice {
+        let KbText { k, selection, .. } = self.linker.kb.text;
+        Choice {
+            k,
+            by_pagerank: selection == Selection::Pagerank,
+        }
+    }
+
+    /// Chooses the prototypes anew.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub(crate) async fn choose(&mut self, Choice { k, by_pagerank }: Choice) -> Result<()> {
+        let selection = match by_pagerank {
+            true => Selection::Pagerank,
+            false => Selection::Random { seed: 0 },
+        };
+        let chosen = self.linker.choose_prototypes(k, selection);
+        answered(self.max_silence, chosen).await
     }
 
     /// The mentions in a text.
@@ -140,46 +162,81 @@ impl Engine {
 
     /// Ranks a mention's candidates. Text and pictures that were encoded before are not encoded again; their time is then 0.
     ///
-    /// # Arguments
-    ///
-    /// - pictures: ids of pictures that were added.
-    ///
     /// # Errors
     ///
     /// [`Error::Device`] if the device fails or is silent for too long.
     pub(crate) async fn link(
         &mut self,
-        text: &str,
-        mention: Mention,
-        pictures: &[u32],
+        question: &Question,
         now: impl Fn() -> f64,
         stage: impl Fn(Stage),
-    ) -> Result<(Ranking, StageTimes)> {
-        let aliases = &self.linker.aliases;
-        let candidates = aliases.candidates(mention.surface(text)?, NameMatch::Similar);
-        let pictures = pictures.iter().take(MAX_IMAGES);
-        let pictures: Vec<&Decoded> = pictures.filter_map(|id| self.pictures.get(id)).collect();
-        let decode = pictures.iter().map(|picture| picture.decode_ms.take());
+    ) -> Result<(Answer, StageTimes)> {
+        let surface = question.mention.surface(&question.text)?;
+        let candidates = self.linker.aliases.candidates(surface, NameMatch::Similar);
+        let decoded = decoded(&self.pictures, question);
+        let decode = decoded.iter().map(|picture| picture.decode_ms.take());
         let decode = decode.sum();
-        let pictures: Vec<&Picture> = pictures.iter().map(|decoded| &decoded.picture).collect();
-        let query = Query {
-            text,
-            mention,
-            pictures: &pictures,
-            candidates: &candidates,
-        };
+        let pictures: Vec<&Picture> = decoded.iter().map(|decoded| &decoded.picture).collect();
+        let query = query(question, &pictures, &candidates);
         let mut clock = StageClock::new(now);
         let on_stage = |next| {
             stage(next);
             clock.start(next);
         };
-        let link = self.linker.link(&query, &mut self.texts, on_stage);
-        let ranking = answered(self.max_silence, link).await?;
+        let answer = self.linker.answer(&query, &mut self.texts, on_stage);
+        let answer = answered(self.max_silence, answer).await?;
         let ms = StageTimes {
             decode,
             ..clock.stop()
         };
-        Ok((ranking, ms))
+        Ok((answer, ms))
+    }
+
+    /// What in a post decides between candidates; `None` if it was stopped.
+    ///
+    /// # Arguments
+    ///
+    /// - candidates: ids of the first and the second.
+    /// - go_on: called between two steps; `false` stops.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::link`].
+    pub(crate) async fn explain(
+        &mut self,
+        question: &Question,
+        candidates: &[String],
+        go_on: impl AsyncFnMut() -> bool,
+    ) -> Result<Option<Effects>> {
+        let candidates = candidates.iter();
+        let candidates: Vec<usize> = candidates
+            .filter_map(|id| self.linker.kb.position(id))
+            .collect();
+        let decoded = decoded(&self.pictures, question);
+        let pictures: Vec<&Picture> = decoded.iter().map(|decoded| &decoded.picture).collect();
+        let query = query(question, &pictures, &candidates);
+        let occlusion = Occlusion::new(&self.linker, query, &mut self.texts);
+        let occlusion = answered(self.max_silence, occlusion).await?;
+        occlusion.effects(go_on).await
+    }
+}
+
+fn decoded<'a>(pictures: &'a HashMap<u32, Decoded>, question: &Question) -> Vec<&'a Decoded> {
+    let wanted = question.pictures.iter().take(MAX_IMAGES);
+    wanted.filter_map(|id| pictures.get(id)).collect()
+}
+
+fn query<'a>(
+    question: &'a Question,
+    pictures: &'a [&'a Picture],
+    candidates: &'a [usize],
+) -> Query<'a> {
+    Query {
+        text: &question.text,
+        mention: question.mention,
+        pictures,
+        candidates,
+        conditions: question.conditions,
     }
 }
 

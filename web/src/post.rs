@@ -1,8 +1,8 @@
 //! The post on the page: the names found in its text, and its pictures.
 
 use serde::Deserialize;
-use shared_model::cards::EntityCard;
-use shared_model::data::{MAX_IMAGES, Mention, Ranking};
+use shared_model::cards::Answer;
+use shared_model::data::{MAX_IMAGES, Mention};
 
 /// Larger picture files are refused before they are read.
 const MAX_PICTURE_BYTES: f64 = 60e6;
@@ -65,16 +65,7 @@ pub struct Example {
     pub images: Vec<String>,
     /// The answer, computed at export; `None` in earlier bundles.
     #[serde(default)]
-    pub answer: Option<PreparedAnswer>,
-}
-
-/// The answer to an example, which needs no model on this device.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct PreparedAnswer {
-    /// The candidates, best first.
-    pub ranking: Ranking,
-    /// Their cards.
-    pub entities: Vec<EntityCard>,
+    pub answer: Option<Answer>,
 }
 
 impl Name {

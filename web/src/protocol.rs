@@ -1,8 +1,10 @@
 //! The messages between the page and its worker. Some come with a buffer, see `message`.
 
 use serde::{Deserialize, Serialize};
-pub use shared_model::cards::EntityCard;
-use shared_model::data::{Mention, Ranking};
+pub use shared_model::cards::{Answer, CardPost, EntityCard};
+use shared_model::data::Mention;
+pub use shared_model::evidence::{Conditions, Sides};
+pub use shared_model::explain::{Effects, GRID, WordEffect};
 use shared_model::manifest::Licence;
 use shared_model::self_test::SelfTest;
 pub use shared_model::stages::{Stage, StageTimes};
@@ -36,15 +38,47 @@ pub enum Request {
     Link {
         /// Chosen by the page; the answer carries it.
         id: u32,
-        /// The post's text.
-        text: String,
-        /// The mention to link.
-        mention: Mention,
-        /// Ids of pictures added before.
-        pictures: Vec<u32>,
+        /// What to link.
+        question: Question,
+    },
+    /// Find out what in the post decides between candidates. Answered by `Explaining`s and `Explained`, an `Error` with this id, or not at all if another request comes first.
+    Explain {
+        /// Chosen by the page; the answer carries it.
+        id: u32,
+        /// What was linked.
+        question: Question,
+        /// Ids of the first and the second candidate; one if there is one.
+        candidates: Vec<String>,
+    },
+    /// Choose the prototypes of all entities anew. Answered by `Chosen`.
+    Choose {
+        /// How.
+        prototypes: Choice,
     },
     /// Delete the cached bundle. Answered by `CacheCleared`.
     ClearCache,
+}
+
+/// A mention to link, in its post.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    /// The post's text.
+    pub text: String,
+    /// The mention to link.
+    pub mention: Mention,
+    /// Ids of pictures added before.
+    pub pictures: Vec<u32>,
+    /// What the ranking may use.
+    pub conditions: Conditions,
+}
+
+/// How prototypes are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Number of prototypes per entity and modality.
+    pub k: usize,
+    /// By PageRank, or at random.
+    pub by_pagerank: bool,
 }
 
 /// From the worker to the page.
@@ -63,7 +97,7 @@ pub enum Event {
     Preparing,
     /// A thumbnail; its JPEG file is the buffer.
     Thumb {
-        /// As in [`EntityCard::thumbs`].
+        /// As in [`CardPost::images`].
         path: String,
     },
     /// Ready to link.
@@ -98,10 +132,29 @@ pub enum Event {
     Linked {
         /// As in `Link`.
         id: u32,
-        /// All candidates, best first.
-        ranking: Ranking,
+        /// All candidates, best first, and their cards.
+        answer: Answer,
         /// Time of each stage; 0 where an earlier result was reused.
         ms: StageTimes,
+    },
+    /// An explanation is under way.
+    Explaining {
+        /// As in `Explain`.
+        id: u32,
+        /// Number of steps that are done.
+        done: usize,
+    },
+    /// What in the post decided.
+    Explained {
+        /// As in `Explain`.
+        id: u32,
+        /// By words and regions.
+        effects: Effects,
+    },
+    /// The prototypes are chosen as asked.
+    Chosen {
+        /// How.
+        prototypes: Choice,
     },
     /// Something went wrong.
     Error {
@@ -133,8 +186,12 @@ pub struct Loaded {
     pub calibrated: bool,
     /// The bundle's name.
     pub name: String,
-    /// The knowledge base.
-    pub entities: Vec<EntityCard>,
+    /// Number of entities.
+    pub n_entities: usize,
+    /// How the prototypes are chosen in the bundle.
+    pub prototypes: Choice,
+    /// A trained network takes part.
+    pub has_network: bool,
     /// Licences of parts and pictures.
     pub licences: Vec<Licence>,
 }
@@ -152,13 +209,6 @@ pub struct Running {
     pub self_test: SelfTest,
     /// For a person: why WebGPU is not used, why downloads are not kept.
     pub notices: Vec<String>,
-}
-
-impl Loaded {
-    /// The entity with this id.
-    pub fn card(&self, id: &str) -> Option<&EntityCard> {
-        self.entities.iter().find(|card| card.id == id)
-    }
 }
 
 /// What `?device=` asks for.

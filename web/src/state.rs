@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use leptos::prelude::*;
-use shared_model::data::Ranking;
 use web::phase::Phase;
 use web::post::{Chosen, Name, Picture};
-use web::protocol::{EntityCard, Loaded, StageTimes};
+use web::protocol::{Answer, Choice, Conditions, Effects, Loaded, StageTimes};
 
 /// All signals of the page. Copies share them.
 #[derive(Clone, Copy, Default)]
@@ -32,7 +31,15 @@ pub(crate) struct State {
     /// The post's pictures.
     pub(crate) pictures: RwSignal<Vec<Picture>>,
     /// The latest answer; it belongs to the current post only in [`Phase::Done`].
-    pub(crate) answer: RwSignal<Option<Answer>>,
+    pub(crate) answer: RwSignal<Option<Answered>>,
+    /// What the rankings may use.
+    pub(crate) conditions: RwSignal<Conditions>,
+    /// How the prototypes are chosen; `None` until the model is loaded.
+    pub(crate) prototypes: RwSignal<Option<Choice>>,
+    /// What in the post decided, of the latest answer.
+    pub(crate) effects: RwSignal<Option<Effects>>,
+    /// Number of steps of the explanation that are done, while one is under way.
+    pub(crate) explaining: RwSignal<Option<usize>>,
     /// The last failure, for a person.
     pub(crate) error: RwSignal<Option<String>>,
     /// What a visitor could do next.
@@ -41,15 +48,17 @@ pub(crate) struct State {
     pub(crate) notice: RwSignal<Option<String>>,
 }
 
-/// An answer of the worker.
+/// The latest answer and the post that it belongs to.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Answer {
+pub(crate) struct Answered {
     /// The words that were linked.
     pub(crate) surface: String,
-    /// The candidates, best first.
-    pub(crate) ranking: Ranking,
+    /// The text that they are in.
+    pub(crate) text: String,
+    /// Addresses of the pictures that were linked with.
+    pub(crate) pictures: Vec<String>,
+    /// The candidates and their cards, best first.
+    pub(crate) answer: Answer,
     /// The time that it took; `None` for one that was computed at export.
     pub(crate) ms: Option<StageTimes>,
-    /// Cards of the candidates, where the model that has all of them is not loaded.
-    pub(crate) entities: Vec<EntityCard>,
 }

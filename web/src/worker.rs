@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use futures_util::{StreamExt as _, stream};
+use gloo_timers::future::TimeoutFuture;
 use js_sys::{ArrayBuffer, Uint8Array};
 use shared_model::error::Error;
 use shared_model::manifest::Manifest;
@@ -80,12 +81,17 @@ async fn work(inbox: Queue, engine: Rc<RefCell<Option<Engine>>>) {
             continue;
         }
         let mut taken = engine.borrow_mut().take();
-        handle(&mut taken, request, buffer).await;
+        handle(&mut taken, request, buffer, &inbox).await;
         *engine.borrow_mut() = taken;
     }
 }
 
-async fn handle(engine: &mut Option<Engine>, request: Request, buffer: Option<ArrayBuffer>) {
+async fn handle(
+    engine: &mut Option<Engine>,
+    request: Request,
+    buffer: Option<ArrayBuffer>,
+    inbox: &Queue,
+) {
     match (request, engine) {
         (Request::Load { device, base }, engine) => match load(device, base).await {
             Ok(loaded) => *engine = Some(loaded),
@@ -115,28 +121,58 @@ async fn handle(engine: &mut Option<Engine>, request: Request, buffer: Option<Ar
             }
         }
         (Request::DropPicture { id }, Some(engine)) => engine.drop_picture(id),
+        (Request::Link { id, question }, Some(engine)) => {
+            let on_stage = |stage| send(&Event::Stage { id, stage }, None);
+            match engine.link(&question, now, on_stage).await {
+                Ok((answer, ms)) => send(&Event::Linked { id, answer, ms }, None),
+                Err(error) => fail_or_fall_back(id, &error),
+            }
+        }
         (
-            Request::Link {
+            Request::Explain {
                 id,
-                text,
-                mention,
-                pictures,
+                question,
+                candidates,
             },
             Some(engine),
         ) => {
-            let on_stage = |stage| send(&Event::Stage { id, stage }, None);
-            match engine.link(&text, mention, &pictures, now, on_stage).await {
-                Ok((ranking, ms)) => send(&Event::Linked { id, ranking, ms }, None),
-                Err(Error::Device(_)) if DEVICE.get() == Some(DeviceKind::Webgpu) => {
-                    send(&Event::DeviceLost, None);
-                }
-                Err(error) => fail(Some(id), error.to_string(), false),
+            let done = Cell::new(0);
+            let go_on = async || {
+                send(
+                    &Event::Explaining {
+                        id,
+                        done: done.get(),
+                    },
+                    None,
+                );
+                done.set(done.get() + 1);
+                // Messages arrive while the worker pauses.
+                TimeoutFuture::new(0).await;
+                inbox.borrow().waiting.is_empty()
+            };
+            match engine.explain(&question, &candidates, go_on).await {
+                Ok(Some(effects)) => send(&Event::Explained { id, effects }, None),
+                Ok(None) => {}
+                Err(error) => fail_or_fall_back(id, &error),
             }
         }
+        (Request::Choose { prototypes }, Some(engine)) => match engine.choose(prototypes).await {
+            Ok(()) => send(&Event::Chosen { prototypes }, None),
+            Err(error) => fail(None, error.to_string(), false),
+        },
         (Request::Link { id, .. }, None) => {
             fail(Some(id), "The model is not loaded yet.".to_owned(), false)
         }
         (_, None) => fail(None, "The model is not loaded yet.".to_owned(), false),
+    }
+}
+
+fn fail_or_fall_back(id: u32, error: &Error) {
+    match error {
+        Error::Device(_) if DEVICE.get() == Some(DeviceKind::Webgpu) => {
+            send(&Event::DeviceLost, None);
+        }
+        error => fail(Some(id), error.to_string(), false),
     }
 }
 
@@ -165,7 +201,9 @@ async fn load(device: DeviceChoice, base: String) -> Result<Engine, String> {
         fetched_bytes,
         calibrated: manifest.calibration.is_some(),
         name: manifest.name,
-        entities: engine.cards(),
+        n_entities: engine.n_entities(),
+        prototypes: engine.prototypes(),
+        has_network: manifest.imn.is_some(),
         licences: manifest.licences,
     };
     send(&Event::Loaded(Box::new(loaded)), None);

@@ -71,27 +71,42 @@ impl ImnScorer {
         kb: &KnowledgeBase,
         device: &Device,
     ) -> Result<Self> {
-        let inputs = &trained.config.inputs;
-        let mut index = EntityIndex::new(trained.config.d_aux);
+        let seen = kb.text.entities.iter();
+        let mut scorer = Self {
+            seen: seen
+                .map(|entity| entities.contains(entity.id.as_str()))
+                .collect(),
+            index: EntityIndex::new(trained.config.d_aux),
+            network,
+            trained,
+            device: device.clone(),
+        };
+        scorer.index(kb).await?;
+        Ok(scorer)
+    }
+
+    /// Encodes all entities anew; those that were not there before are new to the network.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](crate::error::Error::Device) if the device fails.
+    pub(crate) async fn index(&mut self, kb: &KnowledgeBase) -> Result<()> {
+        let inputs = &self.trained.config.inputs;
+        let mut index = EntityIndex::new(self.trained.config.d_aux);
         let positions: Vec<usize> = (0..kb.text.entities.len()).collect();
         for batch in positions.chunks(BATCH) {
             let rows: Vec<_> = batch
                 .iter()
                 .map(|&entity| CentredEntity::new(inputs, kb, entity).sequences(|_| true))
                 .collect();
-            let aux = network.encode_entities(&side(inputs, &rows, device));
-            index.extend(network.prepare_entities(aux)).await?;
+            let aux = self
+                .network
+                .encode_entities(&side(inputs, &rows, &self.device));
+            index.extend(self.network.prepare_entities(aux)).await?;
         }
-        let seen = kb.text.entities.iter();
-        Ok(Self {
-            seen: seen
-                .map(|entity| entities.contains(entity.id.as_str()))
-                .collect(),
-            network,
-            trained,
-            index,
-            device: device.clone(),
-        })
+        self.index = index;
+        self.seen.resize(positions.len(), false);
+        Ok(())
     }
 
     /// Encodes posts, given with their pooled vectors.

@@ -72,7 +72,9 @@ impl Model {
         let encoders = self.encoders.clone();
         let imn = Network::among(&self.systems);
         let imn = imn.map(|network| network.scorer(&kb, &encoders.device));
-        let (imn, calibration) = (imn.transpose()?, self.calibration.clone());
+        let calibration = self.calibration.clone();
+        let calibration = calibration.map(|fitted| fitted.beside(&kb.text.entities));
+        let imn = imn.transpose()?;
         Ok(Linker::new(encoders, kb, self.scorer, imn, calibration))
     }
 }

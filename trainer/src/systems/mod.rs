@@ -11,7 +11,8 @@ use std::collections::HashMap;
 
 use anyhow::Context as _;
 use shared_model::data::Post;
-use shared_model::linker::{Linker, Reading};
+use shared_model::evidence::Conditions;
+use shared_model::linker::{Linker, Query, Reading};
 use shared_model::names::Names;
 
 pub(crate) use popularity::ByEntity;
@@ -79,7 +80,14 @@ impl Scores {
         reading: &Reading,
     ) -> anyhow::Result<Self> {
         let post = mention.post;
-        let ranking = linker.rank(reading, &post.text, mention.mention, &mention.candidates);
+        let query = Query {
+            text: &post.text,
+            mention: mention.mention,
+            pictures: &[],
+            candidates: &mention.candidates,
+            conditions: Conditions::default(),
+        };
+        let ranking = linker.rank(reading, &query);
         let ranking = ranking.with_context(|| format!("{:?}", post.id))?;
         let by_id: HashMap<&str, f32> = ranking
             .candidates

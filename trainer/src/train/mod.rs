@@ -135,6 +135,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         policy: datasets[0].info.candidate_policy.name().to_owned(),
         temperature,
         nil_logit,
+        entities: nil_logit.map(|_| Calibration::fingerprint(&datasets[0].entities)),
     };
     let trained = network.as_ref();
     let trained = trained.map(|network| (network.trained.clone(), errors));

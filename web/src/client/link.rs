@@ -1,14 +1,14 @@
 //! The link: from the button to the answer.
 
 use leptos::prelude::*;
-use shared_model::data::{Mention, Ranking};
+use shared_model::data::Mention;
 use web::link_request::{LinkRequest, Step};
 use web::phase::Phase;
 use web::post::{Chosen, Name, PictureState};
-use web::protocol::{Request, Stage, StageTimes};
+use web::protocol::{Answer, Choice, Conditions, Effects, Question, Request, Stage, StageTimes};
 
 use super::Client;
-use crate::state::Answer;
+use crate::state::Answered;
 
 impl Client {
     /// Links the chosen mention, after loading the model where it must be.
@@ -96,16 +96,74 @@ impl Client {
         }
     }
 
-    pub(super) fn take_ranking(self, id: u32, ranking: Ranking, ms: StageTimes) {
+    pub(super) fn take_answer(self, id: u32, answer: Answer, ms: StageTimes) {
         if let Some(surface) = self.request(|request| request.take_answer(id)) {
-            self.answer.set(Some(Answer {
-                surface,
-                ranking,
-                ms: Some(ms),
-                entities: Vec::new(),
-            }));
+            self.show_answer(surface, answer, Some(ms));
             self.phase.set(Phase::Done);
         }
+    }
+
+    /// Shows an answer to the post as it is.
+    pub(super) fn show_answer(self, surface: String, mut answer: Answer, ms: Option<StageTimes>) {
+        self.explaining.set(None);
+        self.effects.set(answer.effects.take());
+        self.answer.set(Some(Answered {
+            surface,
+            text: self.text.get_untracked(),
+            pictures: self.pictures.with_untracked(|pictures| {
+                let used = pictures.iter().filter(|picture| picture.is_used());
+                used.map(|picture| picture.address.clone()).collect()
+            }),
+            answer,
+            ms,
+        }));
+    }
+
+    /// Asks what in the post decided between the first two candidates of the latest answer.
+    pub(crate) fn explain(self) {
+        let candidates = self.answer.with_untracked(|answered| {
+            let ranked = &answered.as_ref()?.answer.ranking.candidates;
+            Some(
+                ranked
+                    .iter()
+                    .take(2)
+                    .map(|candidate| candidate.entity.clone())
+                    .collect(),
+            )
+        });
+        let (Some(candidates), Some(question)) = (candidates, self.question()) else {
+            return;
+        };
+        let id = self.new_id();
+        self.inner.update_value(|inner| inner.explaining = id);
+        self.explaining.set(Some(0));
+        let explain = Request::Explain {
+            id,
+            question,
+            candidates,
+        };
+        self.send(&explain, None);
+    }
+
+    pub(super) fn take_explanation(self, id: u32, done: usize, effects: Option<Effects>) {
+        let is_awaited = self.inner.with_value(|inner| inner.explaining == id);
+        if is_awaited && self.explaining.get_untracked().is_some() {
+            self.explaining.set(effects.is_none().then_some(done));
+            self.effects.set(effects);
+        }
+    }
+
+    /// Ranks under other conditions.
+    pub(crate) fn set_conditions(self, change: impl FnOnce(&mut Conditions)) {
+        self.conditions.update(change);
+        self.link_again();
+    }
+
+    /// Chooses the prototypes in another way.
+    pub(crate) fn choose_prototypes(self, prototypes: Choice) {
+        self.prototypes.set(Some(prototypes));
+        self.send(&Request::Choose { prototypes }, None);
+        self.link_again();
     }
 
     pub(super) fn awaits(self, id: u32) -> bool {
@@ -114,19 +172,30 @@ impl Client {
 
     fn send_link(self, text: String, name: Name) {
         let id = self.new_id();
+        self.explaining.set(None);
+        self.request(|request| request.send(id, name.surface));
+        let question = self.ask(text, name.mention);
+        self.send(&Request::Link { id, question }, None);
+    }
+
+    /// The question about the chosen mention of the post as it is.
+    fn question(self) -> Option<Question> {
+        let name = self.chosen.get_untracked()?.name;
+        Some(self.ask(self.text.get_untracked(), name.mention))
+    }
+
+    fn ask(self, text: String, mention: Mention) -> Question {
         let pictures = self.pictures.with_untracked(|pictures| {
             let ready = pictures
                 .iter()
                 .filter(|picture| picture.state == PictureState::Ready);
             ready.map(|picture| picture.id).collect()
         });
-        self.request(|request| request.send(id, name.surface));
-        let link = Request::Link {
-            id,
+        Question {
             text,
-            mention: name.mention,
+            mention,
             pictures,
-        };
-        self.send(&link, None);
+            conditions: self.conditions.get_untracked(),
+        }
     }
 }

@@ -15,7 +15,7 @@ use web::address::file_address;
 use web::link_request::LinkRequest;
 use web::phase::Phase;
 use web::post::PictureState;
-use web::protocol::{DeviceChoice, EntityCard, Event};
+use web::protocol::{DeviceChoice, Event};
 use web_sys::Blob;
 
 use crate::browser;
@@ -41,6 +41,8 @@ struct Inner {
     /// Files of the post's pictures.
     blobs: HashMap<u32, Blob>,
     last_id: u32,
+    /// Id of the latest request for an explanation.
+    explaining: u32,
     request: LinkRequest,
 }
 
@@ -87,21 +89,12 @@ impl Client {
         self.base.with_value(|base| file_address(base, path))
     }
 
-    /// The card of an entity: the model's, else one of `prepared`, else its id alone.
-    pub(crate) fn card(self, id: &str, prepared: &[EntityCard]) -> EntityCard {
-        let loaded = self
-            .loaded
-            .with_untracked(|loaded| loaded.as_ref()?.card(id).cloned());
-        let prepared = || prepared.iter().find(|card| card.id == id).cloned();
-        loaded.or_else(prepared).unwrap_or_else(|| EntityCard {
-            name: id.to_owned(),
-            ..EntityCard::default()
-        })
-    }
-
     /// Addresses of thumbnails: those that came with the model, else files of the bundle's folder.
-    pub(crate) fn thumb_addresses(self, paths: &[String]) -> Vec<String> {
-        let paths = paths.iter();
+    pub(crate) fn thumb_addresses<'a>(
+        self,
+        paths: impl IntoIterator<Item = &'a String>,
+    ) -> Vec<String> {
+        let paths = paths.into_iter();
         self.thumbs.with_untracked(|thumbs| {
             let address = |path: &String| match thumbs.get(path) {
                 Some(address) => Some(address.clone()),
@@ -135,7 +128,10 @@ impl Client {
                 self.set_picture_state(id, PictureState::Refused(message))
             }
             Event::Stage { id, stage } => self.show_stage(id, stage),
-            Event::Linked { id, ranking, ms } => self.take_ranking(id, ranking, ms),
+            Event::Linked { id, answer, ms } => self.take_answer(id, answer, ms),
+            Event::Explaining { id, done } => self.take_explanation(id, done, None),
+            Event::Explained { id, effects } => self.take_explanation(id, 0, Some(effects)),
+            Event::Chosen { prototypes } => self.prototypes.set(Some(prototypes)),
             Event::Error { id, message, fatal } => {
                 let is_outdated = id.is_some_and(|id| !self.awaits(id));
                 match (fatal, is_outdated) {

@@ -14,7 +14,7 @@ use web::protocol::{Loaded, Request};
 
 use super::Client;
 use crate::browser;
-use crate::state::Answer;
+use crate::state::Answered;
 
 impl Client {
     /// Downloads the model, or reads it from the browser's store.
@@ -96,6 +96,7 @@ impl Client {
 
     /// The model is ready: it gets the post.
     pub(super) fn take_model(self, loaded: Loaded) {
+        self.prototypes.set(Some(loaded.prototypes));
         self.loaded.set(Some(loaded));
         self.phase.set(Phase::Ready);
         let mut pictures = self.pictures.get_untracked();
@@ -105,7 +106,7 @@ impl Client {
             spawn_local(self.send_picture(picture.id));
         }
         self.find_mentions();
-        let is_prepared = |answer: &Option<Answer>| {
+        let is_prepared = |answer: &Option<Answered>| {
             let answer = answer.as_ref();
             answer.is_some_and(|answer| answer.ms.is_none())
         };

@@ -13,7 +13,6 @@ use web_sys::Blob;
 
 use super::Client;
 use crate::browser;
-use crate::state::Answer;
 
 /// Mentions are searched for after a pause in typing of this length.
 const TYPING_PAUSE: Duration = Duration::from_millis(150);
@@ -127,12 +126,7 @@ impl Client {
         let (Some(prepared), Some(chosen)) = (example.answer, self.chosen.get_untracked()) else {
             return;
         };
-        self.answer.set(Some(Answer {
-            surface: chosen.name.surface,
-            ranking: prepared.ranking,
-            ms: None,
-            entities: prepared.entities,
-        }));
+        self.show_answer(chosen.name.surface, prepared, None);
         if !self.phase.get_untracked().is_loading() {
             self.phase.set(Phase::Done);
         }

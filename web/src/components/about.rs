@@ -51,7 +51,7 @@ fn Facts(client: Client, loaded: Loaded) -> impl IntoView {
     let facts = format!(
         "{}: {} people, places and things. {origin}, and preparing it took {}.",
         loaded.name,
-        loaded.entities.len(),
+        loaded.n_entities,
         duration(loaded.prepare_ms)
     );
     let notices = loaded

@@ -7,8 +7,10 @@ use web::phase::Phase;
 use web::protocol::{EntityCard, StageTimes};
 
 use super::cues::{Bar, CueList, Why};
+use super::explanation::Explanation;
+use super::known::Known;
 use crate::client::Client;
-use crate::state;
+use crate::state::Answered;
 
 /// The latest answer, or an introduction while there is none.
 #[component]
@@ -16,7 +18,7 @@ pub(crate) fn Answer(client: Client) -> impl IntoView {
     view! {
         <section class="answer" class:stale=move || client.phase.get() != Phase::Done aria-label="Answer">
             {move || match client.answer.get() {
-                Some(answer) => view! { <Ranked client answer /> }.into_any(),
+                Some(answered) => view! { <Ranked client answered /> }.into_any(),
                 None => view! { <Invitation /> }.into_any(),
             }}
         </section>
@@ -42,13 +44,14 @@ fn Invitation() -> impl IntoView {
 }
 
 #[component]
-fn Ranked(client: Client, answer: state::Answer) -> impl IntoView {
-    let state::Answer {
+fn Ranked(client: Client, answered: Answered) -> impl IntoView {
+    let Answered {
         surface,
-        ranking,
+        answer,
         ms,
-        entities,
-    } = answer;
+        ..
+    } = answered.clone();
+    let (ranking, entities) = (answer.ranking, answer.entities);
     let is_empty = ranking.candidates.is_empty();
     let nil = ranking.nil_probability;
     let calibrated = client
@@ -79,28 +82,26 @@ fn Ranked(client: Client, answer: state::Answer) -> impl IntoView {
             "Ranked by what text, pictures and names have in common.",
         ),
     };
-    let why = match &ranking.candidates[..] {
+    let ranked = ranking.candidates.into_iter().zip(entities);
+    let ranked: Vec<(Candidate, EntityCard)> = ranked.collect();
+    let why = match &ranked[..] {
         [first, second, ..] => {
-            let [first, second] = [first, second].map(|candidate| {
-                let card = client.card(&candidate.entity, &entities);
-                (card.name, candidate.parts)
-            });
+            let [first, second] =
+                [first, second].map(|(candidate, card)| (card.name.clone(), candidate.parts));
             Some(view! { <Why first second /> })
         }
         _ => None,
     };
-    let candidates = ranking.candidates.into_iter();
-    let cards = candidates
-        .map(|candidate| {
-            let card = client.card(&candidate.entity, &entities);
-            view! { <CandidateCard client candidate card /> }
-        })
+    let cards = ranked.into_iter();
+    let cards = cards
+        .map(|(candidate, card)| view! { <CandidateCard client candidate card /> })
         .collect_view();
     view! {
         <h2>{heading}</h2>
         <ol class="ranking" data-testid="ranking" data-nil-probability=nil.map(|nil| nil.to_string()).unwrap_or_default()>
             {cards}
         </ol>
+        {(!is_empty).then(|| view! { <Explanation client answered /> })}
         {why}
         {is_empty.then(|| view! { <p class="quiet">"Pick another name, or select other words of the text."</p> })}
         {nil.filter(|_| !is_empty).map(|nil| view! { <p class="nil">"None of these: " <b>{percent(nil)}</b></p> })}
@@ -114,15 +115,8 @@ fn Ranked(client: Client, answer: state::Answer) -> impl IntoView {
 
 #[component]
 fn CandidateCard(client: Client, candidate: Candidate, card: EntityCard) -> impl IntoView {
-    let EntityCard {
-        name,
-        description,
-        thumbs,
-        posts,
-        ..
-    } = card;
-    let addresses = client.thumb_addresses(&thumbs);
-    let portrait = match addresses.first().cloned() {
+    let (name, description) = (card.name.clone(), card.description.clone());
+    let portrait = match client.thumb_addresses(card.thumbs().take(1)).pop() {
         Some(address) => view! { <img class="portrait" src=address alt="" /> }.into_any(),
         None => view! { <span class="portrait" aria-hidden="true">{name.chars().next()}</span> }
             .into_any(),
@@ -138,18 +132,12 @@ fn CandidateCard(client: Client, candidate: Candidate, card: EntityCard) -> impl
         >
             {portrait}
             <div class="about">
-                <h3>{name.clone()} <span class="share">{percent(probability)}</span></h3>
+                <h3>{name} <span class="share">{percent(probability)}</span></h3>
                 <Bar share=probability />
                 <p>{description}</p>
             </div>
             <CueList cues=candidate.cues />
-            <details>
-                <summary>"What the model knows about it"</summary>
-                <div class="thumbs">
-                    {addresses.into_iter().map(|address| view! { <img src=address alt=format!("Picture of {name}") /> }).collect_view()}
-                </div>
-                <ul>{posts.into_iter().map(|post| view! { <li>{post}</li> }).collect_view()}</ul>
-            </details>
+            <Known client card />
         </li>
     }
 }

@@ -137,10 +137,12 @@ pub(super) fn Bar(share: f32) -> impl IntoView {
     view! { <span class="bar" aria-hidden="true"><span style:width=width></span></span> }
 }
 
-fn number(value: f32) -> String {
+/// A number with two decimals.
+pub(super) fn number(value: f32) -> String {
     format!("{value:.2}").replace('-', "\u{2212}")
 }
 
-fn signed(value: f32) -> String {
+/// A number with its sign.
+pub(super) fn signed(value: f32) -> String {
     format!("{value:+.3}").replace('-', "\u{2212}")
 }

@@ -5,8 +5,11 @@ mod answer;
 mod composer;
 mod cues;
 mod examples;
+mod explanation;
+mod known;
 mod pictures;
 mod progress;
+mod what_if;
 
 use leptos::prelude::*;
 
@@ -30,7 +33,10 @@ pub(crate) fn Page() -> impl IntoView {
                 <pictures::Pictures client />
                 <progress::Run client />
             </form>
-            <answer::Answer client />
+            <div class="answers">
+                <answer::Answer client />
+                <what_if::WhatIf client />
+            </div>
             <examples::Examples client />
         </main>
         <about::About client />

@@ -7,6 +7,7 @@ use web::protocol::{Stage, StageTimes};
 
 use crate::browser;
 use crate::client::Client;
+use crate::state::Answered;
 
 /// The button, the status, the download and the error.
 #[component]
@@ -157,14 +158,18 @@ fn spoken(client: Client) -> Option<String> {
     if client.phase.get() != Phase::Done {
         return None;
     }
-    let answer = client.answer.get()?;
-    let Some(best) = answer.ranking.candidates.first() else {
-        return Some(format!("Nothing known is called {}.", answer.surface));
+    let Answered {
+        surface, answer, ..
+    } = client.answer.get()?;
+    let (Some(best), Some(card)) = (answer.ranking.candidates.first(), answer.entities.first())
+    else {
+        return Some(format!("Nothing known is called {surface}."));
     };
-    let card = client.card(&best.entity, &answer.entities);
+    if answer.ranking.nil_probability > Some(best.probability) {
+        return Some(format!("{surface} probably means none that is known."));
+    }
     Some(format!(
-        "{} most likely means {}, {} {}.",
-        answer.surface,
+        "{surface} most likely means {}, {} {}.",
         card.name,
         card.description,
         percent(best.probability)

@@ -1,0 +1,312 @@
+//! A dataset folder in one zip: how a visitor's own entities are kept, handed over, and read by the command line.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::{Cursor, Read as _, Write as _};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use crate::data::{Entity, TimelinePost};
+use crate::error::{Error, Result};
+use crate::paths::{is_inside, relative};
+use crate::tokenizer::MAX_CHARACTERS;
+
+/// Largest sum of the unpacked files, in bytes.
+pub const MAX_BYTES: u64 = 300_000_000;
+/// Largest number of files.
+pub const MAX_FILES: usize = 10_000;
+/// Largest number of entities.
+pub const MAX_ENTITIES: usize = 1_000;
+
+/// What `dataset.json` says of a visitor's own entities.
+const INFO: &str = r#"{"format":1,"name":"Own entities","licence":"Not stated","source":"Made in the page","candidate_policy":"given"}"#;
+
+/// Entities with their timelines and the files of their pictures.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Archive {
+    /// All entities.
+    pub entities: Vec<Entity>,
+    /// All posts.
+    pub timeline: Vec<TimelinePost>,
+    /// Picture files by their paths.
+    pub pictures: BTreeMap<String, Vec<u8>>,
+}
+
+impl Archive {
+    /// Reads a zip; the folder may be at its root or the only one there. Files that no post names are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] naming the first file, or line of it, that is missing, malformed, too large or outside the folder.
+    pub fn read(bytes: &[u8]) -> Result<Self> {
+        let mut files = unpack(bytes)?;
+        let entities: Vec<Entity> = lines(&mut files, "entities.jsonl")?
+            .ok_or_else(|| Error::file("entities.jsonl", "is not in the zip"))?;
+        if entities.len() > MAX_ENTITIES {
+            return Err(Error::file(
+                "entities.jsonl",
+                format!(
+                    "{} entities; at most {MAX_ENTITIES} are read",
+                    entities.len()
+                ),
+            ));
+        }
+        let mut ids = HashSet::new();
+        for Entity { id, name, .. } in &entities {
+            if id.is_empty() || name.trim().is_empty() || !ids.insert(id.as_str()) {
+                return Err(Error::file(
+                    "entities.jsonl",
+                    format!("{id:?} has no id, no name, or is there twice"),
+                ));
+            }
+        }
+        let timeline: Vec<TimelinePost> = lines(&mut files, "timeline.jsonl")?.unwrap_or_default();
+        let mut pictures = BTreeMap::new();
+        for (at, post) in timeline.iter().enumerate() {
+            let refuse =
+                |reason: String| Error::file(format!("timeline.jsonl, line {}", at + 1), reason);
+            if !ids.contains(post.entity.as_str()) {
+                return Err(refuse(format!("no entity {:?}", post.entity)));
+            }
+            let length = post.text.chars().count();
+            if length > MAX_CHARACTERS {
+                return Err(refuse(format!(
+                    "the text has {length} characters; at most {MAX_CHARACTERS} are read"
+                )));
+            }
+            for path in &post.images {
+                if !is_inside(path) {
+                    return Err(refuse(format!("the path {path:?} leaves the folder")));
+                }
+                if let Some(bytes) = files.remove(path) {
+                    pictures.insert(path.clone(), bytes);
+                } else if !pictures.contains_key(path) {
+                    return Err(refuse(format!("{path} is not in the zip")));
+                }
+            }
+        }
+        Ok(Self {
+            entities,
+            timeline,
+            pictures,
+        })
+    }
+
+    /// The zip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] if the files are too many or too large for a zip.
+    pub fn write(&self) -> Result<Vec<u8>> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        let options = |method| SimpleFileOptions::default().compression_method(method);
+        let refuse = |path: &str, error: &dyn std::fmt::Display| Error::file(path, error);
+        let mut add = |path: &str, bytes: &[u8], method| {
+            let started = zip.start_file(path, options(method));
+            started.map_err(|error| refuse(path, &error))?;
+            zip.write_all(bytes).map_err(|error| refuse(path, &error))
+        };
+        let text = CompressionMethod::Deflated;
+        add("dataset.json", INFO.as_bytes(), text)?;
+        add("entities.jsonl", &json_lines(&self.entities), text)?;
+        add("timeline.jsonl", &json_lines(&self.timeline), text)?;
+        for (path, bytes) in &self.pictures {
+            add(path, bytes, CompressionMethod::Stored)?;
+        }
+        let written = zip.finish().map_err(|error| refuse("zip", &error))?;
+        Ok(written.into_inner())
+    }
+
+    /// The posts of an entity.
+    pub fn posts<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a TimelinePost> {
+        self.timeline.iter().filter(move |post| post.entity == id)
+    }
+
+    /// Takes an entity with its posts out; pictures that others use stay.
+    pub fn remove(&mut self, id: &str) {
+        self.entities.retain(|entity| entity.id != id);
+        self.timeline.retain(|post| post.entity != id);
+        let used: HashSet<&String> = self.timeline.iter().flat_map(|post| &post.images).collect();
+        self.pictures.retain(|path, _| used.contains(path));
+    }
+}
+
+/// The files by their paths inside the folder.
+fn unpack(bytes: &[u8]) -> Result<HashMap<String, Vec<u8>>> {
+    let refuse = |reason: &dyn std::fmt::Display| Error::file("zip", reason);
+    let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| refuse(&error))?;
+    if zip.len() > MAX_FILES {
+        let n = zip.len();
+        return Err(refuse(&format!("{n} files; at most {MAX_FILES} are read")));
+    }
+    let names = zip.file_names();
+    let names: Vec<String> = names
+        .map(|name| name.map(|name| name.into_owned()))
+        .collect::<Result<_, _>>()
+        .map_err(|error| refuse(&error))?;
+    let root = root(&names);
+    let mut files = HashMap::new();
+    let mut left = MAX_BYTES;
+    for at in 0..zip.len() {
+        let file = zip.by_index(at).map_err(|error| refuse(&error))?;
+        if file.is_dir() {
+            continue;
+        }
+        let name = file.name().map_err(|error| refuse(&error))?.into_owned();
+        let Some(path) = name.strip_prefix(root) else {
+            continue;
+        };
+        let path = relative(path).map_err(|error| Error::file(&name, error))?;
+        let mut bytes = Vec::new();
+        // What the zip says of the size is not believed.
+        let read = file.take(left + 1).read_to_end(&mut bytes);
+        read.map_err(|error| Error::file(&name, error))?;
+        left = left
+            .checked_sub(bytes.len() as u64)
+            .ok_or_else(|| refuse(&format!("more than {} MB unpacked", MAX_BYTES / 1_000_000)))?;
+        files.insert(path, bytes);
+    }
+    Ok(files)
+}
+
+/// The folder that `entities.jsonl` is in, with its final `/`, or nothing.
+fn root(names: &[String]) -> &str {
+    let mut names = names.iter();
+    let found = names.find_map(|name| name.strip_suffix("entities.jsonl"));
+    found
+        .filter(|root| root.is_empty() || root.ends_with('/'))
+        .unwrap_or_default()
+}
+
+fn lines<T: DeserializeOwned>(
+    files: &mut HashMap<String, Vec<u8>>,
+    path: &str,
+) -> Result<Option<Vec<T>>> {
+    let Some(bytes) = files.remove(path) else {
+        return Ok(None);
+    };
+    let text = String::from_utf8(bytes).map_err(|_| Error::file(path, "is not UTF-8"))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let rows = text.lines().enumerate();
+    let rows = rows.filter(|(_, line)| !line.trim().is_empty());
+    let rows = rows.map(|(at, line)| {
+        serde_json::from_str(line)
+            .map_err(|error| Error::file(format!("{path}, line {}", at + 1), error))
+    });
+    rows.collect::<Result<_>>().map(Some)
+}
+
+fn json_lines(rows: &[impl Serialize]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for row in rows {
+        serde_json::to_writer(&mut bytes, row).expect("plain values");
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archive() -> Archive {
+        let entity = |id: &str| Entity {
+            id: id.to_owned(),
+            name: "Minka".to_owned(),
+            aliases: vec!["Minki".to_owned()],
+            description: "our cat".to_owned(),
+        };
+        let post = |entity: &str, text: &str, images: &[&str]| TimelinePost {
+            entity: entity.to_owned(),
+            text: text.to_owned(),
+            images: images.iter().map(|path| (*path).to_owned()).collect(),
+            id: None,
+        };
+        Archive {
+            entities: vec![entity("a"), entity("b")],
+            timeline: vec![
+                post(
+                    "a",
+                    "Minka on the sofa 🐈",
+                    &["images/1.jpg", "images/2.jpg"],
+                ),
+                post("b", "", &["images/2.jpg"]),
+            ],
+            pictures: BTreeMap::from([
+                ("images/1.jpg".to_owned(), vec![1, 2, 3]),
+                ("images/2.jpg".to_owned(), vec![4]),
+            ]),
+        }
+    }
+
+    fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (path, bytes) in files {
+            zip.start_file(*path, SimpleFileOptions::default()).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn a_zip_gives_back_what_was_written() {
+        let archive = archive();
+        assert_eq!(Archive::read(&archive.write().unwrap()).unwrap(), archive);
+        let mut left = archive.clone();
+        left.remove("a");
+        assert_eq!(left.entities.len(), 1);
+        assert_eq!(left.pictures.keys().collect::<Vec<_>>(), ["images/2.jpg"]);
+        assert_eq!(left.posts("b").count(), 1);
+    }
+
+    #[test]
+    fn the_folder_may_be_inside_another() {
+        let entity = br#"{"id":"a","name":"A"}"#;
+        let read = Archive::read(&zip(&[
+            ("mine/entities.jsonl", entity),
+            (
+                "mine/timeline.jsonl",
+                br#"{"entity":"a","images":["b.png"]}"#,
+            ),
+            ("mine/b.png", b"png"),
+            ("mine/c.png", b"unused"),
+            ("__MACOSX/x", b""),
+        ]));
+        let read = read.unwrap();
+        assert_eq!(read.pictures.keys().collect::<Vec<_>>(), ["b.png"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let entities: (&str, &[u8]) = ("entities.jsonl", br#"{"id":"a","name":"A"}"#);
+        let refused = |files: &[(&str, &[u8])], said: &str| {
+            let error = Archive::read(&zip(files)).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        };
+        refused(&[("a.txt", b"")], "entities.jsonl: is not in the zip");
+        refused(&[("entities.jsonl", b"\n{")], "entities.jsonl, line 2");
+        refused(
+            &[("entities.jsonl", br#"{"id":"a","name":" "}"#)],
+            "has no name",
+        );
+        for (post, said) in [
+            (&br#"{"entity":"b"}"#[..], "line 1: no entity \"b\""),
+            (
+                br#"{"entity":"a","images":["b.png"]}"#,
+                "b.png is not in the zip",
+            ),
+            (
+                br#"{"entity":"a","images":["../b.png"]}"#,
+                "leaves the folder",
+            ),
+        ] {
+            refused(&[entities, ("timeline.jsonl", post)], said);
+        }
+        refused(&[entities, ("../x.png", b"")], "..");
+        let error = Archive::read(b"no zip").unwrap_err().to_string();
+        assert!(error.starts_with("zip: "), "{error}");
+        assert!(Archive::read(&archive().write().unwrap()[..200]).is_err());
+    }
+}

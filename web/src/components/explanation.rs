@@ -1,0 +1,162 @@
+//! What in the post decided: words and regions of pictures, by what the answer loses without them.
+
+use leptos::prelude::*;
+use web::protocol::{Effects, GRID, WordEffect};
+
+use super::cues::signed;
+use crate::client::Client;
+use crate::state::Answered;
+
+/// Number of words that are listed, at most.
+const LISTED: usize = 3;
+/// An effect below this is rounding.
+const LEAST: f32 = 5e-4;
+
+/// The words and regions that decided, or a button that finds them.
+#[component]
+pub(super) fn Explanation(client: Client, answered: Answered) -> impl IntoView {
+    let ask = move || match (client.explaining.get(), client.loaded.with(Option::is_some)) {
+        (Some(done), _) => view! {
+            <p class="quiet" role="status">
+                {format!("Leaving out one word or region after the other: {done} so far.")}
+            </p>
+        }
+        .into_any(),
+        (None, true) => view! {
+            <button type="button" data-testid="explain" on:click=move |_| client.explain()>
+                "Find the words and regions that decided"
+            </button>
+        }
+        .into_any(),
+        (None, false) => ().into_any(),
+    };
+    view! {
+        <section class="card decided" data-testid="decided" aria-label="What in your post decided">
+            <h3>"What in your post decided"</h3>
+            {move || match client.effects.get() {
+                Some(effects) => view! { <Decided answered=answered.clone() effects /> }.into_any(),
+                None => ask().into_any(),
+            }}
+        </section>
+    }
+}
+
+#[component]
+fn Decided(answered: Answered, effects: Effects) -> impl IntoView {
+    let Answered {
+        text,
+        pictures,
+        answer,
+        ..
+    } = answered;
+    let mut names = answer.entities.iter().map(|card| card.name.clone());
+    let winner = names.next().unwrap_or_default();
+    let legend = match names.next() {
+        Some(other) => format!(
+            "Filled: without it, {winner} would be less far ahead of {other}. Underlined: it would be further ahead."
+        ),
+        None => {
+            format!("Filled: without it, the score of {winner} would be lower. Underlined: higher.")
+        }
+    };
+    let words = effects.words.iter().map(|word| word.effect.abs());
+    let greatest = words.fold(LEAST, f32::max);
+    let regions = effects.pictures.iter().flatten();
+    let greatest_region = regions.fold(LEAST, |most, effect| most.max(effect.abs()));
+    let heat = pictures.into_iter().zip(effects.pictures);
+    let heat = heat
+        .map(|(address, regions)| view! { <Heat address regions greatest=greatest_region /> })
+        .collect_view();
+    view! {
+        <p class="shaded" data-testid="shaded">{shaded(&text, &effects.words, greatest)}</p>
+        {listed(&text, &effects.words).map(|words| view! { <p class="quiet">{words}</p> })}
+        <div class="heats">{heat}</div>
+        <p class="quiet">{legend}</p>
+    }
+}
+
+/// A picture with its regions shaded.
+#[component]
+fn Heat(address: String, regions: Vec<f32>, greatest: f32) -> impl IntoView {
+    let strongest = (0..regions.len()).max_by(|&a, &b| regions[a].total_cmp(&regions[b]));
+    let label = strongest.map_or_else(String::new, |region| {
+        let rows = ["top", "middle", "bottom"];
+        let columns = ["left", "centre", "right"];
+        let third = |at: usize| at * 3 / GRID;
+        format!(
+            "Your picture. What mattered most is at its {} {}.",
+            rows[third(region / GRID)],
+            columns[third(region % GRID)]
+        )
+    });
+    let cell = |effect: f32| {
+        let share = (effect.abs() / greatest).min(1.0);
+        view! {
+            <span
+                class:against=effect < 0.0
+                data-effect=effect.to_string()
+                style:opacity=format!("{:.2}", 0.75 * share)
+            ></span>
+        }
+    };
+    view! {
+        <figure class="heat" data-testid="heat">
+            <img src=address alt=label />
+            <div class="regions" aria-hidden="true">{regions.into_iter().map(cell).collect_view()}</div>
+        </figure>
+    }
+}
+
+/// The text with its words shaded by their effects.
+fn shaded(text: &str, words: &[WordEffect], greatest: f32) -> Vec<AnyView> {
+    let characters: Vec<char> = text.chars().collect();
+    let mut parts = Vec::new();
+    let mut done = 0;
+    for WordEffect { word: span, effect } in words {
+        let Some(surface) = characters.get(span.start..span.end) else {
+            continue;
+        };
+        let before: String = characters[done..span.start].iter().collect();
+        let surface: String = surface.iter().collect();
+        let share = 100.0 * (effect.abs() / greatest).min(1.0);
+        let colour = format!("color-mix(in srgb, var(--strong) {share:.0}%, transparent)");
+        let (fill, line) = match *effect >= 0.0 {
+            true => (colour, "transparent".to_owned()),
+            false => (
+                "transparent".to_owned(),
+                format!("color-mix(in srgb, var(--ink) {share:.0}%, transparent)"),
+            ),
+        };
+        let word = view! {
+            {before}
+            <span
+                title=signed(*effect)
+                data-effect=effect.to_string()
+                style:background-color=fill
+                style:border-bottom-color=line
+            >
+                {surface}
+            </span>
+        };
+        parts.push(word.into_any());
+        done = span.end;
+    }
+    let after: String = characters[done..].iter().collect();
+    parts.push(after.into_any());
+    parts
+}
+
+/// The strongest words in a sentence; `None` if none matters.
+fn listed(text: &str, words: &[WordEffect]) -> Option<String> {
+    let mut words: Vec<&WordEffect> = words
+        .iter()
+        .filter(|word| word.effect.abs() >= LEAST)
+        .collect();
+    words.sort_by(|a, b| b.effect.abs().total_cmp(&a.effect.abs()));
+    let shown = words.into_iter().take(LISTED).filter_map(|word| {
+        let surface = word.word.surface(text).ok()?;
+        Some(format!("“{surface}” {}", signed(word.effect)))
+    });
+    let shown: Vec<String> = shown.collect();
+    (!shown.is_empty()).then(|| format!("Words that mattered most: {}.", shown.join(", ")))
+}

@@ -1,0 +1,131 @@
+//! What if: the same post with less to go by, or with other prototypes.
+
+use leptos::prelude::*;
+use web::protocol::{Choice, Conditions};
+
+use crate::client::Client;
+
+/// Largest number of prototypes that can be asked for.
+const MAX_K: usize = 20;
+
+/// Switches for what the ranking may use; shown with an answer of the model.
+#[component]
+pub(super) fn WhatIf(client: Client) -> impl IntoView {
+    let is_shown =
+        move || client.loaded.with(Option::is_some) && client.answer.with(Option::is_some);
+    view! { <Show when=is_shown><Switches client /></Show> }
+}
+
+#[component]
+fn Switches(client: Client) -> impl IntoView {
+    let has_network = client
+        .loaded
+        .with_untracked(|loaded| loaded.as_ref().is_some_and(|loaded| loaded.has_network));
+    let in_bundle = move || {
+        client
+            .loaded
+            .with(|loaded| loaded.as_ref().map(|loaded| loaded.prototypes))
+    };
+    let is_changed = move || {
+        client.conditions.get() != Conditions::default() || client.prototypes.get() != in_bundle()
+    };
+    let reset = move |_| {
+        client.conditions.set(Conditions::default());
+        if let Some(prototypes) = in_bundle() {
+            client.choose_prototypes(prototypes);
+        }
+    };
+    view! {
+        <details class="card what-if" data-testid="what-if">
+            <summary>"What if it knew less?"</summary>
+            <fieldset>
+                <legend>"Of your post"</legend>
+                <Switch client label="Text" test_id="post-has-text" of=|conditions| &mut conditions.post.text />
+                <Switch client label="Pictures" test_id="post-has-image" of=|conditions| &mut conditions.post.image />
+            </fieldset>
+            <fieldset>
+                <legend>"Of the candidates"</legend>
+                <Switch client label="Texts" test_id="candidate-has-text" of=|conditions| &mut conditions.candidate.text />
+                <Switch client label="Pictures" test_id="candidate-has-image" of=|conditions| &mut conditions.candidate.image />
+            </fieldset>
+            {has_network.then(|| view! {
+                <fieldset>
+                    <legend>"Trained network"</legend>
+                    <Switch client label="Takes part" test_id="with-network" of=|conditions| &mut conditions.network />
+                </fieldset>
+            })}
+            <fieldset>
+                <legend>"Posts that stand for a candidate"</legend>
+                <Prototypes client />
+            </fieldset>
+            <button type="button" class="link" data-testid="reset" hidden=move || !is_changed() on:click=reset>
+                "Use everything again"
+            </button>
+        </details>
+    }
+}
+
+#[component]
+fn Switch(
+    client: Client,
+    label: &'static str,
+    test_id: &'static str,
+    of: fn(&mut Conditions) -> &mut bool,
+) -> impl IntoView {
+    view! {
+        <label>
+            <input
+                type="checkbox"
+                data-testid=test_id
+                prop:checked=move || *of(&mut client.conditions.get())
+                on:change=move |event| client.set_conditions(|conditions| *of(conditions) = event_target_checked(&event))
+            />
+            {label}
+        </label>
+    }
+}
+
+/// How many posts stand for a candidate, and how they are chosen.
+#[component]
+fn Prototypes(client: Client) -> impl IntoView {
+    let choice = move || {
+        client.prototypes.get().unwrap_or(Choice {
+            k: 1,
+            by_pagerank: true,
+        })
+    };
+    let set = move |change: &dyn Fn(&mut Choice)| {
+        let mut choice = choice();
+        change(&mut choice);
+        client.choose_prototypes(choice);
+    };
+    view! {
+        <label class="k">
+            <span>{move || format!("At most {}", choice().k)}</span>
+            <input
+                type="range"
+                min="1"
+                max=MAX_K
+                data-testid="k"
+                prop:value=move || choice().k.to_string()
+                on:change=move |event| {
+                    if let Ok(k) = event_target_value(&event).parse() {
+                        set(&|choice| choice.k = k);
+                    }
+                }
+            />
+        </label>
+        <label>
+            <input
+                type="checkbox"
+                data-testid="by-pagerank"
+                prop:checked=move || choice().by_pagerank
+                on:change=move |event| {
+                    let by_pagerank = event_target_checked(&event);
+                    set(&|choice| choice.by_pagerank = by_pagerank);
+                }
+            />
+            "The most central ones (PageRank), not random ones"
+        </label>
+    }
+}
