@@ -1,5 +1,6 @@
 //! A dataset folder in one zip: how a visitor's own entities are kept, handed over, and read by the command line.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{Cursor, Read as _, Write as _};
 
@@ -101,27 +102,86 @@ impl Archive {
     /// [`Error::File`] if the files are too many or too large for a zip.
     pub fn write(&self) -> Result<Vec<u8>> {
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-        let options = |method| SimpleFileOptions::default().compression_method(method);
-        let refuse = |path: &str, error: &dyn std::fmt::Display| Error::file(path, error);
-        let mut add = |path: &str, bytes: &[u8], method| {
-            let started = zip.start_file(path, options(method));
-            started.map_err(|error| refuse(path, &error))?;
-            zip.write_all(bytes).map_err(|error| refuse(path, &error))
-        };
-        let text = CompressionMethod::Deflated;
-        add("dataset.json", INFO.as_bytes(), text)?;
-        add("entities.jsonl", &json_lines(&self.entities), text)?;
-        add("timeline.jsonl", &json_lines(&self.timeline), text)?;
-        for (path, bytes) in &self.pictures {
-            add(path, bytes, CompressionMethod::Stored)?;
+        for (path, bytes) in self.files() {
+            // Pictures are compressed already.
+            let method = match bytes {
+                Cow::Owned(_) => CompressionMethod::Deflated,
+                Cow::Borrowed(_) => CompressionMethod::Stored,
+            };
+            let options = SimpleFileOptions::default().compression_method(method);
+            let started = zip.start_file(path, options);
+            started.map_err(|error| Error::file(path, error))?;
+            let written = zip.write_all(&bytes);
+            written.map_err(|error| Error::file(path, error))?;
         }
-        let written = zip.finish().map_err(|error| refuse("zip", &error))?;
+        let written = zip.finish().map_err(|error| Error::file("zip", error))?;
         Ok(written.into_inner())
+    }
+
+    /// The files of the dataset folder by their paths.
+    pub fn files(&self) -> impl Iterator<Item = (&str, Cow<'_, [u8]>)> {
+        let texts = [
+            ("dataset.json", INFO.as_bytes().to_vec()),
+            ("entities.jsonl", json_lines(&self.entities)),
+            ("timeline.jsonl", json_lines(&self.timeline)),
+        ];
+        let texts = texts
+            .into_iter()
+            .map(|(path, bytes)| (path, Cow::Owned(bytes)));
+        let pictures = self.pictures.iter();
+        let pictures = pictures.map(|(path, bytes)| (path.as_str(), Cow::Borrowed(&bytes[..])));
+        texts.chain(pictures)
     }
 
     /// The posts of an entity.
     pub fn posts<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a TimelinePost> {
         self.timeline.iter().filter(move |post| post.entity == id)
+    }
+
+    /// Takes the entities of another archive over, under ids and picture paths that are free; returns the new ids.
+    ///
+    /// # Arguments
+    ///
+    /// - is_taken: whether an id is taken elsewhere.
+    pub fn take(&mut self, other: Self, is_taken: impl Fn(&str) -> bool) -> Vec<String> {
+        let Self {
+            entities,
+            timeline,
+            pictures,
+        } = other;
+        let mut ids = HashMap::new();
+        for mut entity in entities {
+            let is_free =
+                |id: &String| !is_taken(id) && self.entities.iter().all(|known| known.id != *id);
+            let names = std::iter::once(entity.id.clone());
+            let others = (2..).map(|n| format!("{}-{n}", entity.id));
+            let id = names.chain(others).find(is_free).expect("endless");
+            ids.insert(std::mem::replace(&mut entity.id, id.clone()), id);
+            self.entities.push(entity);
+        }
+        let mut paths: HashMap<String, String> = HashMap::new();
+        for (path, bytes) in pictures {
+            let mut free = path.clone();
+            for n in 2.. {
+                if !self.pictures.contains_key(&free) {
+                    break;
+                }
+                let (stem, ending) = path.rsplit_once('.').unwrap_or((&path, ""));
+                free = format!("{stem}-{n}.{ending}");
+            }
+            self.pictures.insert(free.clone(), bytes);
+            paths.insert(path, free);
+        }
+        for mut post in timeline {
+            post.entity.clone_from(&ids[&post.entity]);
+            for path in &mut post.images {
+                path.clone_from(&paths[path.as_str()]);
+            }
+            self.timeline.push(post);
+        }
+        let mut ids: Vec<String> = ids.into_values().collect();
+        ids.sort();
+        ids
     }
 
     /// Takes an entity with its posts out; pictures that others use stay.
@@ -259,6 +319,19 @@ mod tests {
         assert_eq!(left.entities.len(), 1);
         assert_eq!(left.pictures.keys().collect::<Vec<_>>(), ["images/2.jpg"]);
         assert_eq!(left.posts("b").count(), 1);
+    }
+
+    #[test]
+    fn ids_and_paths_that_are_taken_are_changed() {
+        let mut both = archive();
+        let ids = both.take(archive(), |id| id == "a-2");
+        assert_eq!(ids, ["a-3", "b-2"]);
+        assert_eq!(both.entities.len(), 4);
+        assert_eq!(both.pictures.len(), 4);
+        let post = both.posts("a-3").next().unwrap();
+        assert_eq!(post.images, ["images/1-2.jpg", "images/2-2.jpg"]);
+        assert_eq!(both.pictures["images/2-2.jpg"], [4]);
+        assert_eq!(Archive::read(&both.write().unwrap()).unwrap(), both);
     }
 
     #[test]

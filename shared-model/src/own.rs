@@ -3,10 +3,12 @@
 use image::RgbImage;
 
 use crate::aliases::AliasIndex;
+use crate::archive::Archive;
 use crate::context;
 use crate::data::{Entity, MAX_IMAGES};
 use crate::encoders::Encoders;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::image::decode;
 use crate::kb::KbPost;
 use crate::linker::Linker;
 use crate::tokenizer::Encoded;
@@ -30,6 +32,32 @@ pub struct OwnPost {
     pub images: Vec<String>,
     /// The pictures, decoded.
     pub pictures: Vec<RgbImage>,
+}
+
+impl OwnEntity {
+    /// An entity of an archive with its posts, their pictures decoded.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] naming the picture that cannot be decoded.
+    pub fn of(archive: &Archive, entity: &Entity) -> Result<Self> {
+        let picture = |path: &String| {
+            let bytes = archive.pictures.get(path).map_or(&[][..], Vec::as_slice);
+            decode(bytes).map_err(|error| Error::file(path, error))
+        };
+        let posts = archive.posts(&entity.id).map(|post| {
+            let pictures = post.images.iter().take(MAX_IMAGES).map(picture);
+            Ok(OwnPost {
+                text: post.text.clone(),
+                images: post.images.clone(),
+                pictures: pictures.collect::<Result<_>>()?,
+            })
+        });
+        Ok(Self {
+            posts: posts.collect::<Result<_>>()?,
+            entity: entity.clone(),
+        })
+    }
 }
 
 impl Linker {

@@ -4,15 +4,18 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use shared_model::aliases::NameMatch;
+use shared_model::archive::Archive;
 use shared_model::data::{Mention, Post, ScorerKind};
 use shared_model::evidence::Conditions;
 use shared_model::linker::{Linker, Picture, Query, TextCache};
+use shared_model::own::OwnEntity;
 use shared_model::stages::{StageClock, StageTimes};
 
-use crate::dataset::{given, pictures, validate};
+use crate::cli::LinkArgs;
+use crate::dataset::{Dataset, given, pictures, validate};
 use crate::device::DeviceArg;
 use crate::files::{self, read_jsonl, tracked};
 use crate::run::open_bundle;
@@ -36,24 +39,29 @@ struct Ranked {
 }
 
 /// Links every post; nothing is written before all went well.
-pub(crate) fn link(
-    bundle: &Path,
-    input: &Path,
-    output: Option<&Path>,
-    names: NameMatch,
-    device: DeviceArg,
-) -> anyhow::Result<()> {
+pub(crate) fn link(args: &LinkArgs, device: DeviceArg) -> anyhow::Result<()> {
+    let LinkArgs {
+        bundle,
+        input,
+        output,
+        with,
+        names,
+    } = args;
     let posts: Vec<Post> = read_jsonl(input)?;
     let folder = input.parent().unwrap_or(Path::new("."));
     let named = |number: usize| format!("{}, post {}", input.display(), number + 1);
     for (number, post) in posts.iter().enumerate() {
         validate(post).with_context(|| named(number))?;
     }
-    let linker = open_bundle(bundle, &device.open()?)?.linker;
+    let own = with.as_deref().map(Dataset::archive).transpose()?;
+    let mut linker = open_bundle(bundle, &device.open()?)?.linker;
+    if let Some(own) = own {
+        add(&mut linker, &own)?;
+    }
 
     let mut lines = Vec::new();
     for (number, post) in tracked(&posts, "posts").enumerate() {
-        for answer in answers(&linker, post, names, folder).with_context(|| named(number))? {
+        for answer in answers(&linker, post, *names, folder).with_context(|| named(number))? {
             serde_json::to_writer(&mut lines, &answer)?;
             lines.push(b'\n');
         }
@@ -64,6 +72,23 @@ pub(crate) fn link(
             .write_all(&lines)
             .context("cannot write to standard output"),
     }
+}
+
+/// Adds the entities of an archive to the knowledge base.
+fn add(linker: &mut Linker, own: &Archive) -> anyhow::Result<()> {
+    for entity in &own.entities {
+        let is_known = linker.kb.position(&entity.id).is_some();
+        ensure!(
+            !is_known,
+            "--with: the bundle has an entity {:?} already",
+            entity.id
+        );
+    }
+    let entities = own.entities.iter();
+    let entities: Vec<OwnEntity> = entities
+        .map(|entity| OwnEntity::of(own, entity))
+        .collect::<Result<_, _>>()?;
+    Ok(pollster::block_on(linker.add(&entities, async || ()))?)
 }
 
 /// One answer per mention; one without a ranking if the post has none.

@@ -72,10 +72,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Pretrain(args) => pretrain::pretrain(args, device, cli.json),
         Command::Train(args) => train::train(args, device, cli.json),
         Command::Embed(args) => embed::embed(args, device),
-        Command::Link(args) => {
-            let output = args.output.as_deref();
-            link::link(&args.bundle, &args.input, output, args.names, device)
-        }
+        Command::Link(args) => link::link(&args, device),
         Command::Eval(args) => evaluate::eval(args, device, cli.json),
         Command::Experiments(args) => experiments::experiments(&args, device),
         Command::Export(args) => export::export(&args.run, &args.bundle, args.precision),

@@ -5,7 +5,7 @@ use leptos::prelude::{document, window};
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
 use web::fetch::describe;
-use web_sys::{Blob, Response, Url};
+use web_sys::{Blob, HtmlElement, Response, Url};
 
 fn page() -> Option<Url> {
     Url::new(&window().location().href().ok()?).ok()
@@ -68,6 +68,22 @@ pub(crate) fn jpeg_address(buffer: &ArrayBuffer) -> String {
     Blob::new_with_u8_array_sequence(&Array::of1(&Uint8Array::new(buffer)))
         .map(|blob| blob_address(&blob))
         .unwrap_or_default()
+}
+
+/// Has the browser save a file.
+pub(crate) fn save(name: &str, buffer: &ArrayBuffer) {
+    let Ok(blob) = Blob::new_with_u8_array_sequence(&Array::of1(&Uint8Array::new(buffer))) else {
+        return;
+    };
+    let link = document().create_element("a").ok();
+    let Some(link) = link.and_then(|link| link.dyn_into::<HtmlElement>().ok()) else {
+        return;
+    };
+    let address = blob_address(&blob);
+    link.set_attribute("href", &address).ok();
+    link.set_attribute("download", name).ok();
+    link.click();
+    revoke(&address);
 }
 
 /// Frees a [`blob_address`].

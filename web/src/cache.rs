@@ -1,4 +1,4 @@
-//! The browser's store of a bundle's files, by their hashes. Every call may be missing, throw or reject, and none of that is fatal.
+//! The browser's stores: of a bundle's files, by their hashes, and of own entities. Every call may be missing, throw or reject, and none of that is fatal.
 
 use js_sys::{Array, Function, Promise, Reflect, Uint8Array, global};
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -8,7 +8,26 @@ use web_sys::{Cache, CacheStorage, Response};
 use crate::context::is_secure;
 use crate::fetch::describe;
 
-const NAME: &str = "imn-bundle-v1";
+/// What is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// Files of bundles, by their hashes.
+    Bundle,
+    /// The zip of own entities, under [`OWN`].
+    Own,
+}
+
+/// The name of the zip of own entities.
+pub const OWN: &str = "own.zip";
+
+impl Store {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bundle => "imn-bundle-v1",
+            Self::Own => "imn-own-v1",
+        }
+    }
+}
 
 /// An open store.
 pub struct FileCache(Cache);
@@ -19,13 +38,13 @@ impl FileCache {
     /// # Errors
     ///
     /// Why the browser keeps no files here, as the middle of a sentence.
-    pub async fn open() -> Result<Self, String> {
-        let cache = call(caches()?.as_ref(), "open", &[NAME.into()]).await;
+    pub async fn open(store: Store) -> Result<Self, String> {
+        let cache = call(caches()?.as_ref(), "open", &[store.name().into()]).await;
         let cache = cache.and_then(|cache| cache.dyn_into());
         cache.map(Self).map_err(refusal)
     }
 
-    /// The file with this hash, `None` if it is not kept.
+    /// The file with this hash or name, `None` if it is not kept.
     ///
     /// # Errors
     ///
@@ -52,8 +71,8 @@ impl FileCache {
     /// # Errors
     ///
     /// As [`FileCache::open`].
-    pub async fn delete() -> Result<(), String> {
-        let deleted = call(caches()?.as_ref(), "delete", &[NAME.into()]).await;
+    pub async fn delete(store: Store) -> Result<(), String> {
+        let deleted = call(caches()?.as_ref(), "delete", &[store.name().into()]).await;
         deleted.map(drop).map_err(refusal)
     }
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use burn::prelude::Device;
 use burn::tensor::wgpu::wgpu::{AdapterInfo, DeviceType};
 use shared_model::aliases::NameMatch;
+use shared_model::archive::Archive;
 use shared_model::bundle::Bundle;
 use shared_model::data::{MAX_IMAGES, Mention};
 use shared_model::error::{Error, Result};
@@ -14,12 +15,15 @@ use shared_model::image::decode;
 use shared_model::kb::KbText;
 use shared_model::linker::{Linker, Picture, Query, TextCache};
 use shared_model::manifest::Manifest;
+use shared_model::own::OwnEntity;
 use shared_model::prototype::Selection;
 use shared_model::self_test::SelfTest;
 use shared_model::stages::{StageClock, StageTimes};
 use web::context::{has_webgpu, is_secure};
 use web::protocol::{Answer, Choice, DeviceChoice, DeviceKind, Effects, Question, Running, Stage};
 use web::timeout::{DEVICE_SECONDS, unless_stuck};
+
+use crate::own::Own;
 
 /// Seconds for which a simulated adapter may be silent: it computes on the CPU, slowly.
 const SIMULATED_SECONDS: u32 = 60;
@@ -31,6 +35,8 @@ pub(crate) struct Engine {
     linker: Linker,
     pictures: HashMap<u32, Decoded>,
     texts: TextCache,
+    /// Entities that the visitor brought.
+    pub(crate) own: Own,
 }
 
 /// A picture of the post, decoded when it comes.
@@ -101,6 +107,7 @@ impl Engine {
             linker: bundle.linker,
             pictures: HashMap::new(),
             texts: TextCache::default(),
+            own: Own::default(),
         };
         Ok((engine, self_test))
     }
@@ -131,6 +138,41 @@ impl Engine {
         };
         let chosen = self.linker.choose_prototypes(k, selection);
         answered(self.max_silence, chosen).await
+    }
+
+    /// Adds the entities of an archive, all or none; returns the paths of their pictures.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] for a picture that cannot be decoded, [`Error::TextTooLong`], [`Error::Device`].
+    pub(crate) async fn add_own(
+        &mut self,
+        archive: Archive,
+        on_post: impl AsyncFnMut(),
+    ) -> Result<Vec<String>> {
+        let mut all = self.own.archive.clone();
+        let is_taken = |id: &str| self.linker.kb.position(id).is_some();
+        let ids = all.take(archive, is_taken);
+        let entities = all.entities.iter();
+        let entities = entities.filter(|entity| ids.contains(&entity.id));
+        let entities = entities.map(|entity| OwnEntity::of(&all, entity));
+        let entities: Vec<OwnEntity> = entities.collect::<Result<_>>()?;
+        // A picture takes longer than a device may be silent where there are many: no limit here.
+        self.linker.add(&entities, on_post).await?;
+        self.own.archive = all;
+        let posts = entities.into_iter().flat_map(|entity| entity.posts);
+        Ok(posts.flat_map(|post| post.images).collect())
+    }
+
+    /// Takes an entity out that the visitor brought.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub(crate) async fn remove_own(&mut self, id: &str) -> Result<()> {
+        answered(self.max_silence, self.linker.remove(&[id])).await?;
+        self.own.archive.remove(id);
+        Ok(())
     }
 
     /// The mentions in a text.

@@ -89,6 +89,11 @@ impl LinkRequest {
         true
     }
 
+    /// There are other names than before: the mentions have to be asked for again.
+    pub fn forget_search(&mut self) {
+        self.search = None;
+    }
+
     /// The worker has answered with the mentions in `text`.
     pub fn take_search(&mut self, text: &str) {
         if let Some(search) = &mut self.search
@@ -170,6 +175,16 @@ mod tests {
         request.send(1, "jaguar".to_owned());
         request.edit(false);
         assert!(!request.awaits(1));
+    }
+
+    #[test]
+    fn other_names_are_searched_for_again() {
+        let mut request = LinkRequest::default();
+        assert!(request.must_search(TEXT));
+        request.take_search(TEXT);
+        assert!(!request.must_search(TEXT));
+        request.forget_search();
+        assert!(request.must_search(TEXT));
     }
 
     #[test]

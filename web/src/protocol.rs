@@ -41,6 +41,13 @@ pub enum Request {
         /// What to link.
         question: Question,
     },
+    /// Rank the candidates of several mentions of a post. Answered by `LinkedAll`.
+    LinkAll {
+        /// The post; its mention is one of them.
+        question: Question,
+        /// All mentions.
+        mentions: Vec<Mention>,
+    },
     /// Find out what in the post decides between candidates. Answered by `Explaining`s and `Explained`, an `Error` with this id, or not at all if another request comes first.
     Explain {
         /// Chosen by the page; the answer carries it.
@@ -55,8 +62,52 @@ pub enum Request {
         /// How.
         prototypes: Choice,
     },
+    /// Take a picture's file, the buffer, for an own entity.
+    OwnFile {
+        /// Chosen by the page.
+        id: u32,
+    },
+    /// Add an own entity. Answered by `Encoding`s and `Own`, or `OwnRefused`.
+    AddOwn(NewEntity),
+    /// Take an own entity out. Answered by `Own`.
+    RemoveOwn {
+        /// The entity's id.
+        id: String,
+    },
+    /// Add the entities of a zip, the buffer. Answered as `AddOwn` is.
+    ImportOwn,
+    /// Answered by `OwnZip`.
+    ExportOwn,
     /// Delete the cached bundle. Answered by `CacheCleared`.
     ClearCache,
+}
+
+/// An entity that a visitor brings.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NewEntity {
+    /// Its name.
+    pub name: String,
+    /// Other names.
+    pub aliases: Vec<String>,
+    /// One sentence.
+    pub description: String,
+    /// Texts of posts about it, each a post of its own.
+    pub texts: Vec<String>,
+    /// Ids of `OwnFile`s, each a post of its own.
+    pub files: Vec<u32>,
+}
+
+/// An own entity as the page lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OwnCard {
+    /// The entity's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Number of posts.
+    pub n_posts: usize,
+    /// Number of pictures.
+    pub n_pictures: usize,
 }
 
 /// A mention to link, in its post.
@@ -70,6 +121,17 @@ pub struct Question {
     pub pictures: Vec<u32>,
     /// What the ranking may use.
     pub conditions: Conditions,
+}
+
+/// What a mention means.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Meaning {
+    /// The mention.
+    pub mention: Mention,
+    /// Name of the best candidate; `None` if it is probably none.
+    pub name: Option<String>,
+    /// Probability of that.
+    pub probability: f32,
 }
 
 /// How prototypes are chosen.
@@ -137,6 +199,13 @@ pub enum Event {
         /// Time of each stage; 0 where an earlier result was reused.
         ms: StageTimes,
     },
+    /// What all mentions of a post mean.
+    LinkedAll {
+        /// The post's text.
+        text: String,
+        /// One per mention.
+        meanings: Vec<Meaning>,
+    },
     /// An explanation is under way.
     Explaining {
         /// As in `Explain`.
@@ -156,6 +225,27 @@ pub enum Event {
         /// How.
         prototypes: Choice,
     },
+    /// The posts of own entities are being encoded.
+    Encoding {
+        /// Number of posts that are done.
+        done: usize,
+        /// Number of all posts.
+        total: usize,
+    },
+    /// All own entities.
+    Own {
+        /// In the order in which they came.
+        entities: Vec<OwnCard>,
+        /// They are kept for the next visit.
+        is_kept: bool,
+    },
+    /// Nothing was added.
+    OwnRefused {
+        /// For a person.
+        message: String,
+    },
+    /// All own entities as a dataset folder in one zip, the buffer.
+    OwnZip,
     /// Something went wrong.
     Error {
         /// As in `Link`, where one failed.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use leptos::prelude::*;
 use web::phase::Phase;
 use web::post::{Chosen, Name, Picture};
-use web::protocol::{Answer, Choice, Conditions, Effects, Loaded, StageTimes};
+use web::protocol::{Answer, Choice, Conditions, Effects, Loaded, Meaning, OwnCard, StageTimes};
 
 /// All signals of the page. Copies share them.
 #[derive(Clone, Copy, Default)]
@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub(crate) text: RwSignal<String>,
     /// The mentions in the text, leftmost first.
     pub(crate) found: RwSignal<Vec<Name>>,
+    /// What the mentions mean, once all were asked for.
+    pub(crate) meanings: RwSignal<Vec<Meaning>>,
     /// The mention to link.
     pub(crate) chosen: RwSignal<Option<Chosen>>,
     /// The post's pictures.
@@ -40,12 +42,35 @@ pub(crate) struct State {
     pub(crate) effects: RwSignal<Option<Effects>>,
     /// Number of steps of the explanation that are done, while one is under way.
     pub(crate) explaining: RwSignal<Option<usize>>,
+    /// Entities that the visitor brought.
+    pub(crate) own: RwSignal<Vec<OwnCard>>,
+    /// What became of the last one.
+    pub(crate) adding: RwSignal<Adding>,
     /// The last failure, for a person.
     pub(crate) error: RwSignal<Option<String>>,
     /// What a visitor could do next.
     pub(crate) hint: RwSignal<Option<&'static str>>,
     /// Something worth knowing that is not an error.
     pub(crate) notice: RwSignal<Option<String>>,
+}
+
+/// What becomes of an entity that the visitor adds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Adding {
+    /// Nothing is being added.
+    #[default]
+    Idle,
+    /// Its posts are being encoded.
+    Encoding {
+        /// Number of posts that are done.
+        done: usize,
+        /// Number of all posts; 0 while they are not known.
+        total: usize,
+    },
+    /// It was added, and is gone with this visit: the browser keeps nothing.
+    NotKept,
+    /// It was not added, for this reason.
+    Refused(String),
 }
 
 /// The latest answer and the post that it belongs to.

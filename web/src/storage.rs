@@ -6,7 +6,7 @@ use js_sys::{Reflect, Uint8Array};
 use shared_model::manifest::{FileEntry, MANIFEST, MAX_MANIFEST_BYTES, Manifest};
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
-use web::cache::FileCache;
+use web::cache::{FileCache, Store};
 use web::fetch::{describe, fetch};
 use web_sys::{ReadableStream, ReadableStreamDefaultReader};
 
@@ -26,7 +26,7 @@ impl Storage {
             cache: None,
             notice: OnceCell::new(),
         };
-        match FileCache::open().await {
+        match FileCache::open(Store::Bundle).await {
             Ok(cache) => storage.cache = Some(cache),
             Err(reason) => storage.keep_nothing(&reason),
         }
@@ -110,7 +110,7 @@ impl Storage {
 }
 
 /// Reads a body of at most `limit` bytes, chunk by chunk.
-async fn read(
+pub(crate) async fn read(
     body: Option<ReadableStream>,
     limit: u64,
     progress: impl Fn(u64),

@@ -3,6 +3,7 @@
 #![recursion_limit = "256"]
 
 mod engine;
+mod own;
 mod storage;
 
 use std::cell::{Cell, RefCell};
@@ -12,17 +13,20 @@ use std::rc::Rc;
 use futures_util::{StreamExt as _, stream};
 use gloo_timers::future::TimeoutFuture;
 use js_sys::{ArrayBuffer, Uint8Array};
-use shared_model::error::Error;
+use shared_model::archive::Archive;
+use shared_model::data::Mention;
+use shared_model::error::{Error, Result};
 use shared_model::manifest::Manifest;
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen_futures::spawn_local;
-use web::cache::FileCache;
+use web::cache::{FileCache, Store};
 use web::message::Message;
-use web::protocol::{DeviceChoice, DeviceKind, Event, Loaded, Request};
+use web::protocol::{Answer, DeviceChoice, DeviceKind, Event, Loaded, Meaning, Question, Request};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use crate::engine::{Engine, Files};
+use crate::own::Own;
 use crate::storage::Storage;
 
 /// As many as browsers open to one server.
@@ -94,10 +98,15 @@ async fn handle(
 ) {
     match (request, engine) {
         (Request::Load { device, base }, engine) => match load(device, base).await {
-            Ok(loaded) => *engine = Some(loaded),
+            Ok(mut loaded) => {
+                if let Some(zip) = Own::kept().await {
+                    add_own(&mut loaded, Archive::read(&zip)).await;
+                }
+                *engine = Some(loaded);
+            }
             Err(error) => fail(None, error, true),
         },
-        (Request::ClearCache, _) => match FileCache::delete().await {
+        (Request::ClearCache, _) => match FileCache::delete(Store::Bundle).await {
             Ok(()) => send(&Event::CacheCleared, None),
             Err(reason) => {
                 let message = format!("The model cannot be deleted: {reason}.");
@@ -109,10 +118,7 @@ async fn handle(
             send(&Event::Mentions { text, mentions }, None);
         }
         (Request::AddPicture { id }, Some(engine)) => {
-            let bytes = buffer
-                .map(|buffer| Uint8Array::new(&buffer).to_vec())
-                .unwrap_or_default();
-            match engine.add_picture(id, &bytes, now) {
+            match engine.add_picture(id, &taken(buffer), now) {
                 Ok(()) => send(&Event::PictureReady { id }, None),
                 Err(error) => {
                     let message = error.to_string();
@@ -121,11 +127,34 @@ async fn handle(
             }
         }
         (Request::DropPicture { id }, Some(engine)) => engine.drop_picture(id),
+        (Request::OwnFile { id }, Some(engine)) => engine.own.add_file(id, taken(buffer)),
+        (Request::AddOwn(new), Some(engine)) => {
+            let archive = engine.own.archive_of(new);
+            add_own(engine, Ok(archive)).await;
+        }
+        (Request::ImportOwn, Some(engine)) => add_own(engine, Archive::read(&taken(buffer))).await,
+        (Request::RemoveOwn { id }, Some(engine)) => match engine.remove_own(&id).await {
+            Ok(()) => tell_own(&engine.own).await,
+            Err(error) => fail(None, error.to_string(), false),
+        },
+        (Request::ExportOwn, Some(engine)) => match engine.own.archive.write() {
+            Ok(zip) => send(&Event::OwnZip, Some(&zip)),
+            Err(error) => fail(None, error.to_string(), false),
+        },
         (Request::Link { id, question }, Some(engine)) => {
             let on_stage = |stage| send(&Event::Stage { id, stage }, None);
             match engine.link(&question, now, on_stage).await {
                 Ok((answer, ms)) => send(&Event::Linked { id, answer, ms }, None),
                 Err(error) => fail_or_fall_back(id, &error),
+            }
+        }
+        (Request::LinkAll { question, mentions }, Some(engine)) => {
+            match meanings(engine, &question, mentions).await {
+                Ok(meanings) => {
+                    let text = question.text;
+                    send(&Event::LinkedAll { text, meanings }, None);
+                }
+                Err(error) => fail(None, error.to_string(), false),
             }
         }
         (
@@ -165,6 +194,86 @@ async fn handle(
         }
         (_, None) => fail(None, "The model is not loaded yet.".to_owned(), false),
     }
+}
+
+async fn meanings(
+    engine: &mut Engine,
+    question: &Question,
+    mentions: Vec<Mention>,
+) -> Result<Vec<Meaning>> {
+    let mut meanings = Vec::new();
+    for mention in mentions {
+        let question = Question {
+            mention,
+            ..question.clone()
+        };
+        let (
+            Answer {
+                ranking, entities, ..
+            },
+            _,
+        ) = engine.link(&question, now, |_| ()).await?;
+        let best = ranking.candidates.first().map(|best| best.probability);
+        let is_nil = ranking.nil_probability > best;
+        let first = entities.into_iter().next().filter(|_| !is_nil);
+        meanings.push(Meaning {
+            mention,
+            name: first.map(|card| card.name),
+            probability: ranking
+                .nil_probability
+                .filter(|_| is_nil)
+                .or(best)
+                .unwrap_or_default(),
+        });
+    }
+    Ok(meanings)
+}
+
+/// The bytes that came with a request.
+fn taken(buffer: Option<ArrayBuffer>) -> Vec<u8> {
+    buffer
+        .map(|buffer| Uint8Array::new(&buffer).to_vec())
+        .unwrap_or_default()
+}
+
+/// Adds own entities, all or none.
+async fn add_own(engine: &mut Engine, archive: Result<Archive>) {
+    let total = archive.as_ref().map_or(0, |archive| archive.timeline.len());
+    let done = Cell::new(0);
+    let on_post = async || {
+        let event = Event::Encoding {
+            done: done.get(),
+            total,
+        };
+        send(&event, None);
+        done.set(done.get() + 1);
+    };
+    let added = match archive {
+        Ok(archive) => engine.add_own(archive, on_post).await,
+        Err(error) => Err(error),
+    };
+    match added {
+        Ok(paths) => {
+            for path in paths {
+                let bytes = engine.own.archive.pictures[&path].as_slice();
+                send(&Event::Thumb { path: path.clone() }, Some(bytes));
+            }
+            tell_own(&engine.own).await;
+        }
+        Err(error) => {
+            let message = error.to_string();
+            send(&Event::OwnRefused { message }, None);
+        }
+    }
+}
+
+/// Keeps the own entities and tells the page of them.
+async fn tell_own(own: &Own) {
+    let own = Event::Own {
+        is_kept: own.keep().await,
+        entities: own.cards(),
+    };
+    send(&own, None);
 }
 
 fn fail_or_fall_back(id: u32, error: &Error) {

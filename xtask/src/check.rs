@@ -119,6 +119,8 @@ pub(crate) fn test() -> anyhow::Result<()> {
         "--test",
         "browser",
         "--test",
+        "browser_play",
+        "--test",
         "browser_bad_input",
         "--test",
         "browser_environment",

@@ -214,6 +214,9 @@ pub(crate) struct LinkArgs {
     /// File to write the rankings to [default: standard output].
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Dataset folder, or zip of one as the page saves it, whose entities are added to those of the bundle.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) with: Option<PathBuf>,
     /// Which entities are candidates for a mention that lists none.
     #[arg(long, value_parser = name_matches(), default_value = "similar")]
     pub(crate) names: NameMatch,

@@ -8,9 +8,11 @@ mod import;
 mod modalities;
 mod staging;
 mod world;
+mod zipped;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::ValueEnum;
@@ -20,6 +22,7 @@ use shared_model::data::{Entity, MAX_IMAGES, Post, TimelinePost};
 use shared_model::error::Error;
 use shared_model::paths::relative;
 use shared_model::tokenizer::MAX_CHARACTERS;
+use tempfile::TempDir;
 
 pub(crate) use candidates::{candidates, given, namesakes};
 pub(crate) use check::check;
@@ -45,6 +48,8 @@ pub(crate) struct Dataset {
     pub(crate) entities: Vec<Entity>,
     /// `timeline.jsonl`, empty if absent.
     pub(crate) timeline: Vec<TimelinePost>,
+    /// The folder, if it was unpacked from a zip; it is removed with this value.
+    pub(crate) _unpacked: Option<Rc<TempDir>>,
 }
 
 /// `dataset.json`.
@@ -142,6 +147,9 @@ impl Split {
 impl Dataset {
     /// Reads everything but mentions and pictures. Entity ids must be unique, and a timeline post's entity known.
     pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
+        if folder.is_file() {
+            return zipped::open(folder);
+        }
         let info: Info = read_json(&folder.join("dataset.json")).context("not a dataset folder")?;
         if info.format > FORMAT {
             bail!(
@@ -170,6 +178,7 @@ impl Dataset {
             info,
             entities,
             timeline,
+            _unpacked: None,
         })
     }
 

@@ -92,6 +92,7 @@ mod tests {
                 description: "big cat".to_owned(),
             }],
             timeline: vec![post("in the Pantanal", &["a.jpg"]), post("", &["b.jpg"])],
+            _unpacked: None,
         }
     }
 

@@ -5,7 +5,9 @@ use shared_model::data::Mention;
 use web::link_request::{LinkRequest, Step};
 use web::phase::Phase;
 use web::post::{Chosen, Name, PictureState};
-use web::protocol::{Answer, Choice, Conditions, Effects, Question, Request, Stage, StageTimes};
+use web::protocol::{
+    Answer, Choice, Conditions, Effects, Meaning, Question, Request, Stage, StageTimes,
+};
 
 use super::Client;
 use crate::state::Answered;
@@ -98,22 +100,29 @@ impl Client {
 
     pub(super) fn take_answer(self, id: u32, answer: Answer, ms: StageTimes) {
         if let Some(surface) = self.request(|request| request.take_answer(id)) {
-            self.show_answer(surface, answer, Some(ms));
+            let pictures = self.pictures.with_untracked(|pictures| {
+                let used = pictures.iter().filter(|picture| picture.is_used());
+                used.map(|picture| picture.address.clone()).collect()
+            });
+            self.show_answer(surface, pictures, answer, Some(ms));
             self.phase.set(Phase::Done);
         }
     }
 
     /// Shows an answer to the post as it is.
-    pub(super) fn show_answer(self, surface: String, mut answer: Answer, ms: Option<StageTimes>) {
+    pub(super) fn show_answer(
+        self,
+        surface: String,
+        pictures: Vec<String>,
+        mut answer: Answer,
+        ms: Option<StageTimes>,
+    ) {
         self.explaining.set(None);
         self.effects.set(answer.effects.take());
         self.answer.set(Some(Answered {
             surface,
             text: self.text.get_untracked(),
-            pictures: self.pictures.with_untracked(|pictures| {
-                let used = pictures.iter().filter(|picture| picture.is_used());
-                used.map(|picture| picture.address.clone()).collect()
-            }),
+            pictures,
             answer,
             ms,
         }));
@@ -145,6 +154,23 @@ impl Client {
         self.send(&explain, None);
     }
 
+    /// Asks what each of the names that were found means.
+    pub(crate) fn link_all(self) {
+        let Some(question) = self.question() else {
+            return;
+        };
+        let mentions = self
+            .found
+            .with_untracked(|found| found.iter().map(|name| name.mention).collect());
+        self.send(&Request::LinkAll { question, mentions }, None);
+    }
+
+    pub(super) fn take_meanings(self, text: &str, meanings: Vec<Meaning>) {
+        if self.text.with_untracked(|now| now == text) {
+            self.meanings.set(meanings);
+        }
+    }
+
     pub(super) fn take_explanation(self, id: u32, done: usize, effects: Option<Effects>) {
         let is_awaited = self.inner.with_value(|inner| inner.explaining == id);
         if is_awaited && self.explaining.get_untracked().is_some() {
@@ -155,12 +181,14 @@ impl Client {
 
     /// Ranks under other conditions.
     pub(crate) fn set_conditions(self, change: impl FnOnce(&mut Conditions)) {
+        self.meanings.set(Vec::new());
         self.conditions.update(change);
         self.link_again();
     }
 
     /// Chooses the prototypes in another way.
     pub(crate) fn choose_prototypes(self, prototypes: Choice) {
+        self.meanings.set(Vec::new());
         self.prototypes.set(Some(prototypes));
         self.send(&Request::Choose { prototypes }, None);
         self.link_again();

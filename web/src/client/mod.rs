@@ -2,6 +2,7 @@
 
 mod link;
 mod model;
+mod own;
 mod post;
 mod worker;
 
@@ -20,7 +21,7 @@ use web_sys::Blob;
 
 use crate::browser;
 use crate::connection::Connection;
-use crate::state::State;
+use crate::state::{Adding, State};
 
 /// The state, and the worker that changes it. Copies share both.
 #[derive(Clone, Copy)]
@@ -131,6 +132,11 @@ impl Client {
             Event::Linked { id, answer, ms } => self.take_answer(id, answer, ms),
             Event::Explaining { id, done } => self.take_explanation(id, done, None),
             Event::Explained { id, effects } => self.take_explanation(id, 0, Some(effects)),
+            Event::LinkedAll { text, meanings } => self.take_meanings(&text, meanings),
+            Event::Encoding { done, total } => self.adding.set(Adding::Encoding { done, total }),
+            Event::Own { entities, is_kept } => self.take_own(entities, is_kept),
+            Event::OwnRefused { message } => self.adding.set(Adding::Refused(message)),
+            Event::OwnZip => self.save_own(buffer),
             Event::Chosen { prototypes } => self.prototypes.set(Some(prototypes)),
             Event::Error { id, message, fatal } => {
                 let is_outdated = id.is_some_and(|id| !self.awaits(id));

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use serde::Deserialize;
 use shared_model::manifest::{FileEntry, MANIFEST};
-use web::cache::FileCache;
+use web::cache::{FileCache, Store};
 use web::fetch::fetch;
 use web::link_request::LinkRequest;
 use web::phase::Phase;
@@ -62,7 +62,7 @@ impl Client {
         struct Listing {
             files: Vec<FileEntry>,
         }
-        let cache = FileCache::open().await;
+        let cache = FileCache::open(Store::Bundle).await;
         self.is_kept.set(Some(cache.is_ok()));
         // Where this fails, loading fails too, and says why.
         let Ok(response) = fetch(&self.base.get_value(), MANIFEST).await else {

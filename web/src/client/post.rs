@@ -26,6 +26,7 @@ impl Client {
             chosen.take_if(|chosen| chosen.by_hand && !chosen.name.occurs_in(&text));
         });
         self.text.set(text.clone());
+        self.meanings.set(Vec::new());
         self.error.set(None);
         self.hint.set(None);
         let phase = self.phase.get_untracked();
@@ -126,7 +127,8 @@ impl Client {
         let (Some(prepared), Some(chosen)) = (example.answer, self.chosen.get_untracked()) else {
             return;
         };
-        self.show_answer(chosen.name.surface, prepared, None);
+        let pictures = example.images.iter().map(|image| self.address(image));
+        self.show_answer(chosen.name.surface, pictures.collect(), prepared, None);
         if !self.phase.get_untracked().is_loading() {
             self.phase.set(Phase::Done);
         }
@@ -159,6 +161,7 @@ impl Client {
     }
 
     fn push_pictures(self, files: Vec<(String, Blob)>) {
+        self.meanings.set(Vec::new());
         for (name, blob) in files {
             let n_used = self.pictures.with_untracked(|pictures| {
                 pictures.iter().filter(|picture| picture.is_used()).count()
@@ -184,6 +187,7 @@ impl Client {
     }
 
     fn remove_pictures(self, is_meant: impl Fn(&Picture) -> bool) {
+        self.meanings.set(Vec::new());
         let pictures = self.pictures.get_untracked().into_iter();
         let (removed, kept) = pictures.partition::<Vec<_>, _>(is_meant);
         for picture in removed {

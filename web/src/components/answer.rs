@@ -84,10 +84,10 @@ fn Ranked(client: Client, answered: Answered) -> impl IntoView {
     };
     let ranked = ranking.candidates.into_iter().zip(entities);
     let ranked: Vec<(Candidate, EntityCard)> = ranked.collect();
-    let why = match &ranked[..] {
-        [first, second, ..] => {
-            let [first, second] =
-                [first, second].map(|(candidate, card)| (card.name.clone(), candidate.parts));
+    let why = match (&ranked[..], first_two(&answered.answer.entities)) {
+        ([first, second, ..], Some([winner, other])) => {
+            let first = (winner, first.0.parts);
+            let second = (other, second.0.parts);
             Some(view! { <Why first second /> })
         }
         _ => None,
@@ -110,6 +110,17 @@ fn Ranked(client: Client, answered: Answered) -> impl IntoView {
         })}
         {(!is_empty).then(|| view! { <p class="quiet" data-testid="scorer" data-scorer=scorer_name>{scorer}</p> })}
         {ms.map(|ms| view! { <Times ms /> })}
+    }
+}
+
+/// What to call the first two candidates; `None` if there are not two. Namesakes are told apart by their places.
+pub(super) fn first_two(entities: &[EntityCard]) -> Option<[String; 2]> {
+    match entities {
+        [first, second, ..] if first.name == second.name => {
+            Some(["the first".to_owned(), "the second".to_owned()])
+        }
+        [first, second, ..] => Some([first.name.clone(), second.name.clone()]),
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use leptos::html::Textarea;
 use leptos::{ev, prelude::*};
 use shared_model::data::Mention;
+use web::format::percent;
 use web::post::Name;
 use web::selection::{scalar_offset, selected_words};
 
@@ -70,6 +71,15 @@ pub(crate) fn Composer(client: Client) -> impl IntoView {
             <For each=move || client.found.get() key=|name| (name.mention, name.surface.clone()) let:name>
                 <NameButton client name by_hand=false />
             </For>
+            <button
+                type="button"
+                class="link"
+                data-testid="link-all"
+                hidden=move || client.found.with(Vec::len) < 2 || client.loaded.with(Option::is_none)
+                on:click=move |_| client.link_all()
+            >
+                "What does each of them mean?"
+            </button>
             {move || by_hand(client).map(|name| view! { <NameButton client name by_hand=true /> })}
             <button
                 type="button"
@@ -90,7 +100,8 @@ pub(crate) fn Composer(client: Client) -> impl IntoView {
 
 #[component]
 fn NameButton(client: Client, name: Name, by_hand: bool) -> impl IntoView {
-    let Mention { start, end } = name.mention;
+    let mention = name.mention;
+    let Mention { start, end } = mention;
     let surface = name.surface.clone();
     let choice = name.clone();
     view! {
@@ -110,6 +121,7 @@ fn NameButton(client: Client, name: Name, by_hand: bool) -> impl IntoView {
             }
         >
             {surface}
+            {move || meaning(client, mention).map(|meaning| view! { <span class="meaning">{meaning}</span> })}
         </button>
     }
 }
@@ -118,6 +130,16 @@ fn is_chosen(client: Client, name: &Name) -> bool {
     client
         .chosen
         .with(|chosen| chosen.as_ref().is_some_and(|chosen| chosen.name == *name))
+}
+
+/// What a mention means, where all were asked for.
+fn meaning(client: Client, mention: Mention) -> Option<String> {
+    client.meanings.with(|meanings| {
+        let mut meanings = meanings.iter();
+        let meaning = meanings.find(|meaning| meaning.mention == mention)?;
+        let name = meaning.name.as_deref().unwrap_or("none that is known");
+        Some(format!("{name}, {}", percent(meaning.probability)))
+    })
 }
 
 /// The name that the visitor selected.

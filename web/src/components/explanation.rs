@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use web::protocol::{Effects, GRID, WordEffect};
 
+use super::answer::first_two;
 use super::cues::signed;
 use crate::client::Client;
 use crate::state::Answered;
@@ -49,15 +50,11 @@ fn Decided(answered: Answered, effects: Effects) -> impl IntoView {
         answer,
         ..
     } = answered;
-    let mut names = answer.entities.iter().map(|card| card.name.clone());
-    let winner = names.next().unwrap_or_default();
-    let legend = match names.next() {
-        Some(other) => format!(
+    let legend = match first_two(&answer.entities) {
+        Some([winner, other]) => format!(
             "Filled: without it, {winner} would be less far ahead of {other}. Underlined: it would be further ahead."
         ),
-        None => {
-            format!("Filled: without it, the score of {winner} would be lower. Underlined: higher.")
-        }
+        None => "Filled: without it, the score would be lower. Underlined: higher.".to_owned(),
     };
     let words = effects.words.iter().map(|word| word.effect.abs());
     let greatest = words.fold(LEAST, f32::max);

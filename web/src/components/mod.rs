@@ -7,6 +7,7 @@ mod cues;
 mod examples;
 mod explanation;
 mod known;
+mod own;
 mod pictures;
 mod progress;
 mod what_if;
@@ -36,6 +37,7 @@ pub(crate) fn Page() -> impl IntoView {
             <div class="answers">
                 <answer::Answer client />
                 <what_if::WhatIf client />
+                <own::Own client />
             </div>
             <examples::Examples client />
         </main>

@@ -99,7 +99,8 @@ fn Thumbnail(client: Client, picture: Picture) -> impl IntoView {
     }
 }
 
-fn list(files: &FileList) -> Vec<(String, Blob)> {
+/// The files of a list, each with its name.
+pub(super) fn list(files: &FileList) -> Vec<(String, Blob)> {
     let files = (0..files.length()).filter_map(|index| files.get(index));
     files
         .map(|file| (file.name(), file.unchecked_into()))

@@ -1,0 +1,65 @@
+// Keeps the page for visits without a network. `cargo xtask` fills in the files of the build with their SHA-256.
+const FILES = {/* files */};
+const VERSION = "/* version */";
+const PREFIX = "imn-page-";
+const PAGE = PREFIX + VERSION;
+// Small files of the bundle as they were last seen; its large ones are kept by the model's worker.
+const SEEN = "imn-seen-v1";
+
+self.addEventListener("install", (event) => event.waitUntil(keepPage()));
+self.addEventListener("activate", (event) => event.waitUntil(dropOthers()));
+self.addEventListener("message", (event) => event.data === "activate" && self.skipWaiting());
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const path = inside(request.url);
+  if (request.method !== "GET" || path === null) return;
+  if (request.mode === "navigate" && path === "") return event.respondWith(kept("index.html", request));
+  if (path in FILES) return event.respondWith(kept(path, request));
+  if (/\.(json|jpg)$/.test(path)) event.respondWith(newest(request));
+});
+
+/** The path inside the page's folder, or null for another address. */
+function inside(address) {
+  const { scope } = self.registration;
+  const [place] = address.split(/[?#]/);
+  return place.startsWith(scope) ? decodeURIComponent(place.slice(scope.length)) : null;
+}
+
+/** Fetches all files of this build. One of another build fails the installation, so that no visit mixes two. */
+async function keepPage() {
+  const cache = await caches.open(PAGE);
+  for (const [path, sha256] of Object.entries(FILES)) {
+    let response = await fetch(path);
+    if ((await hash(response)) !== sha256) response = await fetch(path, { cache: "reload" });
+    if ((await hash(response)) !== sha256) throw new Error(`${path} is of another build`);
+    await cache.put(path, response);
+  }
+}
+
+async function hash(response) {
+  const bytes = await crypto.subtle.digest("SHA-256", await response.clone().arrayBuffer());
+  return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+async function dropOthers() {
+  for (const name of await caches.keys()) {
+    if (name.startsWith(PREFIX) && name !== PAGE) await caches.delete(name);
+  }
+}
+
+async function kept(path, request) {
+  return (await (await caches.open(PAGE)).match(path)) ?? fetch(request);
+}
+
+async function newest(request) {
+  const cache = await caches.open(SEEN);
+  try {
+    const response = await fetch(request);
+    if (response.ok) await cache.put(request.url, response.clone());
+    return response;
+  } catch (error) {
+    const seen = await cache.match(request.url);
+    if (!seen) throw error;
+    return seen;
+  }
+}
