@@ -1,6 +1,7 @@
 //! The built page in browsers that lack something: storage, a secure connection, a graphics processor that answers.
 
 use shared_model::data::Mention;
+use shared_model::hash::sha256;
 use tests::chromium::Browser;
 use tests::page::Page;
 use tests::site::Site;
@@ -36,6 +37,58 @@ fn without_https_the_page_works_in_memory() {
         assert_eq!(page.device().as_deref(), Some("cpu"), "{host}");
         page.wait_for_words("WebGPU is not used: browsers offer it over https only");
     }
+}
+
+#[test]
+fn without_a_network_the_next_visit_works_and_tells_of_no_error() {
+    let site = Site::new();
+    let server = Server::start(&site.files.root, 0).expect("a server");
+    let browser = Browser::launch();
+    let address = format!("{}?device=cpu", server.address());
+    let page = Page::open(&browser, &address);
+    page.load();
+    let is_kept =
+        "navigator.serviceWorker.ready.then(registration => registration.active !== null)";
+    assert_eq!(page.tab().evaluate(is_kept), true);
+    drop((page, server));
+
+    let page = Page::open(&browser, &address);
+    page.wait("the example", |page| {
+        let click = "document.querySelector('[data-testid=example]')?.click() === undefined";
+        let is_there = "document.querySelectorAll('[data-testid=example]').length > 5";
+        (page.tab().evaluate(is_there) == true && page.tab().evaluate(click) == true).then_some(())
+    });
+    page.wait_for_states(&["done"]);
+    assert!(page.link(TEXT, CAT, &[]).len() >= 2);
+    assert_eq!(page.errors(), [""; 0]);
+}
+
+#[test]
+fn a_new_version_waits_until_the_visitor_wants_it() {
+    let site = Site::new();
+    let server = Server::start(&site.files.root, 0).expect("a server");
+    let browser = Browser::launch();
+    let page = Page::open(&browser, &server.address());
+    let controlled = "navigator.serviceWorker.ready.then(() => true)";
+    assert_eq!(page.tab().evaluate(controlled), true);
+    // Another build: a changed style and its hash.
+    let hash = |site: &Site| sha256(&site.files.read("page.css"));
+    let old = hash(&site);
+    site.files.prepend("page.css", "/* new */");
+    let script = "service-worker.js";
+    site.files.change(script, &old, &hash(&site));
+    site.files
+        .change(script, "VERSION = \"", "VERSION = \"another-");
+    let page = Page::open(&browser, &server.address());
+    page.wait_for_words("There is a new version of this page.");
+    let is_new =
+        "fetch('page.css').then(style => style.text()).then(text => text.startsWith('/* new */'))";
+    assert_eq!(page.tab().evaluate(is_new), false);
+    page.tab()
+        .evaluate("document.querySelector('.update button').click()");
+    page.wait("the new version", |page| {
+        (page.tab().evaluate(is_new) == true).then_some(())
+    });
 }
 
 /// Statements that break one call of the browser's storage.

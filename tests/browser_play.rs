@@ -183,7 +183,7 @@ fn an_own_entity_competes_stays_and_goes() {
     drop(page);
     let page = Page::open(&browser, &address);
     page.wait_for_states(&["ready"]);
-    assert_eq!(wait_for_own(&page, 1), [own.clone()]);
+    assert_eq!(wait_for_own(&page, 1)[0], own);
     assert_eq!(page.link(text, mention, &[])[0].entity, own);
 
     // The zip that the page saves is read by `imn link`, which gives the same scores.
@@ -223,6 +223,6 @@ fn an_own_entity_competes_stays_and_goes() {
     wait_for_own(&page, 0);
     page.tab()
         .give_files("[data-testid=own-import]", &[dir.path().join("own.zip")]);
-    assert_eq!(wait_for_own(&page, 1), [own.clone()]);
+    assert_eq!(wait_for_own(&page, 1)[0], own);
     assert_eq!(page.link(text, mention, &[])[0].entity, own);
 }

@@ -1,5 +1,7 @@
 //! The demo's model, natively: what its explanations name matters, and a visitor's own entities come and go.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};

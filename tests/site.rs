@@ -74,6 +74,14 @@ impl Copy {
         self.write(file, &bytes);
     }
 
+    /// Replaces the first occurrence of a part of a script.
+    #[track_caller]
+    pub fn change(&self, file: &str, from: &str, to: &str) {
+        let script = String::from_utf8(self.read(file)).expect("a text");
+        assert!(script.contains(from), "{file} has no {from:?}");
+        self.write(file, script.replacen(from, to, 1).as_bytes());
+    }
+
     /// Puts lines in front of a script.
     #[track_caller]
     pub fn prepend(&self, file: &str, lines: &str) {

@@ -229,6 +229,7 @@ fn check_context_encoder() {
         mention: Mention { start: 4, end: 9 },
         pictures: &[],
         candidates: &linker.aliases.candidates("swift", NameMatch::Equal),
+        conditions: Conditions::default(),
     };
     let mut texts = TextCache::default();
     let ranking = linker.link(&query, &mut texts, |_| ());

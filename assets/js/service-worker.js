@@ -3,8 +3,6 @@ const FILES = {/* files */};
 const VERSION = "/* version */";
 const PREFIX = "imn-page-";
 const PAGE = PREFIX + VERSION;
-// Small files of the bundle as they were last seen; its large ones are kept by the model's worker.
-const SEEN = "imn-seen-v1";
 
 self.addEventListener("install", (event) => event.waitUntil(keepPage()));
 self.addEventListener("activate", (event) => event.waitUntil(dropOthers()));
@@ -14,8 +12,7 @@ self.addEventListener("fetch", (event) => {
   const path = inside(request.url);
   if (request.method !== "GET" || path === null) return;
   if (request.mode === "navigate" && path === "") return event.respondWith(kept("index.html", request));
-  if (path in FILES) return event.respondWith(kept(path, request));
-  if (/\.(json|jpg)$/.test(path)) event.respondWith(newest(request));
+  if (path in FILES) event.respondWith(kept(path, request));
 });
 
 /** The path inside the page's folder, or null for another address. */
@@ -45,21 +42,9 @@ async function dropOthers() {
   for (const name of await caches.keys()) {
     if (name.startsWith(PREFIX) && name !== PAGE) await caches.delete(name);
   }
+  await clients.claim();
 }
 
 async function kept(path, request) {
   return (await (await caches.open(PAGE)).match(path)) ?? fetch(request);
-}
-
-async function newest(request) {
-  const cache = await caches.open(SEEN);
-  try {
-    const response = await fetch(request);
-    if (response.ok) await cache.put(request.url, response.clone());
-    return response;
-  } catch (error) {
-    const seen = await cache.match(request.url);
-    if (!seen) throw error;
-    return seen;
-  }
 }

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Ranking;
-use crate::explain::Effects;
+use crate::data::{Effects, Ranking};
 use crate::kb::{KnowledgeBase, Prototypes};
 use crate::math::cosine;
 use crate::prototype::Chosen;

@@ -220,6 +220,24 @@ pub struct Ranking {
     pub scorer: ScorerKind,
 }
 
+/// Words and regions of a post with what they add to the lead of the first candidate over the second.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Effects {
+    /// Words, in the order of the text.
+    pub words: Vec<WordEffect>,
+    /// Per picture the regions of a square grid, row by row.
+    pub pictures: Vec<Vec<f32>>,
+}
+
+/// What a word adds to the lead.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct WordEffect {
+    /// Its span in the text.
+    pub word: Mention,
+    /// How much smaller the lead is without it; below 0 if it speaks for the second candidate.
+    pub effect: f32,
+}
+
 /// What took part in the scores of a list of candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use image::{Rgb, RgbImage, imageops};
-use serde::{Deserialize, Serialize};
 
-use crate::data::Mention;
+use crate::data::{Effects, Mention, WordEffect};
 use crate::error::{Error, Result};
 use crate::linker::{Linker, Query, TextCache};
 use crate::vectors::PostVectors;
@@ -17,24 +16,6 @@ pub const GRID: usize = 7;
 const MAX_WORDS: usize = 40;
 /// Side of the square picture that the regions are cut from, in pixels: what the default image encoder reads.
 const SIDE: u32 = 224;
-
-/// Words and regions of a post with what they add to the lead of the first candidate over the second.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Effects {
-    /// Words, in the order of the text.
-    pub words: Vec<WordEffect>,
-    /// Per picture the [`GRID`] x [`GRID`] regions, row by row.
-    pub pictures: Vec<Vec<f32>>,
-}
-
-/// What a word adds to the lead.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct WordEffect {
-    /// Its span in the text.
-    pub word: Mention,
-    /// How much smaller the lead is without it; below 0 if it speaks for the second candidate.
-    pub effect: f32,
-}
 
 /// A post with its lead: the score of one candidate less that of another.
 #[derive(Debug)]

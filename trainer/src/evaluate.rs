@@ -61,6 +61,8 @@ struct ListCalibration {
 pub(crate) struct Protocol<'a> {
     /// Part of the mentions.
     pub(crate) split: Split,
+    /// How the ids of the mentions start; empty for all.
+    pub(crate) ids: &'a str,
     /// `None` for that of the dataset.
     pub(crate) policy: Option<CandidatePolicy>,
     /// What is left of the mentions' posts.
@@ -78,6 +80,7 @@ pub(crate) fn eval(args: EvalArgs, device: DeviceArg, as_json: bool) -> anyhow::
         &model.context("clap requires one of them")?,
         Protocol {
             split: args.split,
+            ids: args.ids.as_deref().unwrap_or_default(),
             policy: args.candidates,
             mentions: args.mention_modalities,
             without: &args.without,
@@ -112,6 +115,7 @@ impl Evaluation {
     ) -> anyhow::Result<Self> {
         let policy = protocol.policy.unwrap_or(dataset.info.candidate_policy);
         let posts = dataset.posts(protocol.split)?.into_iter();
+        let posts = posts.filter(|post| post.id.starts_with(protocol.ids));
         let posts = posts.map(|post| protocol.mentions.of_mention(post));
         let posts = posts.collect::<anyhow::Result<Vec<Post>>>()?;
         let (golds, nil): (Vec<&Post>, Vec<&Post>) = posts

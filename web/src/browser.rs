@@ -2,7 +2,7 @@
 
 use js_sys::{Array, ArrayBuffer, Uint8Array};
 use leptos::prelude::{document, window};
-use wasm_bindgen::JsCast as _;
+use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web::fetch::describe;
 use web_sys::{Blob, HtmlElement, Response, Url};
@@ -23,6 +23,37 @@ pub(crate) fn address_with(name: &str, value: &str) -> String {
     };
     url.search_params().set(name, value);
     url.href()
+}
+
+/// What follows `#` in the page's address.
+pub(crate) fn fragment() -> String {
+    page().map(|url| url.hash()).unwrap_or_default()
+}
+
+/// The page's address with another fragment.
+pub(crate) fn address_with_fragment(fragment: &str) -> String {
+    let Some(url) = page() else {
+        return String::new();
+    };
+    url.set_hash(fragment);
+    url.href()
+}
+
+/// Changes the fragment without an entry in the history.
+pub(crate) fn set_fragment(fragment: &str) {
+    if let Ok(history) = window().history() {
+        let address = address_with_fragment(fragment);
+        // A browser that refuses keeps the old address, which is harmless.
+        history
+            .replace_state_with_url(&JsValue::NULL, "", Some(&address))
+            .ok();
+    }
+}
+
+/// Opens the browser's dialogue for printing.
+pub(crate) fn print() {
+    // It throws where printing is blocked, and the browser says so.
+    window().print().ok();
 }
 
 /// `address`, relative to the page, as the absolute address of a folder; `None` if it is on another site.

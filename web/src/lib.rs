@@ -5,11 +5,13 @@
 
 pub mod address;
 pub mod format;
+pub mod lesson;
 pub mod link_request;
 pub mod phase;
 pub mod post;
 pub mod protocol;
 pub mod selection;
+pub mod share;
 pub mod timeout;
 
 #[cfg(target_arch = "wasm32")]

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 pub use shared_model::cards::{Answer, CardPost, EntityCard};
 use shared_model::data::Mention;
+pub use shared_model::data::{Effects, WordEffect};
 pub use shared_model::evidence::{Conditions, Sides};
-pub use shared_model::explain::{Effects, GRID, WordEffect};
+pub use shared_model::explain::GRID;
 use shared_model::manifest::Licence;
 use shared_model::self_test::SelfTest;
 pub use shared_model::stages::{Stage, StageTimes};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use leptos::prelude::*;
 use web::phase::Phase;
-use web::post::{Chosen, Name, Picture};
+use web::post::{Chosen, Example, Name, Picture};
 use web::protocol::{Answer, Choice, Conditions, Effects, Loaded, Meaning, OwnCard, StageTimes};
 
 /// All signals of the page. Copies share them.
@@ -22,6 +22,10 @@ pub(crate) struct State {
     pub(crate) loaded: RwSignal<Option<Loaded>>,
     /// Blob addresses of the knowledge base's pictures.
     pub(crate) thumbs: RwSignal<HashMap<String, String>>,
+    /// The bundle's ready-made posts.
+    pub(crate) examples: RwSignal<Vec<Example>>,
+    /// Position of the lesson's case; `None` outside a lesson.
+    pub(crate) lesson: RwSignal<Option<usize>>,
     /// The post's text.
     pub(crate) text: RwSignal<String>,
     /// The mentions in the text, leftmost first.

@@ -242,6 +242,9 @@ pub(crate) struct EvalArgs {
     /// Part of the mentions to evaluate on.
     #[arg(long, value_enum, default_value = "test")]
     pub(crate) split: dataset::Split,
+    /// Only the mentions whose ids start with this: the kinds of posts in a dataset that names them so.
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) ids: Option<String>,
     /// How candidates are found [default: as the dataset says].
     #[arg(long, value_enum)]
     pub(crate) candidates: Option<dataset::CandidatePolicy>,

@@ -151,6 +151,7 @@ impl Reader<'_> {
             let device = self.device.open()?;
             let protocol = Protocol {
                 split: self.plan.split,
+                ids: "",
                 policy: Some(self.policy()),
                 mentions: Modalities::Both,
                 without: &[],

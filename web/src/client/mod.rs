@@ -4,6 +4,7 @@ mod link;
 mod model;
 mod own;
 mod post;
+mod share;
 mod worker;
 
 use std::collections::HashMap;
@@ -82,6 +83,8 @@ impl Client {
         client.notice.set(notice);
         client.connect();
         spawn_local(client.look_up_model());
+        spawn_local(client.look_up_examples());
+        client.take_fragment();
         client
     }
 

@@ -75,12 +75,12 @@ impl Client {
         self.link_again();
     }
 
-    /// The bundle's ready-made posts; empty if it has none.
-    pub(crate) async fn examples(self) -> Vec<Example> {
-        let response = fetch(&self.base.get_value(), "examples.json").await;
-        match response {
-            Ok(response) => response.json().await.unwrap_or_default(),
-            Err(_) => Vec::new(),
+    /// Looks up the bundle's ready-made posts; there are none if it has no such file.
+    pub(super) async fn look_up_examples(self) {
+        if let Ok(response) = fetch(&self.base.get_value(), "examples.json").await
+            && let Ok(examples) = response.json().await
+        {
+            self.examples.set(examples);
         }
     }
 

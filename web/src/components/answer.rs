@@ -6,7 +6,7 @@ use web::format::{duration, percent};
 use web::phase::Phase;
 use web::protocol::{EntityCard, StageTimes};
 
-use super::cues::{Bar, CueList, Why};
+use super::cues::{Bar, CueList, Why, first_two};
 use super::explanation::Explanation;
 use super::known::Known;
 use crate::client::Client;
@@ -110,17 +110,6 @@ fn Ranked(client: Client, answered: Answered) -> impl IntoView {
         })}
         {(!is_empty).then(|| view! { <p class="quiet" data-testid="scorer" data-scorer=scorer_name>{scorer}</p> })}
         {ms.map(|ms| view! { <Times ms /> })}
-    }
-}
-
-/// What to call the first two candidates; `None` if there are not two. Namesakes are told apart by their places.
-pub(super) fn first_two(entities: &[EntityCard]) -> Option<[String; 2]> {
-    match entities {
-        [first, second, ..] if first.name == second.name => {
-            Some(["the first".to_owned(), "the second".to_owned()])
-        }
-        [first, second, ..] => Some([first.name.clone(), second.name.clone()]),
-        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 use shared_model::data::{Cues, Parts};
+use web::protocol::EntityCard;
 
 /// Label and explanation of a cue, in the order of [`Cues`].
 const CUES: [(&str, &str); 9] = [
@@ -127,6 +128,17 @@ pub(super) fn Why(first: (String, Parts), second: (String, Parts)) -> impl IntoV
                 </tfoot>
             </table>
         </details>
+    }
+}
+
+/// What to call the first two candidates; `None` if there are not two. Namesakes are told apart by their places.
+pub(super) fn first_two(entities: &[EntityCard]) -> Option<[String; 2]> {
+    match entities {
+        [first, second, ..] if first.name == second.name => {
+            Some(["the first".to_owned(), "the second".to_owned()])
+        }
+        [first, second, ..] => Some([first.name.clone(), second.name.clone()]),
+        _ => None,
     }
 }
 

@@ -9,15 +9,20 @@ use crate::client::Client;
 /// A button for each entry of the bundle's `examples.json`; nothing if there is none.
 #[component]
 pub(crate) fn Examples(client: Client) -> impl IntoView {
-    let examples = LocalResource::new(move || client.examples());
     view! {
         {move || {
-            examples.get().filter(|examples| !examples.is_empty()).map(|examples| {
+            let examples = client.examples.get();
+            (!examples.is_empty()).then(|| {
                 let chips = examples.into_iter().map(|example| view! { <Chip client example /> }).collect_view();
                 view! {
                     <section class="gallery" aria-labelledby="examples-title">
                         <h2 id="examples-title">"Or try one of these"</h2>
                         <ul class="examples">{chips}</ul>
+                        <p class="quiet">
+                            <button type="button" class="link" data-testid="start-lesson" on:click=move |_| client.show_case(Some(0))>
+                                "Take the lesson: eight cases to predict"
+                            </button>
+                        </p>
                     </section>
                 }
             })

@@ -3,8 +3,7 @@
 use leptos::prelude::*;
 use web::protocol::{Effects, GRID, WordEffect};
 
-use super::answer::first_two;
-use super::cues::signed;
+use super::cues::{first_two, signed};
 use crate::client::Client;
 use crate::state::Answered;
 

@@ -7,6 +7,7 @@ mod cues;
 mod examples;
 mod explanation;
 mod known;
+mod lesson;
 mod own;
 mod pictures;
 mod progress;
@@ -28,6 +29,7 @@ pub(crate) fn Page() -> impl IntoView {
             </div>
             <about::Device client />
         </header>
+        <lesson::Lesson client />
         <main>
             <form class="card composer" aria-label="Post" on:submit=move |event| event.prevent_default()>
                 <composer::Composer client />

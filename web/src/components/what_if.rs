@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 use web::protocol::{Choice, Conditions};
+use web_sys::HtmlInputElement;
 
 use crate::client::Client;
 
@@ -26,6 +27,7 @@ fn Switches(client: Client) -> impl IntoView {
             .loaded
             .with(|loaded| loaded.as_ref().map(|loaded| loaded.prototypes))
     };
+    let address = RwSignal::new(String::new());
     let is_changed = move || {
         client.conditions.get() != Conditions::default() || client.prototypes.get() != in_bundle()
     };
@@ -61,6 +63,21 @@ fn Switches(client: Client) -> impl IntoView {
             <button type="button" class="link" data-testid="reset" hidden=move || !is_changed() on:click=reset>
                 "Use everything again"
             </button>
+            <p class="quiet">
+                <button type="button" class="link" data-testid="share" on:click=move |_| address.set(client.link())>
+                    "A link to this text and these settings"
+                </button>
+                " (without the pictures)"
+            </p>
+            <input
+                type="text"
+                readonly
+                aria-label="Link"
+                data-testid="shared-link"
+                hidden=move || address.with(String::is_empty)
+                prop:value=address
+                on:focus=move |event| event_target::<HtmlInputElement>(&event).select()
+            />
         </details>
     }
 }
