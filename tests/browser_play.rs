@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use shared_model::archive::Archive;
-use shared_model::data::Mention;
+use shared_model::data::{Mention, Post};
 use tests::chromium::Browser;
 use tests::finish;
 use tests::page::{Page, folder, knowledge_base};
@@ -112,6 +112,18 @@ fn an_answer_changes_with_what_it_may_use() {
     assert_eq!(page.candidates(), all);
 }
 
+/// Presses a button that saves a file, and takes the file.
+fn saved(page: &Page, test_id: &str) -> Vec<u8> {
+    let bytes = page.tab().evaluate(&format!(
+        "new Promise(resolve => {{
+            const create = URL.createObjectURL;
+            URL.createObjectURL = blob => {{ blob.arrayBuffer().then(bytes => resolve([...new Uint8Array(bytes)])); return create(blob) }};
+            document.querySelector('[data-testid={test_id}]').click();
+        }})"
+    ));
+    serde_json::from_value(bytes).expect("bytes")
+}
+
 /// Fills the form and presses "Add".
 fn add(page: &Page, name: &str, description: &str, posts: &str, pictures: &[PathBuf]) {
     page.unfold("own");
@@ -187,14 +199,7 @@ fn an_own_entity_competes_stays_and_goes() {
     assert_eq!(page.link(text, mention, &[])[0].entity, own);
 
     // The zip that the page saves is read by `imn link`, which gives the same scores.
-    let zip = page.tab().evaluate(
-        "new Promise(resolve => {
-            const create = URL.createObjectURL;
-            URL.createObjectURL = blob => { blob.arrayBuffer().then(bytes => resolve([...new Uint8Array(bytes)])); return create(blob) };
-            document.querySelector('[data-testid=own-export]').click();
-        })",
-    );
-    let zip: Vec<u8> = serde_json::from_value(zip).expect("bytes");
+    let zip = saved(&page, "own-export");
     let archive = Archive::read(&zip).expect("a dataset folder in a zip");
     assert_eq!((archive.timeline.len(), archive.pictures.len()), (4, 2));
     let dir = tempfile::tempdir().expect("a folder");
@@ -225,4 +230,157 @@ fn an_own_entity_competes_stays_and_goes() {
         .give_files("[data-testid=own-import]", &[dir.path().join("own.zip")]);
     assert_eq!(wait_for_own(&page, 1)[0], own);
     assert_eq!(page.link(text, mention, &[])[0].entity, own);
+}
+
+#[test]
+fn many_posts_give_the_lines_of_imn_link() {
+    let rows = fs::read_to_string(knowledge_base().join("dev.jsonl")).expect("dev rows");
+    let rows: Vec<&str> = rows.lines().take(20).collect();
+    let posts: Vec<Post> = rows
+        .iter()
+        .map(|row| serde_json::from_str(row).expect("a row"))
+        .collect();
+    let dir = tempfile::tempdir().expect("a folder");
+    let input = dir.path().join("posts.jsonl");
+    fs::write(&input, rows.join("\n")).expect("written");
+    std::os::unix::fs::symlink(knowledge_base().join("images"), dir.path().join("images"))
+        .expect("a link");
+    let mut link = std::process::Command::new(tests::imn());
+    link.args(["--device", "flex", "link", "--bundle"])
+        .arg(folder().join("demo"))
+        .arg("--input")
+        .arg(&input);
+    let native = finish(&mut link).ok();
+    let parse = |lines: &str| -> Vec<Value> {
+        let lines = lines.lines();
+        lines
+            .map(|line| serde_json::from_str(line).expect("a line"))
+            .collect()
+    };
+    let native = parse(&native);
+
+    let (server, browser) = (serve(), Browser::launch());
+    let page = Page::open(&browser, &format!("{}?device=cpu", server.address()));
+    page.load();
+    page.unfold("batch");
+    let mut files: Vec<PathBuf> = posts
+        .iter()
+        .flat_map(|post| &post.images)
+        .map(|path| picture(path))
+        .collect();
+    files.sort();
+    files.dedup();
+    let pictures = files.len();
+    assert!(pictures > 3, "{pictures}");
+    files.push(input.clone());
+    page.tab()
+        .give_files("[data-testid=batch-files]", &files[1..]);
+    page.wait_for_words("the picture was not given");
+    page.tab().give_files("[data-testid=batch-files]", &files);
+    page.wait_for_words("Of 20 with an entity: P@1 ");
+    page.screenshots("batch");
+    let lines = saved(&page, "batch-save");
+    let shown = parse(std::str::from_utf8(&lines).expect("UTF-8"));
+    assert_eq!(shown.len(), native.len());
+    let mut right = 0.0;
+    for ((shown, native), post) in shown.iter().zip(&native).zip(&posts) {
+        assert_eq!(shown["id"], native["id"]);
+        let ranking = |line: &Value| line["ranking"].as_array().expect("a list").clone();
+        let (shown, native) = (ranking(shown), ranking(native));
+        assert_eq!(shown.len(), native.len());
+        for (shown, native) in shown.iter().zip(&native) {
+            assert_eq!(shown["entity"], native["entity"]);
+            let number = |value: &Value| value["score"].as_f64().expect("a score");
+            assert!(
+                (number(shown) - number(native)).abs() < 1e-3,
+                "{shown} {native}"
+            );
+        }
+        if shown[0]["entity"].as_str() == post.entity.as_deref() {
+            right += 1.0;
+        }
+    }
+    page.wait_for_words(&format!("P@1 {:.3}", right / 20.0));
+}
+
+/// The first candidate of each case, as the lesson's words say; in the sixth, none of them is meant.
+const PROMISED: [&str; 8] = [
+    "cat-animal",
+    "china-porcelain",
+    "chess-queen",
+    "queen-band",
+    "python-snake",
+    "jaguar-cars",
+    "eagle-lander",
+    "turkey-country",
+];
+
+#[test]
+fn a_lesson_is_predicted_then_shown() {
+    let (server, browser) = (serve(), Browser::launch());
+    let page = Page::open(&browser, &server.address());
+    page.wait("the examples", |page| {
+        let n = "document.querySelectorAll('[data-testid=example]').length > 5";
+        (page.tab().evaluate(n) == true).then_some(())
+    });
+    page.tab()
+        .evaluate("document.querySelector('[data-testid=start-lesson]').click()");
+    for (at, promised) in PROMISED.into_iter().enumerate() {
+        page.wait_for_words(&format!("Lesson, case {} of {}", at + 1, PROMISED.len()));
+        let hash = page.tab().evaluate("location.hash");
+        assert_eq!(hash, format!("#lesson={}", at + 1));
+        let click = |what: &str| {
+            page.tab().evaluate(&format!(
+                "(part => part.click())(document.querySelectorAll('[data-testid={what}]')[0])"
+            ))
+        };
+        click("prediction");
+        click("reveal");
+        page.wait("the answer", |page| {
+            let shown = page.shown();
+            let is_marked =
+                shown.contains("— as predicted") || shown.contains("— the model's answer");
+            is_marked.then_some(())
+        });
+        assert_eq!(page.candidates()[0].entity, promised);
+        let is_none = page.shown().contains("is probably none of these");
+        assert_eq!(is_none, at == 5, "{promised}");
+        if at == 0 {
+            page.screenshots("lesson");
+        }
+        if at + 1 < PROMISED.len() {
+            click("next");
+        }
+    }
+    // A link opens the page at its case, and with its text.
+    let address = format!("{}#text=Saw%20a%20jaguar&lesson=6", server.address());
+    let page = Page::open(&browser, &address);
+    page.wait_for_words("Lesson, case 6 of 8");
+    let text = page
+        .tab()
+        .evaluate("document.querySelector('#post-text').value");
+    assert_eq!(text, "Saw a jaguar");
+}
+
+#[test]
+fn all_names_of_a_post_are_answered_at_once() {
+    let (server, browser) = (serve(), Browser::launch());
+    let page = Page::open(&browser, &format!("{}?device=cpu", server.address()));
+    page.load();
+    page.write("The python at the zoo hid from the jaguar, says my safari guide");
+    page.choose(Mention { start: 4, end: 10 });
+    page.tab()
+        .evaluate("document.querySelector('[data-testid=link-all]').click()");
+    let meanings = page.wait("the meanings", |page| {
+        let shown = page.tab().evaluate(
+            "[...document.querySelectorAll('.meaning')].map(meaning => meaning.innerText)",
+        );
+        let shown: Vec<String> = serde_json::from_value(shown).expect("texts");
+        (shown.len() > 1).then_some(shown)
+    });
+    assert!(
+        meanings.iter().all(|meaning| meaning.contains('%')),
+        "{meanings:?}"
+    );
+    page.screenshots("all-names");
 }

@@ -165,7 +165,7 @@ fn an_own_entity_competes_with_its_namesakes_and_leaves_nothing_behind() {
         posts: vec![OwnPost {
             text: "two El Jaguar and a beer, the bar is full tonight".to_owned(),
             images: Vec::new(),
-            pictures: Vec::new(),
+            files: Vec::new(),
         }],
     };
     pollster::block_on(linker.add(&[own], async || ())).unwrap();

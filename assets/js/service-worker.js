@@ -3,6 +3,8 @@ const FILES = {/* files */};
 const VERSION = "/* version */";
 const PREFIX = "imn-page-";
 const PAGE = PREFIX + VERSION;
+// Files of the bundle come from the network where there is one, as the model's worker fetches its weights from there.
+const BUNDLE = "demo/";
 
 self.addEventListener("install", (event) => event.waitUntil(keepPage()));
 self.addEventListener("activate", (event) => event.waitUntil(dropOthers()));
@@ -11,8 +13,8 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   const path = inside(request.url);
   if (request.method !== "GET" || path === null) return;
-  if (request.mode === "navigate" && path === "") return event.respondWith(kept("index.html", request));
-  if (path in FILES) event.respondWith(kept(path, request));
+  if (request.mode === "navigate" && path === "") event.respondWith(kept("index.html", request));
+  else if (path in FILES) event.respondWith(path.startsWith(BUNDLE) ? newest(path, request) : kept(path, request));
 });
 
 /** The path inside the page's folder, or null for another address. */
@@ -29,7 +31,8 @@ async function keepPage() {
     let response = await fetch(path);
     if ((await hash(response)) !== sha256) response = await fetch(path, { cache: "reload" });
     if ((await hash(response)) !== sha256) throw new Error(`${path} is of another build`);
-    await cache.put(path, response);
+    // A copy: browsers refuse a redirected answer to a navigation.
+    await cache.put(path, new Response(await response.blob(), { headers: response.headers }));
   }
 }
 
@@ -42,9 +45,21 @@ async function dropOthers() {
   for (const name of await caches.keys()) {
     if (name.startsWith(PREFIX) && name !== PAGE) await caches.delete(name);
   }
-  await clients.claim();
 }
 
 async function kept(path, request) {
   return (await (await caches.open(PAGE)).match(path)) ?? fetch(request);
+}
+
+async function newest(path, request) {
+  const cache = await caches.open(PAGE);
+  try {
+    const response = await fetch(request);
+    if (response.ok) await cache.put(path, response.clone());
+    return response;
+  } catch (error) {
+    const seen = await cache.match(path);
+    if (!seen) throw error;
+    return seen;
+  }
 }

@@ -21,6 +21,11 @@ pub const MAX_FILES: usize = 10_000;
 /// Largest number of entities.
 pub const MAX_ENTITIES: usize = 1_000;
 
+/// Largest number of posts of one entity, as the graph of their similarities grows with its square.
+pub const MAX_POSTS: usize = 500;
+/// Largest number of posts of all entities.
+pub const MAX_ALL_POSTS: usize = 10_000;
+
 /// What `dataset.json` says of a visitor's own entities.
 const INFO: &str = r#"{"format":1,"name":"Own entities","licence":"Not stated","source":"Made in the page","candidate_policy":"given"}"#;
 
@@ -45,15 +50,6 @@ impl Archive {
         let mut files = unpack(bytes)?;
         let entities: Vec<Entity> = lines(&mut files, "entities.jsonl")?
             .ok_or_else(|| Error::file("entities.jsonl", "is not in the zip"))?;
-        if entities.len() > MAX_ENTITIES {
-            return Err(Error::file(
-                "entities.jsonl",
-                format!(
-                    "{} entities; at most {MAX_ENTITIES} are read",
-                    entities.len()
-                ),
-            ));
-        }
         let mut ids = HashSet::new();
         for Entity { id, name, .. } in &entities {
             if id.is_empty() || name.trim().is_empty() || !ids.insert(id.as_str()) {
@@ -88,11 +84,47 @@ impl Archive {
                 }
             }
         }
-        Ok(Self {
+        let archive = Self {
             entities,
             timeline,
             pictures,
-        })
+        };
+        archive.check()?;
+        Ok(archive)
+    }
+
+    /// Refuses more than [`Self::read`] would read again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] naming what is too much.
+    pub fn check(&self) -> Result<()> {
+        let refuse = |n: usize, what: &str, most: usize| {
+            Err(Error::file(
+                "zip",
+                format!("{n} {what}; at most {most} are read"),
+            ))
+        };
+        let (n_entities, n_posts) = (self.entities.len(), self.timeline.len());
+        if n_entities > MAX_ENTITIES {
+            return refuse(n_entities, "entities", MAX_ENTITIES);
+        }
+        if n_posts > MAX_ALL_POSTS {
+            return refuse(n_posts, "posts", MAX_ALL_POSTS);
+        }
+        let mut of_entities: HashMap<&str, usize> = HashMap::new();
+        for post in &self.timeline {
+            *of_entities.entry(&post.entity).or_default() += 1;
+        }
+        if let Some((id, n)) = of_entities.into_iter().find(|(_, n)| *n > MAX_POSTS) {
+            return refuse(n, &format!("posts of {id:?}"), MAX_POSTS);
+        }
+        let megabytes = self.pictures.values().map(Vec::len).sum::<usize>() / 1_000_000;
+        let most = (MAX_BYTES / 2_000_000) as usize;
+        if megabytes > most {
+            return refuse(megabytes, "MB of pictures", most);
+        }
+        Ok(())
     }
 
     /// The zip.
@@ -378,6 +410,13 @@ mod tests {
             refused(&[entities, ("timeline.jsonl", post)], said);
         }
         refused(&[entities, ("../x.png", b"")], "..");
+        let many = [&br#"{"entity":"a","text":"b"}"#[..], b"\n"]
+            .concat()
+            .repeat(MAX_POSTS + 1);
+        refused(
+            &[entities, ("timeline.jsonl", &many)],
+            "501 posts of \"a\"; at most 500",
+        );
         let error = Archive::read(b"no zip").unwrap_err().to_string();
         assert!(error.starts_with("zip: "), "{error}");
         assert!(Archive::read(&archive().write().unwrap()[..200]).is_err());

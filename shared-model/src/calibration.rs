@@ -17,6 +17,20 @@ pub struct Calibration {
     /// SHA-256 of the ids of the entities that posts without an entity were compared with, see [`Self::fingerprint`]; `None` in earlier runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entities: Option<String>,
+    /// What it costs to call everything NIL whose probability of NIL is at least some threshold; empty in earlier runs and without NIL.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<Refusal>,
+}
+
+/// What a threshold of the probability of NIL costs, on the mentions that the calibration was fitted on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The probability from which on a mention is called NIL.
+    pub threshold: f32,
+    /// Share of the NIL mentions that are called so.
+    pub found: f32,
+    /// Share of the other mentions that are called so.
+    pub refused: f32,
 }
 
 impl Calibration {
@@ -31,6 +45,7 @@ impl Calibration {
         let is_other = |known: &String| *known != Self::fingerprint(entities);
         if self.entities.as_ref().is_some_and(is_other) {
             self.nil_logit = None;
+            self.refusals.clear();
         }
         self
     }
@@ -96,6 +111,7 @@ mod tests {
             temperature: 0.1,
             nil_logit: Some(5.0),
             entities: None,
+            refusals: Vec::new(),
         }
     }
 

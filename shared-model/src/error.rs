@@ -27,6 +27,9 @@ pub enum Error {
     /// A post with neither text nor picture.
     #[error("the post is empty: it needs a text or a picture")]
     EmptyPost,
+    /// A candidate that is not in the knowledge base.
+    #[error("no entity {0:?}")]
+    UnknownEntity(String),
     /// A tokenizer file that the library refuses, or a text that it cannot encode.
     #[error("tokenizer: {0}")]
     Tokenizer(String),

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
-use image::{Rgb, RgbImage, imageops};
+use image::{Rgb, RgbImage};
 
 use crate::data::{Effects, Mention, WordEffect};
 use crate::error::{Error, Result};
+use crate::evidence::Sides;
 use crate::linker::{Linker, Query, TextCache};
+use crate::resize::{Filter, resize};
 use crate::vectors::PostVectors;
 
 /// Number of regions of a picture per side.
@@ -23,7 +25,7 @@ pub struct Occlusion<'a> {
     linker: &'a Linker,
     query: Query<'a>,
     post: PostVectors,
-    /// The pictures, as large as the encoder reads them.
+    /// The pictures as squares, whole.
     pictures: Vec<RgbImage>,
     lead: f32,
 }
@@ -43,16 +45,24 @@ impl<'a> Occlusion<'a> {
         query: Query<'a>,
         texts: &mut TextCache,
     ) -> Result<Occlusion<'a>> {
-        let post = linker.encode(&query, texts, |_| ()).await?;
+        let mut post = linker.encode(&query, texts, |_| ()).await?;
         let pictures = query.pictures.iter().take(post.images.len());
-        let small = |pixels| imageops::resize(pixels, SIDE, SIDE, imageops::FilterType::Triangle);
+        let pictures: Vec<RgbImage> = pictures
+            .map(|picture| resize(picture.pixels(), SIDE, SIDE, Filter::Bicubic))
+            .collect();
+        if !pictures.is_empty() {
+            // Whole pictures are compared with covered ones of the same size.
+            let whole = linker.encoders.images(&pictures).await?;
+            post.images = whole.into_iter().map(Arc::new).collect();
+        }
         let mut occlusion = Self {
             linker,
             query,
             post: post.clone(),
-            pictures: pictures.map(|picture| small(picture.pixels())).collect(),
+            pictures,
             lead: 0.0,
         };
+        occlusion.joined(&mut post, &query).await?;
         occlusion.lead = occlusion.lead(post, &query).await?;
         Ok(occlusion)
     }
@@ -180,6 +190,9 @@ impl<'a> Occlusion<'a> {
     }
 
     async fn joined(&self, post: &mut PostVectors, query: &Query<'_>) -> Result<()> {
+        if query.conditions.post != Sides::ALL {
+            return Ok(());
+        }
         let encoders = &self.linker.encoders;
         let encoded = encoders.tokenizer.encode(query.text, Some(query.mention))?;
         let surface = query.mention.surface(query.text)?;

@@ -171,7 +171,7 @@ impl Linker {
         Ok(readings.pop().expect("one post"))
     }
 
-    /// Encodes a post, except for what the caches have. What the conditions leave out is not encoded.
+    /// Encodes a post, except for what the caches have. What the conditions leave out is not encoded; the joint encoder reads the whole post or nothing.
     ///
     /// # Errors
     ///
@@ -213,7 +213,7 @@ impl Linker {
                     .push(picture.encode(&self.encoders, &mut on_stage).await?);
             }
         }
-        if self.encoders.joint.is_some() {
+        if self.encoders.joint.is_some() && sides == Sides::ALL {
             on_stage(Stage::Joint);
             self.encoders
                 .join(&mut post, &encoded, Some(surface))
@@ -517,6 +517,7 @@ mod tests {
             temperature: 0.1,
             nil_logit,
             entities: None,
+            refusals: Vec::new(),
         };
         let scorer = ScorerConfig::default();
         Linker::new(encoders(&device), kb, scorer, Some(imn), Some(calibration))

@@ -1,7 +1,5 @@
 //! Entities that a visitor brings: encoded, added to the knowledge base, taken out again.
 
-use image::RgbImage;
-
 use crate::aliases::AliasIndex;
 use crate::archive::Archive;
 use crate::context;
@@ -16,47 +14,45 @@ use crate::vectors::{PooledVectors, PostVectors};
 
 /// An entity with its posts.
 #[derive(Debug, Clone)]
-pub struct OwnEntity {
+pub struct OwnEntity<'a> {
     /// Its id is in no knowledge base yet.
     pub entity: Entity,
     /// Its timeline.
-    pub posts: Vec<OwnPost>,
+    pub posts: Vec<OwnPost<'a>>,
 }
 
 /// A post about an own entity.
 #[derive(Debug, Clone)]
-pub struct OwnPost {
+pub struct OwnPost<'a> {
     /// May be empty.
     pub text: String,
     /// Paths by which answers name the pictures.
     pub images: Vec<String>,
-    /// The pictures, decoded.
-    pub pictures: Vec<RgbImage>,
+    /// Files of the pictures, of which one post's at a time are decoded.
+    pub files: Vec<&'a [u8]>,
 }
 
-impl OwnEntity {
-    /// An entity of an archive with its posts, their pictures decoded.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::File`] naming the picture that cannot be decoded.
-    pub fn of(archive: &Archive, entity: &Entity) -> Result<Self> {
-        let picture = |path: &String| {
-            let bytes = archive.pictures.get(path).map_or(&[][..], Vec::as_slice);
-            decode(bytes).map_err(|error| Error::file(path, error))
-        };
+impl<'a> OwnEntity<'a> {
+    /// The folder of the pictures' paths in answers, so that they differ from those of a bundle.
+    pub const FOLDER: &'static str = "own/";
+
+    /// An entity of an archive with its posts.
+    pub fn of(archive: &'a Archive, entity: &Entity) -> Self {
+        let file = |path: &String| archive.pictures.get(path).map_or(&[][..], Vec::as_slice);
         let posts = archive.posts(&entity.id).map(|post| {
-            let pictures = post.images.iter().take(MAX_IMAGES).map(picture);
-            Ok(OwnPost {
+            let images = || post.images.iter().take(MAX_IMAGES);
+            OwnPost {
                 text: post.text.clone(),
-                images: post.images.clone(),
-                pictures: pictures.collect::<Result<_>>()?,
-            })
+                images: images()
+                    .map(|path| format!("{}{path}", Self::FOLDER))
+                    .collect(),
+                files: images().map(file).collect(),
+            }
         });
-        Ok(Self {
-            posts: posts.collect::<Result<_>>()?,
+        Self {
+            posts: posts.collect(),
             entity: entity.clone(),
-        })
+        }
     }
 }
 
@@ -71,10 +67,10 @@ impl Linker {
     ///
     /// # Errors
     ///
-    /// [`Error::TextTooLong`](crate::error::Error::TextTooLong), [`Error::Device`](crate::error::Error::Device) if the device fails; nothing is added then.
+    /// [`Error::File`] naming a picture that cannot be decoded, [`Error::TextTooLong`], [`Error::Device`] if the device fails; nothing is added then, unless it fails while the entities are indexed.
     pub async fn add(
         &mut self,
-        entities: &[OwnEntity],
+        entities: &[OwnEntity<'_>],
         mut on_post: impl AsyncFnMut(),
     ) -> Result<()> {
         let mut encoded = Vec::new();
@@ -135,11 +131,12 @@ async fn profile(encoders: &Encoders, entity: &Entity) -> Result<PooledVectors> 
     with_joint(encoders, post, &text).await
 }
 
-async fn pooled(encoders: &Encoders, entity: &Entity, post: &OwnPost) -> Result<PooledVectors> {
+async fn pooled(encoders: &Encoders, entity: &Entity, post: &OwnPost<'_>) -> Result<PooledVectors> {
     let text = encoders.tokenizer.encode(&post.text, None)?;
     let mut images = Vec::new();
-    for picture in post.pictures.iter().take(MAX_IMAGES) {
-        images.push(encoders.image(picture).await?.into());
+    for (path, file) in post.images.iter().zip(&post.files) {
+        let picture = decode(file).map_err(|error| Error::file(path, error))?;
+        images.push(encoders.image(&picture).await?.into());
     }
     let without_names = context::of_text(&post.text, entity);
     let post = PostVectors {

@@ -10,10 +10,10 @@ use shared_model::normalise::fold;
 
 use crate::dataset::{Dataset, Split, are_near, hasher, picture};
 use crate::files::tracked;
-use crate::gold_rank::TIE_RULE;
 use crate::mentions::{EncodedMention, with_candidates};
 use crate::outcomes::Answer;
 use crate::systems::{self, ByEntity, System};
+use shared_model::gold_rank::TIE_RULE;
 
 /// The findings. Shares are between 0 and 1.
 #[derive(Debug, Serialize)]

@@ -15,7 +15,6 @@ use crate::dataset::{CandidatePolicy, Dataset, Modalities, Split};
 use crate::device::DeviceArg;
 use crate::features::{FeatureLevel, Features};
 use crate::files;
-use crate::gold_rank::TIE_RULE;
 use crate::mentions::{self, EncodedMention};
 use crate::metrics::{Metrics, calibration_error, confidences, expected_calibration_error};
 use crate::outcomes::{Answer, ListKind, Outcome, Subset, labelled};
@@ -23,6 +22,7 @@ use crate::prototypes::{PrototypeSettings, build};
 use crate::reliability;
 use crate::run::{Model, Network};
 use crate::systems::{self, Scores, System};
+use shared_model::gold_rank::TIE_RULE;
 
 /// The outcomes of all systems on a split.
 pub(crate) struct Evaluation {

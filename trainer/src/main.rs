@@ -17,7 +17,6 @@ mod experiments;
 mod export;
 mod features;
 mod files;
-mod gold_rank;
 mod halves;
 mod holdout;
 mod learn;

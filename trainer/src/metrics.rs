@@ -115,7 +115,7 @@ pub(crate) fn expected_calibration_error(answers: &[(f64, f64)]) -> Option<f64> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gold_rank::GoldRank;
+    use shared_model::gold_rank::GoldRank;
 
     fn answer(rank: Option<GoldRank>, confidence: f64) -> Answer {
         Answer {

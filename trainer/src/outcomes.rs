@@ -9,9 +9,9 @@ use shared_model::aliases::{AliasIndex, NameMatch};
 use shared_model::data::Entity;
 use shared_model::normalise::fold;
 
-use crate::gold_rank::GoldRank;
 use crate::mentions::EncodedMention;
 use crate::systems::Scores;
+use shared_model::gold_rank::GoldRank;
 
 /// A mention with a gold, and how each system ranked it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

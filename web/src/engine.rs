@@ -7,8 +7,9 @@ use burn::prelude::Device;
 use burn::tensor::wgpu::wgpu::{AdapterInfo, DeviceType};
 use shared_model::aliases::NameMatch;
 use shared_model::archive::Archive;
+use shared_model::batch::Line;
 use shared_model::bundle::Bundle;
-use shared_model::data::{MAX_IMAGES, Mention};
+use shared_model::data::{MAX_IMAGES, Mention, Post};
 use shared_model::error::{Error, Result};
 use shared_model::explain::Occlusion;
 use shared_model::image::decode;
@@ -23,6 +24,7 @@ use web::context::{has_webgpu, is_secure};
 use web::protocol::{Answer, Choice, DeviceChoice, DeviceKind, Effects, Question, Running, Stage};
 use web::timeout::{DEVICE_SECONDS, unless_stuck};
 
+use crate::batch::Files as BatchFiles;
 use crate::own::Own;
 
 /// Seconds for which a simulated adapter may be silent: it computes on the CPU, slowly.
@@ -37,6 +39,8 @@ pub(crate) struct Engine {
     texts: TextCache,
     /// Entities that the visitor brought.
     pub(crate) own: Own,
+    /// Files of a batch.
+    pub(crate) files: BatchFiles,
 }
 
 /// A picture of the post, decoded when it comes.
@@ -108,6 +112,7 @@ impl Engine {
             pictures: HashMap::new(),
             texts: TextCache::default(),
             own: Own::default(),
+            files: BatchFiles::default(),
         };
         Ok((engine, self_test))
     }
@@ -144,7 +149,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] for a picture that cannot be decoded, [`Error::TextTooLong`], [`Error::Device`].
+    /// [`Error::File`] for a picture that cannot be decoded and for too much, [`Error::TextTooLong`], [`Error::Device`].
     pub(crate) async fn add_own(
         &mut self,
         archive: Archive,
@@ -153,15 +158,29 @@ impl Engine {
         let mut all = self.own.archive.clone();
         let is_taken = |id: &str| self.linker.kb.position(id).is_some();
         let ids = all.take(archive, is_taken);
+        all.check()?;
         let entities = all.entities.iter();
         let entities = entities.filter(|entity| ids.contains(&entity.id));
-        let entities = entities.map(|entity| OwnEntity::of(&all, entity));
-        let entities: Vec<OwnEntity> = entities.collect::<Result<_>>()?;
-        // A picture takes longer than a device may be silent where there are many: no limit here.
-        self.linker.add(&entities, on_post).await?;
+        let entities: Vec<OwnEntity> = entities.map(|entity| OwnEntity::of(&all, entity)).collect();
+        answered(self.max_silence, self.linker.add(&entities, on_post)).await?;
         self.own.archive = all;
-        let posts = entities.into_iter().flat_map(|entity| entity.posts);
-        Ok(posts.flat_map(|post| post.images).collect())
+        let posts = self.own.archive.timeline.iter();
+        let posts = posts.filter(|post| ids.contains(&post.entity));
+        Ok(posts.flat_map(|post| post.images.clone()).collect())
+    }
+
+    /// The lines of a post of a batch.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::link`], and [`Error::File`] for a picture that cannot be decoded.
+    pub(crate) async fn lines<'a>(
+        &self,
+        post: &'a Post,
+        now: impl Fn() -> f64 + Copy,
+    ) -> Result<Vec<Line<'a>>> {
+        let lines = self.files.lines(&self.linker, post, now);
+        answered(self.max_silence, lines).await
     }
 
     /// Takes an entity out that the visitor brought.
@@ -259,7 +278,7 @@ impl Engine {
         let query = query(question, &pictures, &candidates);
         let occlusion = Occlusion::new(&self.linker, query, &mut self.texts);
         let occlusion = answered(self.max_silence, occlusion).await?;
-        occlusion.effects(go_on).await
+        answered(self.max_silence, occlusion.effects(go_on)).await
     }
 }
 

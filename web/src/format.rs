@@ -18,7 +18,9 @@ pub fn megabytes(bytes: u64) -> String {
 
 /// A time in milliseconds or seconds.
 pub fn duration(ms: f64) -> String {
-    if ms < 999.5 {
+    if ms < 1.0 {
+        "less than 1 ms".to_owned()
+    } else if ms < 999.5 {
         format!("{ms:.0} ms")
     } else {
         format!("{:.1} s", ms / 1000.0)

@@ -18,18 +18,31 @@ pub(crate) struct Own {
     /// Entities, posts and files.
     pub(crate) archive: Archive,
     files: HashMap<u32, Vec<u8>>,
+    /// What is kept could not be read: it is not replaced.
+    pub(crate) is_locked: bool,
 }
 
 impl Own {
     /// The zip of an earlier visit, if there is one.
-    pub(crate) async fn kept() -> Option<Vec<u8>> {
-        let cache = FileCache::open(Store::Own).await.ok()?;
-        let response = cache.get(OWN).await.ok()??;
-        read(response.body(), MAX_ZIP_BYTES, |_| {}).await.ok()
+    ///
+    /// # Errors
+    ///
+    /// If it is there and cannot be read.
+    pub(crate) async fn kept() -> Result<Option<Vec<u8>>, String> {
+        let Ok(cache) = FileCache::open(Store::Own).await else {
+            return Ok(None);
+        };
+        match cache.get(OWN).await {
+            Ok(Some(response)) => read(response.body(), MAX_ZIP_BYTES, |_| {}).await.map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Keeps the entities for the next visit; says whether the browser does.
     pub(crate) async fn keep(&self) -> bool {
+        if self.is_locked {
+            return false;
+        }
         if self.archive.entities.is_empty() {
             return FileCache::delete(Store::Own).await.is_ok();
         }

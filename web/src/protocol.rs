@@ -1,6 +1,8 @@
 //! The messages between the page and its worker. Some come with a buffer, see `message`.
 
 use serde::{Deserialize, Serialize};
+pub use shared_model::batch::Figures;
+pub use shared_model::calibration::Refusal;
 pub use shared_model::cards::{Answer, CardPost, EntityCard};
 use shared_model::data::Mention;
 pub use shared_model::data::{Effects, WordEffect};
@@ -44,12 +46,14 @@ pub enum Request {
     },
     /// Rank the candidates of several mentions of a post. Answered by `LinkedAll`.
     LinkAll {
+        /// Chosen by the page; the answer carries it.
+        id: u32,
         /// The post; its mention is one of them.
         question: Question,
         /// All mentions.
         mentions: Vec<Mention>,
     },
-    /// Find out what in the post decides between candidates. Answered by `Explaining`s and `Explained`, an `Error` with this id, or not at all if another request comes first.
+    /// Find out what in the post decides between candidates. Answered by `Explaining`s and `Explained`, or an `Error` with this id.
     Explain {
         /// Chosen by the page; the answer carries it.
         id: u32,
@@ -79,6 +83,16 @@ pub enum Request {
     ImportOwn,
     /// Answered by `OwnZip`.
     ExportOwn,
+    /// Take a file, the buffer, for `Batch`.
+    BatchFile {
+        /// Its name.
+        name: String,
+    },
+    /// Link all posts of a file that was taken before. Answered by `Batched`s and `BatchDone`, or `BatchRefused`.
+    Batch {
+        /// Name of the file of posts.
+        posts: String,
+    },
     /// Delete the cached bundle. Answered by `CacheCleared`.
     ClearCache,
 }
@@ -129,10 +143,12 @@ pub struct Question {
 pub struct Meaning {
     /// The mention.
     pub mention: Mention,
-    /// Name of the best candidate; `None` if it is probably none.
+    /// Name of the best candidate; `None` if there is none.
     pub name: Option<String>,
-    /// Probability of that.
-    pub probability: f32,
+    /// Probability of the best candidate.
+    pub best: Option<f32>,
+    /// Probability of "none of these".
+    pub nil: Option<f32>,
 }
 
 /// How prototypes are chosen.
@@ -202,9 +218,9 @@ pub enum Event {
     },
     /// What all mentions of a post mean.
     LinkedAll {
-        /// The post's text.
-        text: String,
-        /// One per mention.
+        /// As in `LinkAll`.
+        id: u32,
+        /// One per mention; fewer if another request came first.
         meanings: Vec<Meaning>,
     },
     /// An explanation is under way.
@@ -218,8 +234,8 @@ pub enum Event {
     Explained {
         /// As in `Explain`.
         id: u32,
-        /// By words and regions.
-        effects: Effects,
+        /// By words and regions; `None` if another request came first.
+        effects: Option<Effects>,
     },
     /// The prototypes are chosen as asked.
     Chosen {
@@ -247,6 +263,25 @@ pub enum Event {
     },
     /// All own entities as a dataset folder in one zip, the buffer.
     OwnZip,
+    /// Some posts of a batch are linked.
+    Batched {
+        /// Number of posts that are done.
+        done: usize,
+        /// Number of all posts.
+        total: usize,
+    },
+    /// All posts of a batch are linked; the lines of `imn link` are the buffer.
+    BatchDone {
+        /// Number of mentions.
+        n_mentions: usize,
+        /// Over the lines whose post has a gold.
+        figures: Figures,
+    },
+    /// A batch was not linked.
+    BatchRefused {
+        /// For a person.
+        message: String,
+    },
     /// Something went wrong.
     Error {
         /// As in `Link`, where one failed.
@@ -281,6 +316,8 @@ pub struct Loaded {
     pub n_entities: usize,
     /// How the prototypes are chosen in the bundle.
     pub prototypes: Choice,
+    /// What thresholds of the probability of "none of these" cost; empty where that is not known.
+    pub refusals: Vec<Refusal>,
     /// A trained network takes part.
     pub has_network: bool,
     /// Licences of parts and pictures.

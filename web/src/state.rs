@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use leptos::prelude::*;
 use web::phase::Phase;
 use web::post::{Chosen, Example, Name, Picture};
-use web::protocol::{Answer, Choice, Conditions, Effects, Loaded, Meaning, OwnCard, StageTimes};
+use web::protocol::{
+    Answer, Choice, Conditions, Effects, Figures, Loaded, Meaning, OwnCard, Question, StageTimes,
+};
 
 /// All signals of the page. Copies share them.
 #[derive(Clone, Copy, Default)]
@@ -40,6 +42,8 @@ pub(crate) struct State {
     pub(crate) answer: RwSignal<Option<Answered>>,
     /// What the rankings may use.
     pub(crate) conditions: RwSignal<Conditions>,
+    /// Probability from which on "none of these" is the answer; `None` where it must be likelier than every candidate.
+    pub(crate) threshold: RwSignal<Option<f32>>,
     /// How the prototypes are chosen; `None` until the model is loaded.
     pub(crate) prototypes: RwSignal<Option<Choice>>,
     /// What in the post decided, of the latest answer.
@@ -50,6 +54,8 @@ pub(crate) struct State {
     pub(crate) own: RwSignal<Vec<OwnCard>>,
     /// What became of the last one.
     pub(crate) adding: RwSignal<Adding>,
+    /// What became of many posts at once.
+    pub(crate) batch: RwSignal<Batch>,
     /// The last failure, for a person.
     pub(crate) error: RwSignal<Option<String>>,
     /// What a visitor could do next.
@@ -71,10 +77,36 @@ pub(crate) enum Adding {
         /// Number of all posts; 0 while they are not known.
         total: usize,
     },
+    /// It was added, and is kept.
+    Added,
     /// It was added, and is gone with this visit: the browser keeps nothing.
     NotKept,
     /// It was not added, for this reason.
     Refused(String),
+}
+
+/// What becomes of many posts at once.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) enum Batch {
+    /// None were given.
+    #[default]
+    Idle,
+    /// They are being linked.
+    Running {
+        /// Number of posts that are done.
+        done: usize,
+        /// Number of all posts; 0 while it is not known.
+        total: usize,
+    },
+    /// They were not linked, for this reason.
+    Refused(String),
+    /// The results can be saved.
+    Done {
+        /// Number of mentions.
+        n_mentions: usize,
+        /// Over those with a gold.
+        figures: Figures,
+    },
 }
 
 /// The latest answer and the post that it belongs to.
@@ -88,6 +120,8 @@ pub(crate) struct Answered {
     pub(crate) pictures: Vec<String>,
     /// The candidates and their cards, best first.
     pub(crate) answer: Answer,
+    /// What was asked; `None` for an answer that was computed at export.
+    pub(crate) question: Option<Question>,
     /// The time that it took; `None` for one that was computed at export.
     pub(crate) ms: Option<StageTimes>,
 }

@@ -2,19 +2,20 @@
 
 #![recursion_limit = "256"]
 
+mod batch;
 mod engine;
+mod events;
+mod jobs;
 mod own;
 mod storage;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 
 use futures_util::{StreamExt as _, stream};
 use gloo_timers::future::TimeoutFuture;
 use js_sys::{ArrayBuffer, Uint8Array};
 use shared_model::archive::Archive;
-use shared_model::data::Mention;
 use shared_model::error::{Error, Result};
 use shared_model::manifest::Manifest;
 use wasm_bindgen::JsCast as _;
@@ -22,29 +23,16 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen_futures::spawn_local;
 use web::cache::{FileCache, Store};
 use web::message::Message;
-use web::protocol::{Answer, DeviceChoice, DeviceKind, Event, Loaded, Meaning, Question, Request};
-use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
+use web::protocol::{DeviceChoice, DeviceKind, Event, Loaded, Request};
+use web_sys::MessageEvent;
 
 use crate::engine::{Engine, Files};
-use crate::own::Own;
+use crate::events::{DEVICE, Queue, fail, fail_or_fall_back, now, scope, send};
+use crate::jobs::{add_own, link_batch, meanings, restore_own, tell_own};
 use crate::storage::Storage;
 
 /// As many as browsers open to one server.
 const PARALLEL_DOWNLOADS: usize = 6;
-
-type Queue = Rc<RefCell<Inbox>>;
-
-/// Requests that wait, and whether [`work`] is running.
-#[derive(Default)]
-struct Inbox {
-    waiting: VecDeque<(Request, Option<ArrayBuffer>)>,
-    busy: bool,
-}
-
-thread_local! {
-    /// The device in use, or about to be.
-    static DEVICE: Cell<Option<DeviceKind>> = const { Cell::new(None) };
-}
 
 fn main() {
     std::panic::set_hook(Box::new(|info| {
@@ -99,9 +87,7 @@ async fn handle(
     match (request, engine) {
         (Request::Load { device, base }, engine) => match load(device, base).await {
             Ok(mut loaded) => {
-                if let Some(zip) = Own::kept().await {
-                    add_own(&mut loaded, Archive::read(&zip)).await;
-                }
+                restore_own(&mut loaded).await;
                 *engine = Some(loaded);
             }
             Err(error) => fail(None, error, true),
@@ -132,10 +118,12 @@ async fn handle(
             let archive = engine.own.archive_of(new);
             add_own(engine, Ok(archive)).await;
         }
-        (Request::ImportOwn, Some(engine)) => add_own(engine, Archive::read(&taken(buffer))).await,
+        (Request::ImportOwn, Some(engine)) => {
+            add_own(engine, Archive::read(&taken(buffer))).await;
+        }
         (Request::RemoveOwn { id }, Some(engine)) => match engine.remove_own(&id).await {
             Ok(()) => tell_own(&engine.own).await,
-            Err(error) => fail(None, error.to_string(), false),
+            Err(error) => fail_or_fall_back(None, &error),
         },
         (Request::ExportOwn, Some(engine)) => match engine.own.archive.write() {
             Ok(zip) => send(&Event::OwnZip, Some(&zip)),
@@ -145,18 +133,20 @@ async fn handle(
             let on_stage = |stage| send(&Event::Stage { id, stage }, None);
             match engine.link(&question, now, on_stage).await {
                 Ok((answer, ms)) => send(&Event::Linked { id, answer, ms }, None),
-                Err(error) => fail_or_fall_back(id, &error),
+                Err(error) => fail_or_fall_back(Some(id), &error),
             }
         }
-        (Request::LinkAll { question, mentions }, Some(engine)) => {
-            match meanings(engine, &question, mentions).await {
-                Ok(meanings) => {
-                    let text = question.text;
-                    send(&Event::LinkedAll { text, meanings }, None);
-                }
-                Err(error) => fail(None, error.to_string(), false),
-            }
-        }
+        (
+            Request::LinkAll {
+                id,
+                question,
+                mentions,
+            },
+            Some(engine),
+        ) => match meanings(engine, &question, mentions, inbox).await {
+            Ok(meanings) => send(&Event::LinkedAll { id, meanings }, None),
+            Err(error) => fail_or_fall_back(None, &error),
+        },
         (
             Request::Explain {
                 id,
@@ -180,9 +170,23 @@ async fn handle(
                 inbox.borrow().waiting.is_empty()
             };
             match engine.explain(&question, &candidates, go_on).await {
-                Ok(Some(effects)) => send(&Event::Explained { id, effects }, None),
-                Ok(None) => {}
-                Err(error) => fail_or_fall_back(id, &error),
+                Ok(effects) => send(&Event::Explained { id, effects }, None),
+                Err(error) => fail_or_fall_back(Some(id), &error),
+            }
+        }
+        (Request::BatchFile { name }, Some(engine)) => engine.files.add(name, taken(buffer)),
+        (Request::Batch { posts }, Some(engine)) => {
+            let linked = link_batch(engine, &posts, inbox).await;
+            engine.files.clear();
+            match linked {
+                Ok(()) => {}
+                Err(Error::Device(_)) if DEVICE.get() == Some(DeviceKind::Webgpu) => {
+                    send(&Event::DeviceLost, None);
+                }
+                Err(error) => {
+                    let message = error.to_string();
+                    send(&Event::BatchRefused { message }, None);
+                }
             }
         }
         (Request::Choose { prototypes }, Some(engine)) => match engine.choose(prototypes).await {
@@ -196,93 +200,11 @@ async fn handle(
     }
 }
 
-async fn meanings(
-    engine: &mut Engine,
-    question: &Question,
-    mentions: Vec<Mention>,
-) -> Result<Vec<Meaning>> {
-    let mut meanings = Vec::new();
-    for mention in mentions {
-        let question = Question {
-            mention,
-            ..question.clone()
-        };
-        let (
-            Answer {
-                ranking, entities, ..
-            },
-            _,
-        ) = engine.link(&question, now, |_| ()).await?;
-        let best = ranking.candidates.first().map(|best| best.probability);
-        let is_nil = ranking.nil_probability > best;
-        let first = entities.into_iter().next().filter(|_| !is_nil);
-        meanings.push(Meaning {
-            mention,
-            name: first.map(|card| card.name),
-            probability: ranking
-                .nil_probability
-                .filter(|_| is_nil)
-                .or(best)
-                .unwrap_or_default(),
-        });
-    }
-    Ok(meanings)
-}
-
 /// The bytes that came with a request.
 fn taken(buffer: Option<ArrayBuffer>) -> Vec<u8> {
     buffer
         .map(|buffer| Uint8Array::new(&buffer).to_vec())
         .unwrap_or_default()
-}
-
-/// Adds own entities, all or none.
-async fn add_own(engine: &mut Engine, archive: Result<Archive>) {
-    let total = archive.as_ref().map_or(0, |archive| archive.timeline.len());
-    let done = Cell::new(0);
-    let on_post = async || {
-        let event = Event::Encoding {
-            done: done.get(),
-            total,
-        };
-        send(&event, None);
-        done.set(done.get() + 1);
-    };
-    let added = match archive {
-        Ok(archive) => engine.add_own(archive, on_post).await,
-        Err(error) => Err(error),
-    };
-    match added {
-        Ok(paths) => {
-            for path in paths {
-                let bytes = engine.own.archive.pictures[&path].as_slice();
-                send(&Event::Thumb { path: path.clone() }, Some(bytes));
-            }
-            tell_own(&engine.own).await;
-        }
-        Err(error) => {
-            let message = error.to_string();
-            send(&Event::OwnRefused { message }, None);
-        }
-    }
-}
-
-/// Keeps the own entities and tells the page of them.
-async fn tell_own(own: &Own) {
-    let own = Event::Own {
-        is_kept: own.keep().await,
-        entities: own.cards(),
-    };
-    send(&own, None);
-}
-
-fn fail_or_fall_back(id: u32, error: &Error) {
-    match error {
-        Error::Device(_) if DEVICE.get() == Some(DeviceKind::Webgpu) => {
-            send(&Event::DeviceLost, None);
-        }
-        error => fail(Some(id), error.to_string(), false),
-    }
 }
 
 async fn load(device: DeviceChoice, base: String) -> Result<Engine, String> {
@@ -309,6 +231,10 @@ async fn load(device: DeviceChoice, base: String) -> Result<Engine, String> {
         prepare_ms: now() - start,
         fetched_bytes,
         calibrated: manifest.calibration.is_some(),
+        refusals: manifest
+            .calibration
+            .map(|calibration| calibration.refusals)
+            .unwrap_or_default(),
         name: manifest.name,
         n_entities: engine.n_entities(),
         prototypes: engine.prototypes(),
@@ -351,28 +277,4 @@ async fn download(manifest: &Manifest, storage: &Storage) -> Result<(Files, u64)
         files.insert(entry.path.clone(), bytes);
     }
     Ok((files, downloaded_bytes))
-}
-
-/// Sends an event; bytes go along as a buffer that is moved.
-fn send(event: &Event, bytes: Option<&[u8]>) {
-    let buffer = bytes.map(|bytes| Uint8Array::from(bytes).buffer());
-    let message = Message::new(event, buffer.as_ref()).expect("events are plain values");
-    scope()
-        .post_message_with_transfer(&message.data, &message.transfer)
-        .expect("the message can be cloned");
-}
-
-fn fail(id: Option<u32>, message: String, fatal: bool) {
-    send(&Event::Error { id, message, fatal }, None);
-}
-
-fn scope() -> DedicatedWorkerGlobalScope {
-    js_sys::global().unchecked_into()
-}
-
-fn now() -> f64 {
-    let scope: web_sys::WorkerGlobalScope = scope().unchecked_into();
-    scope
-        .performance()
-        .map_or(0.0, |performance| performance.now())
 }

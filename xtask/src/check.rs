@@ -121,13 +121,18 @@ pub(crate) fn test() -> anyhow::Result<()> {
         "--test",
         "browser_play",
         "--test",
+        "browser_access",
+        "--test",
         "browser_bad_input",
         "--test",
         "browser_environment",
     ]);
     tests(
         "browser",
-        browser.env("IMN_PAGE", &page).env("CHROMIUM", &chromium),
+        browser
+            .env("IMN_PAGE", &page)
+            .env("IMN_AXE", setup::axe()?)
+            .env("CHROMIUM", &chromium),
     )?;
 
     println!("\n{n_passed} passed, 0 failed");

@@ -13,6 +13,8 @@ use crate::command::{cargo, forget_package, output, root, run, target};
 const TRUNK: &str = "0.21.14";
 /// The version of npm's `binaryen`; `Trunk.toml` names the number that its wasm-opt prints.
 const BINARYEN: &str = "132.0.0";
+/// The version of npm's `axe-core`.
+const AXE: &str = "4.14.1";
 
 /// Where the page's build tools lie.
 pub(crate) struct PageTools {
@@ -128,17 +130,31 @@ fn locked_version<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
 
 /// The folder of wasm-opt.
 fn wasm_opt() -> anyhow::Result<PathBuf> {
+    npm_package("binaryen", BINARYEN)?;
+    Ok(target().join("tools/node_modules/.bin"))
+}
+
+/// The script of axe, which finds what keeps people out of a page.
+///
+/// # Errors
+///
+/// If npm cannot install it.
+pub(crate) fn axe() -> anyhow::Result<PathBuf> {
+    Ok(npm_package("axe-core", AXE)?.join("axe.min.js"))
+}
+
+/// The folder of a package of npm, installed where it is missing.
+fn npm_package(name: &str, version: &str) -> anyhow::Result<PathBuf> {
     let tools = target().join("tools");
-    let folder = tools.join("node_modules/.bin");
-    let installed =
-        fs::read_to_string(tools.join("node_modules/binaryen/package.json")).unwrap_or_default();
-    if !installed.contains(&format!("\"version\": \"{BINARYEN}\"")) {
-        println!("Installing wasm-opt, once.");
+    let folder = tools.join("node_modules").join(name);
+    let installed = fs::read_to_string(folder.join("package.json")).unwrap_or_default();
+    if !installed.contains(&format!("\"version\": \"{version}\"")) {
+        println!("Installing {name}, once.");
         fs::create_dir_all(&tools)?;
         let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
         let mut install = Command::new(npm);
         install.args(["install", "--no-audit", "--no-fund", "--prefix"]);
-        run(install.arg(&tools).arg(format!("binaryen@{BINARYEN}")))?;
+        run(install.arg(&tools).arg(format!("{name}@{version}")))?;
     }
     Ok(folder)
 }

@@ -1,9 +1,8 @@
 //! The candidates of a mention, by candidate policy.
 
-use std::collections::HashSet;
-
 use anyhow::Context as _;
 use shared_model::aliases::{AliasIndex, NameMatch};
+use shared_model::batch::given;
 use shared_model::data::{Entity, Post};
 
 use super::{CandidatePolicy, Dataset};
@@ -46,40 +45,4 @@ pub(crate) fn namesakes(entities: &[Entity], entity: usize, aliases: &AliasIndex
     others.sort_unstable();
     others.dedup();
     others
-}
-
-/// Positions of the candidates that a row names, each once.
-///
-/// # Errors
-///
-/// Names a candidate that has no position.
-pub(crate) fn given(
-    ids: &[String],
-    position: impl Fn(&str) -> Option<usize>,
-) -> anyhow::Result<Vec<usize>> {
-    let mut distinct = HashSet::new();
-    ids.iter()
-        .filter(|id| distinct.insert(id.as_str()))
-        .map(|id| position(id).with_context(|| format!("no entity {id:?}")))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_candidate_that_is_named_twice_counts_once() {
-        let position = |id: &str| "abc".find(id);
-        for (ids, expected) in [
-            (&["b", "a", "b"][..], vec![1, 0]),
-            (&["c", "c", "c"], vec![2]),
-            (&["a", "b", "c", "a", "b"], vec![0, 1, 2]),
-        ] {
-            let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
-            assert_eq!(given(&ids, position).unwrap(), expected);
-        }
-        let error = given(&["a".to_owned(), "d".to_owned()], position).unwrap_err();
-        assert_eq!(error.to_string(), "no entity \"d\"");
-    }
 }

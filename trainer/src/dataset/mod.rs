@@ -18,13 +18,14 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::ValueEnum;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
+use shared_model::batch::validate;
 use shared_model::data::{Entity, MAX_IMAGES, Post, TimelinePost};
 use shared_model::error::Error;
 use shared_model::paths::relative;
 use shared_model::tokenizer::MAX_CHARACTERS;
 use tempfile::TempDir;
 
-pub(crate) use candidates::{candidates, given, namesakes};
+pub(crate) use candidates::{candidates, namesakes};
 pub(crate) use check::check;
 pub(crate) use duplicates::{are_near, hasher};
 pub(crate) use import::{ForeignFolder, import};
@@ -226,18 +227,6 @@ fn validated(_: usize, line: &str) -> anyhow::Result<Post> {
     let post = from_json(line)?;
     validate(&post)?;
     Ok(post)
-}
-
-/// Refuses an empty post, a mention outside its text, a text that is too long and a picture path that leaves the folder.
-pub(crate) fn validate(post: &Post) -> anyhow::Result<()> {
-    if let Some(mention) = post.mention {
-        mention.surface(&post.text)?;
-    }
-    if post.text.trim().is_empty() && post.images.is_empty() {
-        bail!(Error::EmptyPost);
-    }
-    check_length(&post.text)?;
-    post.images.iter().try_for_each(|path| inside(path))
 }
 
 /// Refuses a text that no encoder reads.

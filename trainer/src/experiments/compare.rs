@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use anyhow::{Context as _, ensure};
 
 use super::{Reader, SystemPlan, TablePlan};
-use crate::gold_rank::TIE_RULE;
 use crate::outcomes::{Answer, Outcome, Subset};
 use crate::statistics::{Clusters, Comparison, holm, interval, paired};
+use shared_model::gold_rank::TIE_RULE;
 
 /// The columns of P@1.
 const SUBSETS: [Subset; 3] = [Subset::All, Subset::Seen, Subset::Unseen];

@@ -2,10 +2,14 @@
 
 use serde::Serialize;
 
-use crate::gold_rank::GoldRank;
 use crate::metrics::expected_calibration_error;
 use crate::outcomes::ListKind;
 use shared_model::adam::{Adam, STEPS, softmax};
+use shared_model::calibration::Refusal;
+use shared_model::gold_rank::GoldRank;
+
+/// Thresholds of the probability of NIL whose costs are told.
+const THRESHOLDS: [f32; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
 /// Scores of a held-out mention.
 #[derive(Debug, Clone)]
@@ -108,6 +112,32 @@ fn fit(rows: &[Row]) -> Fitted {
     (temperature, with_nil.then_some(nil as f32))
 }
 
+/// What each threshold of the probability of NIL costs; empty without NIL.
+pub(super) fn refusals(scored: &[Scored], fitted: Fitted) -> Vec<Refusal> {
+    let (_, Some(_)) = fitted else {
+        return Vec::new();
+    };
+    let nil = |row: &Scored| 1.0 - probabilities(&row.scores, fitted).iter().sum::<f64>();
+    let of_kind = |is_nil: bool| -> Vec<f64> {
+        let rows = scored.iter().filter(|row| row.gold.is_none() == is_nil);
+        rows.map(nil).collect()
+    };
+    let (of_nil, of_others) = (of_kind(true), of_kind(false));
+    let share = |probabilities: &[f64], threshold: f32| {
+        let called = probabilities
+            .iter()
+            .filter(|nil| **nil >= f64::from(threshold));
+        called.count() as f32 / probabilities.len().max(1) as f32
+    };
+    let thresholds = THRESHOLDS.into_iter();
+    let refusal = |threshold| Refusal {
+        threshold,
+        found: share(&of_nil, threshold),
+        refused: share(&of_others, threshold),
+    };
+    thresholds.map(refusal).collect()
+}
+
 /// Expected calibration errors of held-out mentions with an entity, by the kind of their lists.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct CalibrationErrors {
@@ -152,11 +182,19 @@ impl CalibrationErrors {
 }
 
 /// Probability of the best candidate.
-fn confidence(scores: &[f32], (temperature, nil): Fitted) -> f64 {
+fn confidence(scores: &[f32], fitted: Fitted) -> f64 {
+    probabilities(scores, fitted)
+        .into_iter()
+        .fold(0.0, f64::max)
+}
+
+/// Probability of each candidate.
+fn probabilities(scores: &[f32], (temperature, nil): Fitted) -> Vec<f64> {
     let logits = scores.iter().map(|score| f64::from(score / temperature));
     let logits: Vec<f64> = logits.chain(nil.map(f64::from)).collect();
-    let candidates = &softmax(&logits)[..scores.len()];
-    candidates.iter().copied().fold(0.0, f64::max)
+    let mut probabilities = softmax(&logits);
+    probabilities.truncate(scores.len());
+    probabilities
 }
 
 #[cfg(test)]
@@ -207,6 +245,29 @@ mod tests {
         let threshold = nil.unwrap() * temperature;
         assert!(temperature < 0.012, "{temperature}");
         assert!((threshold - 0.24).abs() < 2e-3, "{threshold}");
+    }
+
+    #[test]
+    fn a_higher_threshold_refuses_less() {
+        let row = |best: f32, gold| scored(&[best], gold, ListKind::Known);
+        let rows = [
+            row(0.3, Some(0)),
+            row(0.19, Some(0)),
+            row(0.1, None),
+            row(0.22, None),
+        ];
+        // The score 0.2 is as likely as NIL.
+        let refusals = refusals(&rows, (0.02, Some(10.0)));
+        let at = |threshold: f32| {
+            let mut refusals = refusals.iter();
+            refusals
+                .find(|refusal| refusal.threshold == threshold)
+                .unwrap()
+        };
+        assert_eq!((at(0.5).found, at(0.5).refused), (0.5, 0.5));
+        assert_eq!((at(0.2).found, at(0.2).refused), (1.0, 0.5));
+        assert_eq!((at(0.9).found, at(0.9).refused), (0.5, 0.0));
+        assert!(super::refusals(&rows, (0.02, None)).is_empty());
     }
 
     #[test]

@@ -20,7 +20,7 @@ use burn::prelude::Device;
 use shared_model::calibration::Calibration;
 use shared_model::scorer::ScorerConfig;
 
-use self::calibrate::{CalibrationErrors, Scored, calibrate, calibrate_balanced};
+use self::calibrate::{CalibrationErrors, Scored, calibrate, calibrate_balanced, refusals};
 use self::data::{Example, TrainingSet, held_out};
 use self::plan::Settings;
 use self::report::Report;
@@ -107,12 +107,14 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         ScorerConfig::default()
     };
     let before = training_free(&sets, &start, limit);
-    let (scored, fitted) = match &network {
+    let (scored, fitted, refusals) = match &network {
         None => {
             let scored = training_free(&sets, &scorer, None);
             let own = of_own_knowledge_base(&sets[0], &scorer, args.keep_scorer);
-            let fitted = calibrate(own.as_deref().unwrap_or(&scored), settings.nil_share);
-            (scored, fitted)
+            let seen = own.as_deref().unwrap_or(&scored);
+            let fitted = calibrate(seen, settings.nil_share);
+            let refusals = refusals(seen, fitted);
+            (scored, fitted, refusals)
         }
         Some((trained, _)) => {
             let held = trained.held.iter().chain(&trained.others);
@@ -120,7 +122,8 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
                 .map(|held| held.scored(trained.selection.terms))
                 .collect();
             let fitted = calibrate_balanced(&scored, settings.nil_share);
-            (scored, fitted)
+            let refusals = refusals(&scored, fitted);
+            (scored, fitted, refusals)
         }
     };
     let errors = CalibrationErrors::new(&scored, fitted);
@@ -136,6 +139,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         temperature,
         nil_logit,
         entities: nil_logit.map(|_| Calibration::fingerprint(&datasets[0].entities)),
+        refusals,
     };
     let trained = network.as_ref();
     let trained = trained.map(|network| (network.trained.clone(), errors));
@@ -163,7 +167,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
 ///
 /// # Arguments
 ///
-/// - all: no weight was fitted on the mentions, so that none has to be held out.
+/// - all: the weights of the cues were not fitted on the mentions, so that none is held out; the few lines by the kind of evidence were.
 fn of_own_knowledge_base(
     set: &TrainingSet,
     scorer: &ScorerConfig,

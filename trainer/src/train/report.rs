@@ -7,7 +7,7 @@ use shared_model::scorer::{ScorerConfig, Worth};
 
 use super::calibrate::{CalibrationErrors, Measured, Scored};
 use super::data::TrainingSet;
-use crate::gold_rank::{GoldRank, TIE_RULE};
+use shared_model::gold_rank::{GoldRank, TIE_RULE};
 
 /// Result of a training.
 #[derive(Debug, Serialize)]

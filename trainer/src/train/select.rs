@@ -8,9 +8,9 @@ use shared_model::scorer::ScorerConfig;
 
 use super::calibrate::Scored;
 use super::data::{Placed, TrainingSet};
-use crate::gold_rank::GoldRank;
 use crate::learn::Metrics;
 use crate::outcomes::ListKind;
+use shared_model::gold_rank::GoldRank;
 
 /// Weights that are tried, in units of the one that the network was trained with.
 const GRID: [f64; 10] = [0.0, 0.06, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0];

@@ -24,10 +24,10 @@ use super::stages::Setup;
 use super::stages::contrastive::ContrastiveStage;
 use super::stages::imn::ImnStage;
 use crate::features::PostFeatures;
-use crate::gold_rank::GoldRank;
 use crate::holdout::Part;
 use crate::learn::{Stage as _, learn, rng};
 use crate::outcomes::ListKind;
+use shared_model::gold_rank::GoldRank;
 
 const WIDTH: usize = 12;
 const ENTITIES: usize = 16;

@@ -104,7 +104,8 @@ impl Client {
                 let used = pictures.iter().filter(|picture| picture.is_used());
                 used.map(|picture| picture.address.clone()).collect()
             });
-            self.show_answer(surface, pictures, answer, Some(ms));
+            let question = self.inner.with_value(|inner| inner.asked.clone());
+            self.show_answer(surface, pictures, answer, question.zip(Some(ms)));
             self.phase.set(Phase::Done);
         }
     }
@@ -115,8 +116,9 @@ impl Client {
         surface: String,
         pictures: Vec<String>,
         mut answer: Answer,
-        ms: Option<StageTimes>,
+        asked: Option<(Question, StageTimes)>,
     ) {
+        let (question, ms) = asked.unzip();
         self.explaining.set(None);
         self.effects.set(answer.effects.take());
         self.answer.set(Some(Answered {
@@ -124,23 +126,20 @@ impl Client {
             text: self.text.get_untracked(),
             pictures,
             answer,
+            question,
             ms,
         }));
     }
 
     /// Asks what in the post decided between the first two candidates of the latest answer.
     pub(crate) fn explain(self) {
-        let candidates = self.answer.with_untracked(|answered| {
-            let ranked = &answered.as_ref()?.answer.ranking.candidates;
-            Some(
-                ranked
-                    .iter()
-                    .take(2)
-                    .map(|candidate| candidate.entity.clone())
-                    .collect(),
-            )
+        let asked = self.answer.with_untracked(|answered| {
+            let answered = answered.as_ref()?;
+            let ranked = answered.answer.ranking.candidates.iter().take(2);
+            let candidates = ranked.map(|candidate| candidate.entity.clone());
+            Some((answered.question.clone()?, candidates.collect()))
         });
-        let (Some(candidates), Some(question)) = (candidates, self.question()) else {
+        let Some((question, candidates)) = asked else {
             return;
         };
         let id = self.new_id();
@@ -162,33 +161,69 @@ impl Client {
         let mentions = self
             .found
             .with_untracked(|found| found.iter().map(|name| name.mention).collect());
-        self.send(&Request::LinkAll { question, mentions }, None);
+        let id = self.forget_meanings();
+        let link_all = Request::LinkAll {
+            id,
+            question,
+            mentions,
+        };
+        self.send(&link_all, None);
     }
 
-    pub(super) fn take_meanings(self, text: &str, meanings: Vec<Meaning>) {
-        if self.text.with_untracked(|now| now == text) {
+    /// What the names mean is not known any more; an answer with another id than the new one does not count.
+    pub(super) fn forget_meanings(self) -> u32 {
+        self.meanings.set(Vec::new());
+        let id = self.new_id();
+        self.inner.update_value(|inner| inner.meanings = id);
+        id
+    }
+
+    pub(super) fn take_meanings(self, id: u32, meanings: Vec<Meaning>) {
+        if self.inner.with_value(|inner| inner.meanings == id) {
             self.meanings.set(meanings);
         }
     }
 
-    pub(super) fn take_explanation(self, id: u32, done: usize, effects: Option<Effects>) {
-        let is_awaited = self.inner.with_value(|inner| inner.explaining == id);
-        if is_awaited && self.explaining.get_untracked().is_some() {
-            self.explaining.set(effects.is_none().then_some(done));
+    pub(super) fn is_explaining(self, id: u32) -> bool {
+        let is_latest = self.inner.with_value(|inner| inner.explaining == id);
+        is_latest && self.explaining.get_untracked().is_some()
+    }
+
+    pub(super) fn show_explaining(self, id: u32, done: usize) {
+        if self.is_explaining(id) {
+            self.explaining.set(Some(done));
+        }
+    }
+
+    pub(super) fn end_explanation(self, id: u32, effects: Option<Effects>) {
+        if self.is_explaining(id) {
+            self.explaining.set(None);
             self.effects.set(effects);
         }
     }
 
     /// Ranks under other conditions.
     pub(crate) fn set_conditions(self, change: impl FnOnce(&mut Conditions)) {
-        self.meanings.set(Vec::new());
+        self.forget_meanings();
         self.conditions.update(change);
         self.link_again();
     }
 
+    /// Takes all conditions back.
+    pub(crate) fn use_everything(self) {
+        self.threshold.set(None);
+        self.conditions.set(Conditions::default());
+        let in_bundle = self
+            .loaded
+            .with_untracked(|loaded| Some(loaded.as_ref()?.prototypes));
+        if let Some(prototypes) = in_bundle {
+            self.choose_prototypes(prototypes);
+        }
+    }
+
     /// Chooses the prototypes in another way.
     pub(crate) fn choose_prototypes(self, prototypes: Choice) {
-        self.meanings.set(Vec::new());
+        self.forget_meanings();
         self.prototypes.set(Some(prototypes));
         self.send(&Request::Choose { prototypes }, None);
         self.link_again();
@@ -203,6 +238,8 @@ impl Client {
         self.explaining.set(None);
         self.request(|request| request.send(id, name.surface));
         let question = self.ask(text, name.mention);
+        let asked = question.clone();
+        self.inner.update_value(|inner| inner.asked = Some(asked));
         self.send(&Request::Link { id, question }, None);
     }
 

@@ -1,5 +1,6 @@
 //! What visitors and the worker do to the page's state.
 
+mod batch;
 mod link;
 mod model;
 mod own;
@@ -17,12 +18,12 @@ use web::address::file_address;
 use web::link_request::LinkRequest;
 use web::phase::Phase;
 use web::post::PictureState;
-use web::protocol::{DeviceChoice, Event};
+use web::protocol::{DeviceChoice, Event, Question};
 use web_sys::Blob;
 
 use crate::browser;
 use crate::connection::Connection;
-use crate::state::{Adding, State};
+use crate::state::{Adding, Batch, State};
 
 /// The state, and the worker that changes it. Copies share both.
 #[derive(Clone, Copy)]
@@ -43,9 +44,15 @@ struct Inner {
     /// Files of the post's pictures.
     blobs: HashMap<u32, Blob>,
     last_id: u32,
+    /// What was asked last.
+    asked: Option<Question>,
     /// Id of the latest request for an explanation.
     explaining: u32,
+    /// Id of the latest request for what all mentions mean; another one makes its answer outdated.
+    meanings: u32,
     request: LinkRequest,
+    /// Results of many posts at once.
+    results: Option<ArrayBuffer>,
 }
 
 impl Deref for Client {
@@ -133,14 +140,28 @@ impl Client {
             }
             Event::Stage { id, stage } => self.show_stage(id, stage),
             Event::Linked { id, answer, ms } => self.take_answer(id, answer, ms),
-            Event::Explaining { id, done } => self.take_explanation(id, done, None),
-            Event::Explained { id, effects } => self.take_explanation(id, 0, Some(effects)),
-            Event::LinkedAll { text, meanings } => self.take_meanings(&text, meanings),
+            Event::Explaining { id, done } => self.show_explaining(id, done),
+            Event::Explained { id, effects } => self.end_explanation(id, effects),
+            Event::LinkedAll { id, meanings } => self.take_meanings(id, meanings),
+            Event::Batched { done, total } => self.batch.set(Batch::Running { done, total }),
+            Event::BatchDone {
+                n_mentions,
+                figures,
+            } => self.take_batch(n_mentions, figures, buffer),
+            Event::BatchRefused { message } => self.batch.set(Batch::Refused(message)),
             Event::Encoding { done, total } => self.adding.set(Adding::Encoding { done, total }),
             Event::Own { entities, is_kept } => self.take_own(entities, is_kept),
             Event::OwnRefused { message } => self.adding.set(Adding::Refused(message)),
             Event::OwnZip => self.save_own(buffer),
             Event::Chosen { prototypes } => self.prototypes.set(Some(prototypes)),
+            Event::Error {
+                id: Some(id),
+                message,
+                fatal: false,
+            } if self.is_explaining(id) => {
+                self.explaining.set(None);
+                self.error.set(Some(message));
+            }
             Event::Error { id, message, fatal } => {
                 let is_outdated = id.is_some_and(|id| !self.awaits(id));
                 match (fatal, is_outdated) {

@@ -55,12 +55,19 @@ impl Client {
     }
 
     pub(super) fn take_own(self, entities: Vec<OwnCard>, is_kept: bool) {
+        let before = self.own.get_untracked();
+        let is_more = entities.len() > before.len();
+        self.adding
+            .set(match (is_kept || entities.is_empty(), is_more) {
+                (false, _) => Adding::NotKept,
+                (true, true) => Adding::Added,
+                (true, false) => Adding::Idle,
+            });
+        if entities == before {
+            return;
+        }
         self.own.set(entities);
-        self.meanings.set(Vec::new());
-        self.adding.set(match is_kept {
-            true => Adding::Idle,
-            false => Adding::NotKept,
-        });
+        self.forget_meanings();
         // The worker finds the new names when it is asked again.
         self.request(|request| request.forget_search());
         self.find_mentions();

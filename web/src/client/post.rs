@@ -26,7 +26,7 @@ impl Client {
             chosen.take_if(|chosen| chosen.by_hand && !chosen.name.occurs_in(&text));
         });
         self.text.set(text.clone());
-        self.meanings.set(Vec::new());
+        self.forget_meanings();
         self.error.set(None);
         self.hint.set(None);
         let phase = self.phase.get_untracked();
@@ -161,7 +161,7 @@ impl Client {
     }
 
     fn push_pictures(self, files: Vec<(String, Blob)>) {
-        self.meanings.set(Vec::new());
+        self.forget_meanings();
         for (name, blob) in files {
             let n_used = self.pictures.with_untracked(|pictures| {
                 pictures.iter().filter(|picture| picture.is_used()).count()
@@ -187,7 +187,7 @@ impl Client {
     }
 
     fn remove_pictures(self, is_meant: impl Fn(&Picture) -> bool) {
-        self.meanings.set(Vec::new());
+        self.forget_meanings();
         let pictures = self.pictures.get_untracked().into_iter();
         let (removed, kept) = pictures.partition::<Vec<_>, _>(is_meant);
         for picture in removed {

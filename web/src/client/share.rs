@@ -37,6 +37,7 @@ impl Client {
             examples.find(|example| example.title == title).cloned()
         });
         if let Some(example) = example {
+            self.use_everything();
             self.show_example(example);
         }
     }

@@ -8,6 +8,7 @@ use web::protocol::{DeviceChoice, Request};
 
 use super::Client;
 use crate::connection::Connection;
+use crate::state::{Adding, Batch};
 
 impl Client {
     /// Starts a worker if none is running.
@@ -31,6 +32,17 @@ impl Client {
     /// Ends the worker, and with it the model.
     pub(super) fn disconnect(self) {
         self.loaded.set(None);
+        self.explaining.set(None);
+        self.forget_meanings();
+        self.own.set(Vec::new());
+        if matches!(self.adding.get_untracked(), Adding::Encoding { .. }) {
+            let reason = "The model was restarted: add it again.".to_owned();
+            self.adding.set(Adding::Refused(reason));
+        }
+        if matches!(self.batch.get_untracked(), Batch::Running { .. }) {
+            let reason = "The model was restarted: give the files again.".to_owned();
+            self.batch.set(Batch::Refused(reason));
+        }
         self.inner.update_value(|inner| {
             inner.connection = None;
             inner.is_started = false;

@@ -79,7 +79,7 @@ fn Facts(client: Client, loaded: Loaded) -> impl IntoView {
         </details>
         <details data-testid="licences">
             <summary>"Licences and sources"</summary>
-            <div class="licences">
+            <div class="licences" tabindex="0" role="region" aria-label="Licences and sources">
                 <table>
                     <thead><tr><th scope="col">"Part"</th><th scope="col">"Licence"</th><th scope="col">"Source"</th></tr></thead>
                     <tbody>{loaded.licences.into_iter().map(licence).collect_view()}</tbody>

@@ -9,6 +9,7 @@ use web::protocol::{EntityCard, StageTimes};
 use super::cues::{Bar, CueList, Why, first_two};
 use super::explanation::Explanation;
 use super::known::Known;
+use super::none::{NoneOfThese, is_none};
 use crate::client::Client;
 use crate::state::Answered;
 
@@ -61,12 +62,14 @@ fn Ranked(client: Client, answered: Answered) -> impl IntoView {
         .candidates
         .first()
         .map(|candidate| candidate.probability);
-    let heading = if is_empty {
-        format!("The knowledge base has nothing called “{surface}”.")
-    } else if nil > best {
-        format!("“{surface}” is probably none of these")
-    } else {
-        format!("“{surface}” most likely means")
+    let heading = move || {
+        if is_empty {
+            format!("The knowledge base has nothing called “{surface}”.")
+        } else if is_none(client.threshold.get(), nil, best) {
+            format!("“{surface}” is probably none of these")
+        } else {
+            format!("“{surface}” most likely means")
+        }
     };
     let (scorer_name, scorer) = match ranking.scorer {
         ScorerKind::Imn => (
@@ -104,7 +107,7 @@ fn Ranked(client: Client, answered: Answered) -> impl IntoView {
         {(!is_empty).then(|| view! { <Explanation client answered /> })}
         {why}
         {is_empty.then(|| view! { <p class="quiet">"Pick another name, or select other words of the text."</p> })}
-        {nil.filter(|_| !is_empty).map(|nil| view! { <p class="nil">"None of these: " <b>{percent(nil)}</b></p> })}
+        {nil.filter(|_| !is_empty).map(|probability| view! { <NoneOfThese client probability /> })}
         {(!calibrated && !is_empty).then(|| view! {
             <p class="quiet">"These percentages only order the candidates: they are not calibrated."</p>
         })}

@@ -7,6 +7,8 @@ use web::format::percent;
 use web::post::Name;
 use web::selection::{scalar_offset, selected_words};
 
+use super::none::is_none;
+
 use crate::client::Client;
 
 /// A text field whose names are marked, and a button for each of them.
@@ -137,8 +139,14 @@ fn meaning(client: Client, mention: Mention) -> Option<String> {
     client.meanings.with(|meanings| {
         let mut meanings = meanings.iter();
         let meaning = meanings.find(|meaning| meaning.mention == mention)?;
-        let name = meaning.name.as_deref().unwrap_or("none that is known");
-        Some(format!("{name}, {}", percent(meaning.probability)))
+        let (name, probability) = match is_none(client.threshold.get(), meaning.nil, meaning.best) {
+            true => ("none that is known", meaning.nil),
+            false => (meaning.name.as_deref()?, meaning.best),
+        };
+        Some(format!(
+            "{name}, {}",
+            percent(probability.unwrap_or_default())
+        ))
     })
 }
 

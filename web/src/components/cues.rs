@@ -134,7 +134,7 @@ pub(super) fn Why(first: (String, Parts), second: (String, Parts)) -> impl IntoV
 /// What to call the first two candidates; `None` if there are not two. Namesakes are told apart by their places.
 pub(super) fn first_two(entities: &[EntityCard]) -> Option<[String; 2]> {
     match entities {
-        [first, second, ..] if first.name == second.name => {
+        [first, second, ..] if first.name.to_lowercase() == second.name.to_lowercase() => {
             Some(["the first".to_owned(), "the second".to_owned()])
         }
         [first, second, ..] => Some([first.name.clone(), second.name.clone()]),

@@ -1,6 +1,7 @@
 //! What in the post decided: words and regions of pictures, by what the answer loses without them.
 
 use leptos::prelude::*;
+use web::phase::Phase;
 use web::protocol::{Effects, GRID, WordEffect};
 
 use super::cues::{first_two, signed};
@@ -15,9 +16,10 @@ const LEAST: f32 = 5e-4;
 /// The words and regions that decided, or a button that finds them.
 #[component]
 pub(super) fn Explanation(client: Client, answered: Answered) -> impl IntoView {
-    let ask = move || match (client.explaining.get(), client.loaded.with(Option::is_some)) {
+    let can_ask = move || client.loaded.with(Option::is_some) && client.phase.get() == Phase::Done;
+    let ask = move || match (client.explaining.get(), can_ask()) {
         (Some(done), _) => view! {
-            <p class="quiet" role="status">
+            <p class="quiet" aria-busy="true">
                 {format!("Leaving out one word or region after the other: {done} so far.")}
             </p>
         }
@@ -51,9 +53,9 @@ fn Decided(answered: Answered, effects: Effects) -> impl IntoView {
     } = answered;
     let legend = match first_two(&answer.entities) {
         Some([winner, other]) => format!(
-            "Filled: without it, {winner} would be less far ahead of {other}. Underlined: it would be further ahead."
+            "Filled, and orange in a picture: without it, {winner} would be less far ahead of {other}. Underlined, and blue: it would be further ahead."
         ),
-        None => "Filled: without it, the score would be lower. Underlined: higher.".to_owned(),
+        None => "Filled, and orange in a picture: without it, the score would be lower. Underlined, and blue: higher.".to_owned(),
     };
     let words = effects.words.iter().map(|word| word.effect.abs());
     let greatest = words.fold(LEAST, f32::max);
@@ -75,16 +77,20 @@ fn Decided(answered: Answered, effects: Effects) -> impl IntoView {
 #[component]
 fn Heat(address: String, regions: Vec<f32>, greatest: f32) -> impl IntoView {
     let strongest = (0..regions.len()).max_by(|&a, &b| regions[a].total_cmp(&regions[b]));
-    let label = strongest.map_or_else(String::new, |region| {
-        let rows = ["top", "middle", "bottom"];
-        let columns = ["left", "centre", "right"];
-        let third = |at: usize| at * 3 / GRID;
-        format!(
-            "Your picture. What mattered most is at its {} {}.",
-            rows[third(region / GRID)],
-            columns[third(region % GRID)]
-        )
-    });
+    let strongest = strongest.filter(|&region| regions[region] >= LEAST);
+    let label = strongest.map_or_else(
+        || "Your picture".to_owned(),
+        |region| {
+            let rows = ["top", "middle", "bottom"];
+            let columns = ["left", "centre", "right"];
+            let third = |at: usize| at * 3 / GRID;
+            format!(
+                "Your picture. What mattered most is at its {} {}.",
+                rows[third(region / GRID)],
+                columns[third(region % GRID)]
+            )
+        },
+    );
     let cell = |effect: f32| {
         let share = (effect.abs() / greatest).min(1.0);
         view! {

@@ -33,6 +33,7 @@ fn Step(client: Client, at: usize, case: &'static Case) -> impl IntoView {
                     name="prediction"
                     data-testid="prediction"
                     disabled=is_revealed
+                    prop:checked=move || predicted.get() == Some(choice)
                     on:change=move |_| predicted.set(Some(choice))
                 />
                 {*label}
@@ -54,7 +55,7 @@ fn Step(client: Client, at: usize, case: &'static Case) -> impl IntoView {
                     type="button"
                     class="primary"
                     data-testid="reveal"
-                    disabled=move || predicted.get().is_none() || is_revealed.get()
+                    disabled=move || predicted.get().is_none() || is_revealed.get() || client.examples.with(Vec::is_empty)
                     on:click=reveal
                 >
                     "Show the answer"

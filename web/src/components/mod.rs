@@ -2,12 +2,14 @@
 
 mod about;
 mod answer;
+mod batch;
 mod composer;
 mod cues;
 mod examples;
 mod explanation;
 mod known;
 mod lesson;
+mod none;
 mod own;
 mod pictures;
 mod progress;
@@ -40,6 +42,7 @@ pub(crate) fn Page() -> impl IntoView {
                 <answer::Answer client />
                 <what_if::WhatIf client />
                 <own::Own client />
+                <batch::Many client />
             </div>
             <examples::Examples client />
         </main>

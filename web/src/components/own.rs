@@ -25,7 +25,9 @@ pub(super) fn Own(client: Client) -> impl IntoView {
                     "Your cat, your band, a colleague: give a name and a sentence, a few posts or a few pictures, and it competes with everything else of that name. It stays in this browser."
                 </p>
                 <Form client />
-                <p class="status" role="status" data-testid="own-status">{move || status(client)}</p>
+                <p class="status" role="status" aria-busy=move || is_busy(client).to_string() data-testid="own-status">
+                    {move || status(client)}
+                </p>
                 <List client />
             </details>
         </Show>
@@ -55,13 +57,17 @@ fn Form(client: Client) -> impl IntoView {
             return client.adding.set(Adding::Refused(reason));
         }
         client.add_own(entity, pictures.into_iter().map(|(_, blob)| blob).collect());
-        for field in [name, aliases, description, posts] {
-            field.set(String::new());
-        }
-        if let Some(input) = files.get_untracked() {
-            input.set_value("");
-        }
     };
+    Effect::new(move |_| {
+        if matches!(client.adding.get(), Adding::Added | Adding::NotKept) {
+            for field in [name, aliases, description, posts] {
+                field.set(String::new());
+            }
+            if let Some(input) = files.get_untracked() {
+                input.set_value("");
+            }
+        }
+    });
     view! {
         <div class="form">
             <Field label="Name" test_id="own-name" value=name />
@@ -159,13 +165,19 @@ fn Item(client: Client, card: OwnCard) -> impl IntoView {
     }
 }
 
+fn is_busy(client: Client) -> bool {
+    matches!(client.adding.get(), Adding::Encoding { .. })
+}
+
 fn status(client: Client) -> String {
     match client.adding.get() {
         Adding::Idle => String::new(),
         Adding::Encoding { total: 0, .. } => "Reading.".to_owned(),
         Adding::Encoding { done, total } => format!("Reading post {} of {total}.", done + 1),
+        Adding::Added => "Added, and kept in this browser.".to_owned(),
         Adding::NotKept => {
-            "This browser keeps nothing here: save a zip before you leave the page.".to_owned()
+            "Added. This browser keeps nothing here: save a zip before you leave the page."
+                .to_owned()
         }
         Adding::Refused(reason) => format!("Nothing was added. {reason}"),
     }

@@ -5,6 +5,7 @@ use web::format::{duration, megabytes, percent};
 use web::phase::Phase;
 use web::protocol::{Stage, StageTimes};
 
+use super::none::is_none;
 use crate::browser;
 use crate::client::Client;
 use crate::state::Answered;
@@ -165,7 +166,8 @@ fn spoken(client: Client) -> Option<String> {
     else {
         return Some(format!("Nothing known is called {surface}."));
     };
-    if answer.ranking.nil_probability > Some(best.probability) {
+    let nil = answer.ranking.nil_probability;
+    if is_none(client.threshold.get(), nil, Some(best.probability)) {
         return Some(format!("{surface} probably means none that is known."));
     }
     Some(format!(

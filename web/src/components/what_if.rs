@@ -1,6 +1,6 @@
 //! What if: the same post with less to go by, or with other prototypes.
 
-use leptos::prelude::*;
+use leptos::{ev, prelude::*};
 use web::protocol::{Choice, Conditions};
 use web_sys::HtmlInputElement;
 
@@ -28,15 +28,14 @@ fn Switches(client: Client) -> impl IntoView {
             .with(|loaded| loaded.as_ref().map(|loaded| loaded.prototypes))
     };
     let address = RwSignal::new(String::new());
+    let select = move |event: ev::FocusEvent| {
+        let input: HtmlInputElement = event_target(&event);
+        input.select();
+    };
     let is_changed = move || {
         client.conditions.get() != Conditions::default() || client.prototypes.get() != in_bundle()
     };
-    let reset = move |_| {
-        client.conditions.set(Conditions::default());
-        if let Some(prototypes) = in_bundle() {
-            client.choose_prototypes(prototypes);
-        }
-    };
+    let reset = move |_| client.use_everything();
     view! {
         <details class="card what-if" data-testid="what-if">
             <summary>"What if it knew less?"</summary>
@@ -76,7 +75,7 @@ fn Switches(client: Client) -> impl IntoView {
                 data-testid="shared-link"
                 hidden=move || address.with(String::is_empty)
                 prop:value=address
-                on:focus=move |event| event_target::<HtmlInputElement>(&event).select()
+                on:focus=select
             />
         </details>
     }

@@ -10,7 +10,9 @@ use synth::posts::SourcePost;
 
 use crate::dataset::account::Account;
 use crate::dataset::duplicates::{Pictures, Texts};
-use crate::dataset::{inside, picture, validate};
+use shared_model::batch::validate;
+
+use crate::dataset::{inside, picture};
 use crate::files::{read_jsonl, tracked};
 
 /// A line of the file.

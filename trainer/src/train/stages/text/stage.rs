@@ -16,8 +16,8 @@ use shared_model::tokenizer::Encoded;
 use super::pairs::{Pair, Pairs};
 use super::{STAGE, Settings};
 use crate::features::batches_by_length;
-use crate::gold_rank::GoldRank;
 use crate::learn::{LOSS, Metrics, Optimised, Stage, rng, rows, warmed};
+use shared_model::gold_rank::GoldRank;
 
 /// Divides the cosines.
 const TEMPERATURE: f64 = 0.05;

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 /// How ties count, as printed.
-pub(crate) const TIE_RULE: &str = "expected value over the orders of equal scores";
+pub const TIE_RULE: &str = "expected value over the orders of equal scores";
 
 /// The rank of the gold among its candidates, ties included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct GoldRank {
+pub struct GoldRank {
     /// Number of candidates with a higher score.
     better: usize,
     /// Number of other candidates with the same score.
@@ -20,7 +20,7 @@ impl GoldRank {
     /// # Panics
     ///
     /// If a score is NaN: its gold would be ranked first.
-    pub(crate) fn of(scores: &[f32], gold: usize) -> Self {
+    pub fn of(scores: &[f32], gold: usize) -> Self {
         assert!(scores.iter().all(|score| !score.is_nan()), "{scores:?}");
         let count = |test: fn(&f32, &f32) -> bool| {
             let others = scores.iter();
@@ -33,13 +33,13 @@ impl GoldRank {
     }
 
     /// The share of the orders of equal scores in which the gold is among the first k.
-    pub(crate) fn recall_at(self, k: usize) -> f64 {
+    pub fn recall_at(self, k: usize) -> f64 {
         let among_first = k.saturating_sub(self.better).min(self.equal + 1);
         among_first as f64 / (self.equal + 1) as f64
     }
 
     /// The reciprocal rank, as the mean over the orders of equal scores.
-    pub(crate) fn reciprocal_rank(self) -> f64 {
+    pub fn reciprocal_rank(self) -> f64 {
         let ranks = self.better + 1..=self.better + self.equal + 1;
         ranks.map(|rank| 1.0 / rank as f64).sum::<f64>() / (self.equal + 1) as f64
     }
