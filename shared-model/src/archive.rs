@@ -394,7 +394,7 @@ mod tests {
         refused(&[("entities.jsonl", b"\n{")], "entities.jsonl, line 2");
         refused(
             &[("entities.jsonl", br#"{"id":"a","name":" "}"#)],
-            "has no name",
+            "no name",
         );
         for (post, said) in [
             (&br#"{"entity":"b"}"#[..], "line 1: no entity \"b\""),

@@ -38,7 +38,14 @@ pub(crate) async fn meanings(
             mention,
             best: best.map(|best| best.probability),
             nil: answer.ranking.nil_probability,
-            name: answer.entities.into_iter().next().map(|card| card.name),
+            entity: answer.entities.into_iter().next().map(|card| {
+                let is_described = !card.description.is_empty();
+                if is_described {
+                    card.description
+                } else {
+                    card.name
+                }
+            }),
         });
     }
     Ok(meanings)

@@ -143,8 +143,8 @@ pub struct Question {
 pub struct Meaning {
     /// The mention.
     pub mention: Mention,
-    /// Name of the best candidate; `None` if there is none.
-    pub name: Option<String>,
+    /// What the best candidate is; `None` if there is none.
+    pub entity: Option<String>,
     /// Probability of the best candidate.
     pub best: Option<f32>,
     /// Probability of "none of these".

@@ -139,14 +139,13 @@ fn meaning(client: Client, mention: Mention) -> Option<String> {
     client.meanings.with(|meanings| {
         let mut meanings = meanings.iter();
         let meaning = meanings.find(|meaning| meaning.mention == mention)?;
-        let (name, probability) = match is_none(client.threshold.get(), meaning.nil, meaning.best) {
+        let (entity, probability) = match is_none(client.threshold.get(), meaning.nil, meaning.best)
+        {
             true => ("none that is known", meaning.nil),
-            false => (meaning.name.as_deref()?, meaning.best),
+            false => (meaning.entity.as_deref()?, meaning.best),
         };
-        Some(format!(
-            "{name}, {}",
-            percent(probability.unwrap_or_default())
-        ))
+        let probability = percent(probability.unwrap_or_default());
+        Some(format!("{probability} {entity}"))
     })
 }
 
