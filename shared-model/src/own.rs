@@ -135,6 +135,7 @@ async fn pooled(encoders: &Encoders, entity: &Entity, post: &OwnPost<'_>) -> Res
     let text = encoders.tokenizer.encode(&post.text, None)?;
     let mut images = Vec::new();
     for (path, file) in post.images.iter().zip(&post.files) {
+        let path = path.trim_start_matches(OwnEntity::FOLDER);
         let picture = decode(file).map_err(|error| Error::file(path, error))?;
         images.push(encoders.image(&picture).await?.into());
     }

@@ -16,8 +16,15 @@ use crate::state::Answered;
 /// The latest answer, or an introduction while there is none.
 #[component]
 pub(crate) fn Answer(client: Client) -> impl IntoView {
+    let is_earlier = move || {
+        let is_changed = matches!(client.phase.get(), Phase::Ready | Phase::Idle);
+        is_changed && client.answer.with(Option::is_some)
+    };
     view! {
         <section class="answer" class:stale=move || client.phase.get() != Phase::Done aria-label="Answer">
+            <Show when=is_earlier>
+                <p class="quiet earlier">"This is the answer to the post before your change."</p>
+            </Show>
             {move || match client.answer.get() {
                 Some(answered) => view! { <Ranked client answered /> }.into_any(),
                 None => view! { <Invitation /> }.into_any(),
