@@ -48,7 +48,14 @@ mod tests {
     #[test]
     fn times_of_a_second_and_more_are_in_seconds() {
         let times = [0.4, 12.0, 999.4, 999.6, 1000.0, 12_345.0];
-        let shown = ["less than 1 ms", "12 ms", "999 ms", "1.0 s", "1.0 s", "12.3 s"];
+        let shown = [
+            "less than 1 ms",
+            "12 ms",
+            "999 ms",
+            "1.0 s",
+            "1.0 s",
+            "12.3 s",
+        ];
         assert_eq!(times.map(duration), shown);
     }
 }
