@@ -332,7 +332,11 @@ fn the_parts_of_the_difference_add_up_to_it() {
 fn a_second_visit_downloads_nothing() {
     let (server, browser) = (serve(), Browser::launch());
     let address = format!("{}?device=cpu", server.address());
-    Page::open(&browser, &address).load();
+    let page = Page::open(&browser, &address);
+    page.load();
+    // The service worker checks the page's files after the page has loaded.
+    let is_kept = "navigator.serviceWorker.ready.then(() => true)";
+    assert_eq!(page.tab().evaluate(is_kept), true);
     let first = server.bytes_sent();
     let bundle = fs::metadata(folder().join("demo/text.bpk"))
         .expect("the text part")

@@ -5,6 +5,8 @@ const PREFIX = "imn-page-";
 const PAGE = PREFIX + VERSION;
 // Files of the bundle come from the network where there is one, as the model's worker fetches its weights from there.
 const BUNDLE = "demo/";
+/** Milliseconds. */
+const PATIENCE = 4000;
 
 self.addEventListener("install", (event) => event.waitUntil(keepPage()));
 self.addEventListener("activate", (event) => event.waitUntil(dropOthers()));
@@ -28,17 +30,20 @@ function inside(address) {
 async function keepPage() {
   const cache = await caches.open(PAGE);
   for (const [path, sha256] of Object.entries(FILES)) {
-    let response = await fetch(path);
-    if ((await hash(response)) !== sha256) response = await fetch(path, { cache: "reload" });
-    if ((await hash(response)) !== sha256) throw new Error(`${path} is of another build`);
-    // A copy: browsers refuse a redirected answer to a navigation.
-    await cache.put(path, new Response(await response.blob(), { headers: response.headers }));
+    const file = (await fetched(path, sha256, "default")) ?? (await fetched(path, sha256, "reload"));
+    if (!file) throw new Error(`${path} is of another build`);
+    await cache.put(path, file);
   }
 }
 
-async function hash(response) {
-  const bytes = await crypto.subtle.digest("SHA-256", await response.clone().arrayBuffer());
-  return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+/** The file, if it has this hash. It is a copy: browsers refuse a redirected answer to a navigation. */
+async function fetched(path, sha256, cache) {
+  const response = await fetch(path, { cache });
+  const bytes = await response.arrayBuffer();
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const hash = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const type = response.headers.get("content-type") ?? "";
+  return hash === sha256 ? new Response(bytes, { headers: { "content-type": type } }) : null;
 }
 
 async function dropOthers() {
@@ -51,10 +56,11 @@ async function kept(path, request) {
   return (await (await caches.open(PAGE)).match(path)) ?? fetch(request);
 }
 
+/** The file of the network, else of the last visit: where there is no answer, or none for some seconds. */
 async function newest(path, request) {
   const cache = await caches.open(PAGE);
   try {
-    const response = await fetch(request);
+    const response = await fetch(request, { signal: AbortSignal.timeout(PATIENCE) });
     if (response.ok) await cache.put(path, response.clone());
     return response;
   } catch (error) {
