@@ -191,7 +191,7 @@ async fn handle(
         }
         (Request::Choose { prototypes }, Some(engine)) => match engine.choose(prototypes).await {
             Ok(()) => send(&Event::Chosen { prototypes }, None),
-            Err(error) => fail(None, error.to_string(), false),
+            Err(error) => fail_or_fall_back(None, &error),
         },
         (Request::Link { id, .. }, None) => {
             fail(Some(id), "The model is not loaded yet.".to_owned(), false)
