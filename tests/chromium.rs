@@ -66,6 +66,8 @@ impl Browser {
             ])
             .args(arguments)
             .arg(format!("--user-data-dir={}", profile.path().display()))
+            // It leaves folders behind when it is killed.
+            .env("TMPDIR", profile.path())
             .arg("about:blank")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -8,6 +8,7 @@ pub mod site;
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -62,7 +63,7 @@ pub fn pack(path: &Path) -> Pack {
     let file = path.file_name().unwrap().to_string_lossy();
     Pack::read(
         &file,
-        std::fs::read(path).unwrap_or_else(|error| panic!("{path:?}: {error}")),
+        fs::read(path).unwrap_or_else(|error| panic!("{path:?}: {error}")),
     )
     .unwrap()
 }
@@ -157,6 +158,35 @@ impl Run {
     }
 }
 
+/// An empty folder of a whole test binary, which the next run of it empties again: a static value is never dropped, so a [`Dir`] would stay.
+#[derive(Debug)]
+pub struct SharedDir {
+    root: PathBuf,
+    /// Held until the process ends: a second run waits for the folder.
+    _lock: File,
+}
+
+impl SharedDir {
+    /// # Arguments
+    ///
+    /// - parent: `CARGO_TARGET_TMPDIR`, which cargo tells the test's own crate alone.
+    pub fn new(parent: &str, name: &str) -> Self {
+        let root = Path::new(parent).join(name);
+        let lock = File::create(root.with_extension("lock")).unwrap();
+        lock.lock().unwrap();
+        if root.exists() {
+            fs::remove_dir_all(&root).unwrap();
+        }
+        fs::create_dir_all(&root).unwrap();
+        Self { root, _lock: lock }
+    }
+
+    /// Where it lies.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
 /// A folder that goes when the test ends.
 #[derive(Debug)]
 pub struct Dir(tempfile::TempDir);
@@ -186,8 +216,8 @@ impl Dir {
     /// Writes a file and the folders above it.
     pub fn create(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, bytes).unwrap();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
         path
     }
 
@@ -202,12 +232,12 @@ impl Dir {
 pub fn trainable(folder: &Path) {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/kb");
     let data = folder.join("data");
-    std::fs::create_dir_all(data.join("images")).unwrap();
-    std::fs::copy(demo.join("dataset.json"), data.join("dataset.json")).unwrap();
-    let read = |file: &str| std::fs::read_to_string(demo.join(file)).unwrap();
+    fs::create_dir_all(data.join("images")).unwrap();
+    fs::copy(demo.join("dataset.json"), data.join("dataset.json")).unwrap();
+    let read = |file: &str| fs::read_to_string(demo.join(file)).unwrap();
     let rows = read("dev.jsonl");
     for file in ["train.jsonl", "test.jsonl"] {
-        std::fs::write(data.join(file), &rows).unwrap();
+        fs::write(data.join(file), &rows).unwrap();
     }
     let posts = rows.lines().map(serde_json::from_str::<Post>);
     let named: HashSet<String> = posts
@@ -219,11 +249,11 @@ pub fn trainable(folder: &Path) {
             let line: Value = serde_json::from_str(line).unwrap();
             named.contains(line[key].as_str().unwrap())
         });
-        std::fs::write(data.join(file), kept.collect::<Vec<_>>().join("\n")).unwrap();
+        fs::write(data.join(file), kept.collect::<Vec<_>>().join("\n")).unwrap();
     }
-    for entry in std::fs::read_dir(demo.join("images")).unwrap() {
+    for entry in fs::read_dir(demo.join("images")).unwrap() {
         let path = entry.unwrap().path();
-        std::fs::copy(&path, data.join("images").join(path.file_name().unwrap())).unwrap();
+        fs::copy(&path, data.join("images").join(path.file_name().unwrap())).unwrap();
     }
     let weights = weights().display().to_string();
     run(folder, &["features", "data", "--weights", &weights]).ok();
@@ -238,7 +268,7 @@ pub fn fixture_path(name: &str) -> PathBuf {
 
 /// A JSON file of `tests/fixtures`.
 pub fn fixture<T: DeserializeOwned>(name: &str) -> T {
-    let bytes = std::fs::read(fixture_path(name)).unwrap();
+    let bytes = fs::read(fixture_path(name)).unwrap();
     serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 

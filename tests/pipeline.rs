@@ -7,15 +7,15 @@
 mod bad_input;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use serde::Deserialize;
 use shared_model::data::Mention;
 use shared_model::pack::Pack;
-use tests::{Dir, Run, close, picture, run, weights};
+use tests::{Dir, Run, SharedDir, close, picture, run, weights};
 
 const DATASET: &str = r#"{"format":1,"name":"Mercuries","licence":"CC0-1.0","source":"made by a test","candidate_policy":"given"}"#;
 
@@ -59,21 +59,16 @@ fn dataset(folder: &Path) {
 
 /// A folder with `data`, the run `run` and its int8 bundle `bundle`.
 fn shared() -> &'static Path {
-    /// Held until the process ends: a second run of these tests waits for the folder.
-    static SHARED: OnceLock<(PathBuf, File)> = OnceLock::new();
-    let (folder, _) = SHARED.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pipeline");
-        let lock = File::create(folder.with_extension("lock")).unwrap();
-        lock.lock().unwrap();
-        if folder.exists() {
-            fs::remove_dir_all(&folder).unwrap();
-        }
+    static SHARED: OnceLock<SharedDir> = OnceLock::new();
+    let shared = SHARED.get_or_init(|| {
+        let shared = SharedDir::new(env!("CARGO_TARGET_TMPDIR"), "pipeline");
+        let folder = shared.root();
         dataset(&folder.join("data"));
-        prototypes(&folder, "data", "run").ok();
-        imn(&folder, "export run bundle").ok();
-        (folder, lock)
+        prototypes(folder, "data", "run").ok();
+        imn(folder, "export run bundle").ok();
+        shared
     });
-    folder
+    shared.root()
 }
 
 fn imn(folder: &Path, command: &str) -> Run {

@@ -17,13 +17,13 @@ use shared_model::evidence::Conditions;
 use shared_model::linker::{Query, TextCache};
 use shared_model::manifest::{Licence, Manifest};
 use shared_model::text::TunedConfig;
-use tests::{Dir, Run, imn, pack, run, trainable, weights};
+use tests::{Run, SharedDir, imn, pack, run, trainable, weights};
 
 /// A dataset folder with features, made once.
 fn shared() -> &'static Path {
-    static DIR: OnceLock<Dir> = OnceLock::new();
+    static DIR: OnceLock<SharedDir> = OnceLock::new();
     let dir = DIR.get_or_init(|| {
-        let dir = Dir::new();
+        let dir = SharedDir::new(env!("CARGO_TARGET_TMPDIR"), "training");
         trainable(dir.root());
         dir
     });
