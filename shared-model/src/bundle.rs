@@ -1,4 +1,4 @@
-//! The exported format: opening a bundle, every part of it verified.
+//! The exported format: opening a bundle.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::manifest::Manifest;
 use crate::pack::Pack;
 use crate::self_test::Golden;
 
-/// A verified bundle, on a device.
+/// A bundle on a device.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     /// The manifest that it was opened by.
@@ -25,31 +25,30 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Reads the parts through `file`, checking each.
+    /// Reads the parts.
+    ///
+    /// # Arguments
+    ///
+    /// - file: gives a part that [`Manifest::check`] has passed: hashing is left to where the bytes come from, so that it happens once.
     ///
     /// # Errors
     ///
-    /// [`Error::File`] naming the first part that is missing, altered or of another shape, [`Error::Device`] if the device fails.
+    /// [`Error::File`] naming the first part that is missing or of another shape, [`Error::Device`] if the device fails.
     pub async fn open(
         manifest: Manifest,
         mut file: impl FnMut(&str) -> Result<Vec<u8>>,
         device: &Device,
     ) -> Result<Self> {
-        let mut checked = |path: &str| {
-            let bytes = file(path)?;
-            manifest.check(path, &bytes)?;
-            Ok::<_, Error>(bytes)
-        };
         let encoders = Encoders::load(
             &manifest.models,
-            &checked("tokenizer.json")?,
-            |path| Ok(Cow::Owned(Pack::read(path, checked(path)?)?)),
+            &file("tokenizer.json")?,
+            |path| Ok(Cow::Owned(Pack::read(path, file(path)?)?)),
             device,
         )?;
         let widths = manifest.models.widths();
-        let golden = Golden::from_pack(&Pack::read("golden.bpk", checked("golden.bpk")?)?)?;
-        let kb = Pack::read("kb.bpk", checked("kb.bpk")?)?;
-        let kb = KnowledgeBase::from_parts(&checked("kb.json")?, &kb, &widths)?;
+        let golden = Golden::from_pack(&Pack::read("golden.bpk", file("golden.bpk")?)?)?;
+        let kb = Pack::read("kb.bpk", file("kb.bpk")?)?;
+        let kb = KnowledgeBase::from_parts(&file("kb.json")?, &kb, &widths)?;
         let n_entities = kb.text.entities.len();
         if golden
             .candidates()
@@ -63,7 +62,7 @@ impl Bundle {
         }
         let imn = match &manifest.imn {
             Some(trained) => {
-                let pack = Pack::read("imn.bpk", checked("imn.bpk")?)?;
+                let pack = Pack::read("imn.bpk", file("imn.bpk")?)?;
                 let training = manifest.training.iter();
                 let entities = training.flat_map(|training| &training.entities);
                 let entities = entities.map(String::as_str).collect();

@@ -205,13 +205,28 @@ impl Encoders {
     ///
     /// [`Error::Device`](crate::error::Error::Device) if the device fails.
     pub async fn text(&self, encoded: &Encoded) -> Result<TokenVectors> {
-        let (tokens, _) = self.text_tokens(std::slice::from_ref(encoded));
-        let [_, _, width] = tokens.dims();
+        let mut vectors = self.token_vectors(std::slice::from_ref(encoded)).await?;
+        Ok(vectors.pop().expect("one text"))
+    }
+
+    /// Tokens and pooled vector of each text, encoded at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](crate::error::Error::Device) if the device fails.
+    pub async fn token_vectors(&self, batch: &[Encoded]) -> Result<Vec<TokenVectors>> {
+        let (tokens, _) = self.text_tokens(batch);
+        let [_, length, width] = tokens.dims();
         let tokens = read(tokens).await?;
-        Ok(TokenVectors {
-            pooled: mean(tokens.chunks(width)).unwrap_or_default(),
-            tokens,
-        })
+        let rows = tokens.chunks(length * width).zip(batch);
+        let vectors = rows.map(|(row, encoded)| {
+            let tokens = row[..encoded.ids.len() * width].to_vec();
+            TokenVectors {
+                pooled: mean(tokens.chunks(width)).unwrap_or_default(),
+                tokens,
+            }
+        });
+        Ok(vectors.collect())
     }
 
     /// Tokens of pictures.

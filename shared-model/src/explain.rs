@@ -102,7 +102,7 @@ impl<'a> Occlusion<'a> {
     }
 
     /// The words of the text but for the mention.
-    pub fn words(&self) -> Vec<Mention> {
+    fn words(&self) -> Vec<Mention> {
         if !self.query.conditions.post.text {
             return Vec::new();
         }

@@ -42,6 +42,7 @@ pub mod own;
 pub mod pack;
 pub mod paths;
 mod pieces;
+mod post_cache;
 pub mod prototype;
 pub mod resize;
 mod scales;

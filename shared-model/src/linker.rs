@@ -3,11 +3,6 @@
 //! [`Linker::link`] encodes what its caches lack, then ranks. An evaluation, whose posts are encoded already,
 //! enters at [`Linker::read`] and [`Linker::rank`], which are also the end of [`Linker::link`].
 
-use std::cell::OnceCell;
-use std::sync::Arc;
-
-use image::RgbImage;
-
 use crate::aliases::AliasIndex;
 use crate::calibration::{Calibration, rank_with_probabilities};
 use crate::cards::{Answer, EntityCard};
@@ -19,14 +14,12 @@ use crate::error::{Error, Result};
 use crate::evidence::{Conditions, Sides};
 use crate::imn::{ImnScorer, MentionVectors};
 use crate::kb::KnowledgeBase;
+pub use crate::post_cache::{Picture, TextCache};
 use crate::prototype::Selection;
 use crate::scorer::ScorerConfig;
 use crate::stages::Stage;
 use crate::tokenizer::Encoded;
-use crate::vectors::{ImageVectors, PooledVectors, PostVectors, TokenVectors};
-
-/// Windows of one text whose vectors are kept, of about 1 MB each.
-const MAX_WINDOWS: usize = 8;
+use crate::vectors::{PooledVectors, PostVectors};
 
 /// Encoders, a knowledge base and the scorers between them.
 #[derive(Debug, Clone)]
@@ -58,29 +51,6 @@ pub struct Query<'a> {
     pub candidates: &'a [usize],
     /// What the ranking may use.
     pub conditions: Conditions,
-}
-
-/// A decoded picture, encoded when it is first linked with.
-#[derive(Debug)]
-pub struct Picture {
-    pixels: RgbImage,
-    vectors: OnceCell<Arc<ImageVectors>>,
-}
-
-/// Token vectors of the text that was linked last, one entry per 512-token window.
-#[derive(Debug, Default)]
-pub struct TextCache {
-    text: String,
-    windows: Vec<Window>,
-}
-
-/// Vectors of one window of a text.
-#[derive(Debug)]
-struct Window {
-    encoded: Encoded,
-    vectors: Arc<TokenVectors>,
-    /// Pooled vector under the context encoder, once it was asked for.
-    tuned: Option<Vec<f32>>,
 }
 
 /// An encoded post as the scorers compare it, whatever the candidates.
@@ -199,11 +169,18 @@ impl Linker {
                 }
                 None => None,
             };
-            texts.keep(text, &[Some(&encoded), context.as_ref()]);
-            let of_text = texts.encode(&self.encoders, &encoded, &mut on_stage);
-            post.text = Some(of_text.await?);
+            let windows: Vec<&Encoded> = [Some(&encoded), context.as_ref()]
+                .into_iter()
+                .flatten()
+                .collect();
+            texts.keep(text, &windows);
+            let vectors = texts
+                .encode(&self.encoders, &windows, &mut on_stage)
+                .await?;
+            let mut vectors = vectors.into_iter();
+            post.text = vectors.next();
+            post.context = vectors.next();
             if let Some(context) = &context {
-                post.context = Some(texts.encode(&self.encoders, context, &mut on_stage).await?);
                 post.tuned = texts.context(&self.encoders, context).await?;
             }
         }
@@ -349,106 +326,10 @@ impl Linker {
     }
 }
 
-impl Picture {
-    /// A picture that is not encoded yet.
-    pub fn new(pixels: RgbImage) -> Self {
-        Self {
-            pixels,
-            vectors: OnceCell::new(),
-        }
-    }
-
-    /// The decoded picture.
-    pub fn pixels(&self) -> &RgbImage {
-        &self.pixels
-    }
-
-    /// Its vectors, once it has been linked with.
-    pub fn vectors(&self) -> Option<&ImageVectors> {
-        self.vectors.get().map(Arc::as_ref)
-    }
-
-    async fn encode(
-        &self,
-        encoders: &Encoders,
-        on_stage: &mut impl FnMut(Stage),
-    ) -> Result<Arc<ImageVectors>> {
-        if let Some(vectors) = self.vectors.get() {
-            return Ok(Arc::clone(vectors));
-        }
-        on_stage(Stage::Image);
-        let vectors = Arc::new(encoders.image(&self.pixels).await?);
-        Ok(Arc::clone(self.vectors.get_or_init(|| vectors)))
-    }
-}
-
-impl TextCache {
-    /// Vectors of the oldest window that is kept.
-    pub fn first(&self) -> Option<&TokenVectors> {
-        self.windows.first().map(|window| window.vectors.as_ref())
-    }
-
-    /// Frees the windows of another text, unless they have the same tokens: no more than the spacing may have changed.
-    fn keep(&mut self, text: &str, windows: &[Option<&Encoded>]) {
-        if self.text != text {
-            let is_known = |known: &Encoded| {
-                let mut windows = windows.iter().flatten();
-                windows.any(|window| window.ids == known.ids)
-            };
-            self.windows.retain(|window| is_known(&window.encoded));
-            text.clone_into(&mut self.text);
-        }
-    }
-
-    async fn encode(
-        &mut self,
-        encoders: &Encoders,
-        encoded: &Encoded,
-        on_stage: &mut impl FnMut(Stage),
-    ) -> Result<Arc<TokenVectors>> {
-        if let Some(known) = self.find(encoded) {
-            return Ok(Arc::clone(&known.vectors));
-        }
-        on_stage(Stage::Text);
-        let vectors = Arc::new(encoders.text(encoded).await?);
-        if self.windows.len() == MAX_WINDOWS {
-            self.windows.remove(0);
-        }
-        self.windows.push(Window {
-            encoded: encoded.clone(),
-            vectors: Arc::clone(&vectors),
-            tuned: None,
-        });
-        Ok(vectors)
-    }
-
-    /// The pooled vector of a window, which is encoded already, under the context encoder; `None` without one.
-    async fn context(
-        &mut self,
-        encoders: &Encoders,
-        encoded: &Encoded,
-    ) -> Result<Option<Vec<f32>>> {
-        let known = self.find(encoded).and_then(|known| known.tuned.clone());
-        if known.is_some() {
-            return Ok(known);
-        }
-        let tuned = encoders.contexts(std::slice::from_ref(encoded)).await?;
-        let tuned = tuned.and_then(|mut tuned| tuned.pop());
-        if let Some(known) = self.find(encoded) {
-            known.tuned.clone_from(&tuned);
-        }
-        Ok(tuned)
-    }
-
-    fn find(&mut self, encoded: &Encoded) -> Option<&mut Window> {
-        let mut windows = self.windows.iter_mut();
-        windows.find(|window| window.encoded.ids == encoded.ids)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::sync::Arc;
 
     use burn::prelude::Device;
 
@@ -457,6 +338,7 @@ mod tests {
     use crate::imn::{ImnConfig, Input, Modality, NetworkTerm, TrainedImn};
     use crate::text::{BertConfig, HiddenAct};
     use crate::tokenizer::Tokenizer;
+    use crate::vectors::{ImageVectors, TokenVectors};
     use crate::vision::{EfficientNetLite0, Vision};
 
     const TOKENIZER: &str = r###"{
@@ -662,8 +544,8 @@ mod tests {
             let ranking = linker.link(&query, &mut texts, |stage| stages.push(stage));
             pollster::block_on(ranking).map(|_| stages)
         };
-        // The text, and the text without the mention.
-        let both = vec![Stage::Text, Stage::Text, Stage::Rank];
+        // The text, and the text without the mention, at once.
+        let both = vec![Stage::Text, Stage::Rank];
         assert_eq!(link("swift post of swift", 0, 5).unwrap(), both);
         assert_eq!(link("swift post of swift", 14, 19).unwrap(), [Stage::Rank]);
         assert_eq!(link("swift  post of swift", 0, 5).unwrap(), [Stage::Rank]);

@@ -1,5 +1,7 @@
 //! Entities that a visitor brings: encoded, added to the knowledge base, taken out again.
 
+use std::sync::Arc;
+
 use crate::aliases::AliasIndex;
 use crate::archive::Archive;
 use crate::context;
@@ -119,12 +121,16 @@ async fn profile(encoders: &Encoders, entity: &Entity) -> Result<PooledVectors> 
     let text = encoders.tokenizer.encode(&entity.profile(), None)?;
     let context = context::of_entity(entity);
     let context = encoded(encoders, context.as_deref())?;
+    let texts: Vec<Encoded> = [Some(&text), context.as_ref()]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+    let vectors = encoders.token_vectors(&texts).await?;
+    let mut vectors = vectors.into_iter().map(Arc::new);
     let post = PostVectors {
-        text: Some(encoders.text(&text).await?.into()),
-        context: match &context {
-            Some(context) => Some(encoders.text(context).await?.into()),
-            None => None,
-        },
+        text: vectors.next(),
+        context: vectors.next(),
         tuned: tuned(encoders, context).await?,
         ..PostVectors::default()
     };

@@ -353,14 +353,19 @@ fn widen(data: &TensorData, scale: &TensorData) -> Option<TensorData> {
     if !fits {
         return None;
     }
-    let row = row_of(&shape, axis);
-    let values = data
-        .as_slice::<i8>()
-        .ok()?
-        .iter()
-        .enumerate()
-        .map(|(i, &value)| f32::from(value) * scales[row(i)])
-        .collect::<Vec<_>>();
+    let stored = data.as_slice::<i8>().ok()?;
+    let inner: usize = shape[axis + 1..].iter().product();
+    let mut values = Vec::with_capacity(stored.len());
+    let widened = |(&value, &scale): (&i8, &f32)| f32::from(value) * scale;
+    if inner == 1 {
+        for row in stored.chunks(shape[axis].max(1)) {
+            values.extend(row.iter().zip(scales).map(widened));
+        }
+    } else {
+        for (row, scale) in stored.chunks(inner.max(1)).zip(scales.iter().cycle()) {
+            values.extend(row.iter().map(|value| widened((value, scale))));
+        }
+    }
     Some(TensorData::new(values, shape))
 }
 

@@ -2,14 +2,18 @@
 
 use std::collections::HashMap;
 
+use burn::prelude::Device;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Mention;
+use crate::encoders::Encoders;
 use crate::error::{Error, Result};
 use crate::evidence::Conditions;
 use crate::linker::{Linker, Picture, Query, TextCache};
 use crate::pack::{Entry, Pack};
+use crate::tensors::read;
+use crate::vision::Vision;
 
 /// A post with the tensors that the exporting machine computed for it: what a device must reproduce before it is trusted.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +29,9 @@ type Tensors = [Vec<f32>; 3];
 /// Names of [`Tensors`] in `golden.bpk`.
 const NAMES: [&str; 3] = ["text_tokens", "image_tokens", "scores"];
 
+/// Number of rounds that a device is timed for.
+const ROUNDS: usize = 5;
+
 /// The largest differences between a device and the golden tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SelfTest {
@@ -37,6 +44,11 @@ pub struct SelfTest {
 }
 
 impl SelfTest {
+    /// The largest of all.
+    pub fn largest(self) -> f32 {
+        self.text.max(self.image).max(self.score)
+    }
+
     /// Whether the device agrees: tokens within 5e-3, scores within 1e-3. A NaN never does.
     pub fn passed(self) -> bool {
         self.text <= 5e-3 && self.image <= 5e-3 && self.score <= 1e-3
@@ -83,6 +95,45 @@ impl Golden {
             image: difference(1),
             score: difference(2),
         })
+    }
+
+    /// Milliseconds that an image encoder takes for the picture, once it has started: the median of [`ROUNDS`].
+    ///
+    /// # Arguments
+    ///
+    /// - now: a clock in milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub async fn picture_ms(
+        &self,
+        vision: &Vision,
+        device: &Device,
+        now: impl Fn() -> f64,
+    ) -> Result<f64> {
+        median_ms(now, async || {
+            let pixels = vision.preprocess(&self.picture);
+            read(vision.forward(&[pixels], device).pooled).await
+        })
+        .await
+    }
+
+    /// Milliseconds that the text encoder takes for the text, and its number of tokens.
+    ///
+    /// # Errors
+    ///
+    /// As [`Golden::picture_ms`].
+    pub async fn text_ms(
+        &self,
+        encoders: &Encoders,
+        now: impl Fn() -> f64,
+    ) -> Result<(f64, usize)> {
+        let encoded = encoders
+            .tokenizer
+            .encode(&self.post.text, Some(self.post.mention))?;
+        let ms = median_ms(now, async || encoders.text(&encoded).await).await?;
+        Ok((ms, encoded.ids.len()))
     }
 
     /// Candidates, as positions in the knowledge base.
@@ -149,6 +200,18 @@ impl GoldenPost {
         let image = picture.vectors().map(|image| image.tokens.clone());
         Ok([text.unwrap_or_default(), image.unwrap_or_default(), scores])
     }
+}
+
+async fn median_ms<T>(now: impl Fn() -> f64, work: impl AsyncFn() -> Result<T>) -> Result<f64> {
+    work().await?;
+    let mut times = [0.0; ROUNDS];
+    for time in &mut times {
+        let start = now();
+        work().await?;
+        *time = now() - start;
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[ROUNDS / 2])
 }
 
 /// The largest absolute difference; infinite if the lengths differ or a value is not a number.

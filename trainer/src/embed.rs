@@ -132,7 +132,7 @@ impl Parts {
             let config: VisionConfig = weights::config(&pack)?;
             anyhow::Ok(config.load(&pack, device)?)
         });
-        let words = weights::pack(folder, "words.bpk")?;
+        let words = weights::pack(folder, weights::WORDS)?;
         Ok(Self {
             text: text.transpose()?,
             vision: vision.transpose()?,

@@ -24,7 +24,7 @@ use shared_model::self_test::Golden;
 
 use crate::files;
 use crate::run::{EncoderOrigin, Example, Network, Run, manifest};
-use crate::weights::{self, CLASSES, CONTEXT, JOINT};
+use crate::weights::{self, CLASSES, CONTEXT, JOINT, WORDS};
 
 /// Width and height of the self-test's picture, in pixels.
 const GOLDEN_SIDE: u32 = 224;
@@ -41,7 +41,13 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
         target.display()
     );
 
-    let (models, mut licences, mut parts) = encoder_parts(&run.encoders, precision)?;
+    let (mut models, mut licences, mut parts) = encoder_parts(&run.encoders, precision)?;
+    // Nothing but the joint encoder reads word vectors.
+    if models.joint.is_none() {
+        models.words = false;
+        parts.remove(WORDS);
+        licences.retain(|licence| licence.file != WORDS);
+    }
     licences.push(Licence {
         file: "kb.json".to_owned(),
         licence: run.licence.clone(),
@@ -177,7 +183,7 @@ fn encoder_parts(
             for file in [
                 "text.bpk",
                 "vision.bpk",
-                "words.bpk",
+                WORDS,
                 CLASSES,
                 CONTEXT,
                 JOINT,

@@ -152,6 +152,7 @@ fn conv(
         .init(device)
 }
 
+/// Two bounds, one after the other: Flex computes each in vectors, `clamp` number by number.
 fn relu6(x: Tensor<4>) -> Tensor<4> {
-    x.clamp(0.0, 6.0)
+    x.clamp_min(0.0).clamp_max(6.0)
 }

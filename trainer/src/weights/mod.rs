@@ -24,6 +24,8 @@ pub(crate) use import::import;
 use crate::files::read;
 use import::Origin;
 
+/// The name of the word vectors' file in weight folders, and in bundles with a joint encoder.
+pub(crate) const WORDS: &str = "words.bpk";
 /// The name of a joint encoder's file in runs, weight folders and bundles.
 pub(crate) const JOINT: &str = "joint.bpk";
 /// The name of the class embeddings' file in weight folders and bundles.
@@ -91,7 +93,7 @@ impl Fingerprint {
         Self {
             encoders: combined(&["tokenizer.json", "text.bpk", "vision.bpk"]),
             context: file(CONTEXT).map(|_| combined(&[CONTEXT])),
-            joint: file(JOINT).map(|_| combined(&["words.bpk", JOINT])),
+            joint: file(JOINT).map(|_| combined(&[WORDS, JOINT])),
         }
     }
 }
@@ -125,8 +127,8 @@ pub(crate) fn load(
         VisionKind::Detr => "imn weights import detr hf:facebook/detr-resnet-50",
     };
     let image = own("vision.bpk", &vision.file(), remedy)?;
-    let has_words = folder.join("words.bpk").exists();
-    let words = has_words.then(|| own("words.bpk", "words.bpk", FETCH));
+    let has_words = folder.join(WORDS).exists();
+    let words = has_words.then(|| own(WORDS, WORDS, FETCH));
     let words = words.transpose()?;
     let has_classes = vision == VisionKind::Efficientnet && folder.join(CLASSES).exists();
     let classes = has_classes.then(|| own(CLASSES, CLASSES, FETCH));
@@ -164,7 +166,7 @@ pub(crate) fn load(
     };
     let packs: Vec<_> = [("text.bpk", text), ("vision.bpk", image)]
         .into_iter()
-        .chain(words.map(|words| ("words.bpk", words)))
+        .chain(words.map(|words| (WORDS, words)))
         .chain(classes.map(|classes| (CLASSES, classes)))
         .chain(context.map(|context| (CONTEXT, context)))
         .chain(joint.map(|joint| (JOINT, joint)))

@@ -11,6 +11,7 @@ use shared_model::words::WordTable;
 use super::Origin;
 use super::source::{files_with, only};
 use crate::files;
+use crate::weights::WORDS;
 
 /// Words kept of a table, most frequent first.
 const MAX_WORDS: usize = 20_000;
@@ -86,7 +87,7 @@ pub(in crate::weights) fn glove(
     let metadata = origin.metadata(digest);
     let entries = WordTable::entries(&words, vectors, width);
     let bytes = write(entries, &metadata, Precision::F32)?;
-    files::write(&to.join("words.bpk"), &bytes)
+    files::write(&to.join(WORDS), &bytes)
 }
 
 #[cfg(test)]
