@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::check::{BROWSER, NATIVE};
-use crate::command::{cargo, root, run};
+use crate::command::{cargo, imn, root, run};
 use crate::{page, setup};
 
 /// Node prints `name, bytes, bytes after brotli`.
@@ -29,12 +29,12 @@ const bundle = every.filter(file => file.startsWith(join(page, "demo")));
 const wasm = every.filter(file => file.endsWith(".wasm"));
 console.log("bytes".padEnd(28), "raw".padStart(12), "brotli".padStart(12));
 for (const file of wasm) row(file.split(/[\\/]/).pop(), [file], 11);
-row("all wasm", wasm, 11);
+row("all wasm of the CPU", wasm.filter(file => !file.includes("webgpu")), 11);
 // Weights hardly shrink: the best quality would take minutes.
 row("bundle", bundle, 5);
 "#;
 
-/// Measures the page in Chromium, then sizes.
+/// Measures the page in Chromium, ONNX Runtime Web beside it, then sizes.
 ///
 /// # Errors
 ///
@@ -42,6 +42,9 @@ row("bundle", bundle, 5);
 pub(crate) fn bench() -> anyhow::Result<()> {
     let page = page::build(&setup::page_tools()?)?;
     let chromium = setup::chromium()?;
+    // The encoders in f32, for the peer.
+    run(cargo().arg("build").args(NATIVE).args(["--bin", "imn"]))?;
+    run(Command::new(imn("debug")).args(["weights", "fetch"]))?;
     // The profile of the tests: one native build serves both, and what is measured runs in the browser.
     let mut bench = cargo();
     bench
@@ -49,7 +52,10 @@ pub(crate) fn bench() -> anyhow::Result<()> {
         .args(NATIVE)
         .args(BROWSER)
         .args(["--profile", "dev", "--bench", "page"]);
-    run(bench.env("IMN_PAGE", &page).env("CHROMIUM", &chromium))?;
+    run(bench
+        .env("IMN_PAGE", &page)
+        .env("IMN_ONNX", setup::onnx_runtime()?)
+        .env("CHROMIUM", &chromium))?;
     println!();
     run(Command::new("node")
         .args(["-e", SIZES])

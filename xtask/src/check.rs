@@ -69,7 +69,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         "--package",
         "shared-model",
         "--features",
-        "web/engine,web/page",
+        "web/webgpu,web/page",
     ];
     run(cargo()
         .arg("clippy")

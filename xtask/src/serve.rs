@@ -16,6 +16,7 @@ pub struct Server {
     inner: Arc<tiny_http::Server>,
     port: u16,
     sent: Arc<AtomicU64>,
+    requests: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -34,11 +35,14 @@ impl Server {
         let inner = Arc::new(inner);
         let address = inner.server_addr().to_ip().context("no IP address")?;
         let sent = Arc::new(AtomicU64::new(0));
+        let requests = Arc::new(AtomicU64::new(0));
         let threads = (0..THREADS)
             .map(|_| {
-                let (inner, folder, sent) = (inner.clone(), folder.clone(), sent.clone());
+                let (inner, folder) = (inner.clone(), folder.clone());
+                let (sent, requests) = (sent.clone(), requests.clone());
                 std::thread::spawn(move || {
                     while let Ok(request) = inner.recv() {
+                        requests.fetch_add(1, Ordering::Relaxed);
                         // A visitor who leaves early is no error.
                         let bytes = answer(request, &folder).unwrap_or(0);
                         sent.fetch_add(bytes, Ordering::Relaxed);
@@ -50,6 +54,7 @@ impl Server {
             inner,
             port: address.port(),
             sent,
+            requests,
             threads,
         })
     }
@@ -62,6 +67,11 @@ impl Server {
     /// Bytes of all files sent so far.
     pub fn bytes_sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Number of requests so far, those that were refused included.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Serves until the process ends.

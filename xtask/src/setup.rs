@@ -15,6 +15,7 @@ const TRUNK: &str = "0.21.14";
 const BINARYEN: &str = "132.0.0";
 /// The version of npm's `axe-core`.
 const AXE: &str = "4.14.1";
+const ONNX_RUNTIME: &str = "1.30.0";
 
 /// Where the page's build tools lie.
 pub(crate) struct PageTools {
@@ -141,6 +142,15 @@ fn wasm_opt() -> anyhow::Result<PathBuf> {
 /// If npm cannot install it.
 pub(crate) fn axe() -> anyhow::Result<PathBuf> {
     Ok(npm_package("axe-core", AXE)?.join("axe.min.js"))
+}
+
+/// The folder of ONNX Runtime Web, the peer of the page's benchmark.
+///
+/// # Errors
+///
+/// If npm cannot install it.
+pub(crate) fn onnx_runtime() -> anyhow::Result<PathBuf> {
+    npm_package("onnxruntime-web", ONNX_RUNTIME)
 }
 
 /// The folder of a package of npm, installed where it is missing.
