@@ -3,7 +3,7 @@
 use shared_model::data::Mention;
 use shared_model::hash::sha256;
 use tests::chromium::Browser;
-use tests::page::Page;
+use tests::page::{Page, knowledge_base};
 use tests::site::Site;
 use xtask::serve::Server;
 
@@ -92,6 +92,65 @@ fn a_new_version_waits_until_the_visitor_wants_it() {
     });
 }
 
+#[test]
+fn once_the_model_is_loaded_nothing_is_asked_for() {
+    let site = Site::new();
+    let server = Server::start(&site.files.root, 0).expect("a server");
+    let browser = Browser::launch();
+    let page = Page::open(&browser, &format!("{}?device=cpu", server.address()));
+    page.load();
+    let is_kept = "navigator.serviceWorker.ready.then(({ active }) => new Promise(resolve => {
+        const look = () => active.state === 'activated' ? resolve(true) : setTimeout(look, 50);
+        look();
+    }))";
+    assert_eq!(page.tab().evaluate(is_kept), true);
+    let asked = server.requests();
+    let picture = knowledge_base().join("images/cat-animal-1.jpg");
+    assert!(page.link(TEXT, CAT, &[picture]).len() >= 2);
+    page.click("explain");
+    page.wait_for_words("Words that mattered most");
+    assert_eq!(server.requests(), asked);
+}
+
+#[test]
+fn no_script_reaches_another_site() {
+    let site = Site::new();
+    let elsewhere = Server::start(&site.files.root, 0).expect("another server");
+    let address = elsewhere.address();
+    site.prepend_everywhere(&format!(
+        "fetch('{address}index.html', {{ mode: 'no-cors' }}).catch(() => {{}});"
+    ));
+    let server = Server::start(&site.files.root, 0).expect("a server");
+    let browser = Browser::launch();
+    for device in ["cpu", "webgpu"] {
+        let page = Page::open(&browser, &format!("{}?device={device}", server.address()));
+        page.load();
+    }
+    assert_eq!(elsewhere.requests(), 0);
+}
+
+#[test]
+fn what_is_kept_is_listed_and_can_be_deleted() {
+    let site = Site::new();
+    let server = Server::start(&site.files.root, 0).expect("a server");
+    let browser = Browser::launch();
+    let page = Page::open(&browser, &format!("{}?device=cpu", server.address()));
+    page.load();
+    page.unfold("stored");
+    page.screenshots("stored");
+    let can_delete = "document.querySelector('[data-testid=clear-cache]')?.disabled === false";
+    page.wait("the model in the list", |page| {
+        (page.tab().evaluate(can_delete) == true).then_some(())
+    });
+    page.click("clear-cache");
+    page.wait("the model to go", |page| {
+        (page.tab().evaluate(can_delete) == false).then_some(())
+    });
+    let names =
+        "caches.keys().then(names => names.filter(name => name.startsWith('imn-bundle-')).length)";
+    assert_eq!(page.tab().evaluate(names), 0);
+}
+
 /// Statements that break one call of the browser's storage.
 const BROKEN_STORAGE: [(&str, &str); 6] = [
     (
@@ -124,8 +183,7 @@ const BROKEN_STORAGE: [(&str, &str); 6] = [
 fn broken_storage_costs_the_cache_only() {
     for (script, reason) in BROKEN_STORAGE {
         let site = Site::new();
-        site.files.prepend("worker_loader.js", script);
-        site.files.prepend("start.js", script);
+        site.prepend_everywhere(script);
         let server = Server::start(&site.files.root, 0).expect("a server");
         let browser = Browser::launch();
         let page = Page::open(&browser, &format!("{}?device=cpu", server.address()));
@@ -138,13 +196,14 @@ fn broken_storage_costs_the_cache_only() {
 /// Makes the simulated adapter look like a card: a simulated one is not used unless it is asked for.
 const CARD: &str = "
     Object.defineProperty(GPUAdapterInfo.prototype, 'description', { get: () => 'A card' });
+    Object.defineProperty(GPUAdapterInfo.prototype, 'architecture', { get: () => '' });
     Object.defineProperty(GPUAdapterInfo.prototype, 'isFallbackAdapter', { get: () => false });";
 
-/// Opens the page whose worker first runs `script`, and links a post: on the CPU, once the graphics processor is given up.
+/// Opens the page that first runs `script`, as its workers do, and links a post: on the CPU, once the graphics processor is given up.
 #[track_caller]
 fn check_given_up(query: &str, script: &str, said: &str) {
     let site = Site::new();
-    site.files.prepend("worker_loader.js", script);
+    site.prepend_everywhere(script);
     let server = Server::start(&site.files.root, 0).expect("a server");
     let browser = Browser::launch();
     let page = Page::open(&browser, &format!("{}{query}", server.address()));
@@ -159,6 +218,35 @@ fn check_given_up(query: &str, script: &str, said: &str) {
     page.wait_for_words(said);
 }
 
+#[test]
+fn every_device_is_tested_and_timed() {
+    let site = Site::new();
+    let server = Server::start(&site.files.root, 0).expect("a server");
+    let browser = Browser::launch();
+    let page = Page::open(&browser, &server.address());
+    page.unfold("self-test");
+    page.click("test-devices");
+    let rows = page.wait("both devices", |page| {
+        let rows = "[...document.querySelectorAll('[data-testid=tested] tbody tr')].map(row => row.innerText)";
+        let rows: Vec<String> = serde_json::from_value(page.tab().evaluate(rows)).ok()?;
+        (!rows.is_empty()).then_some(rows)
+    });
+    page.screenshots("self-test");
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    for (row, device) in rows.iter().zip(["CPU", "WebGPU"]) {
+        assert!(
+            row.starts_with(device) && row.ends_with("agrees"),
+            "{rows:?}"
+        );
+    }
+}
+
+#[test]
+fn a_device_that_is_slower_than_the_cpu_is_not_used() {
+    let said = "WebGPU is not used: a picture takes";
+    check_given_up("", CARD, said);
+}
+
 /// What the footer says of a device that never was ready.
 const NEVER_READY: &str =
     "WebGPU is not used: the graphics processor did not answer for 15 seconds";
@@ -166,13 +254,14 @@ const NEVER_READY: &str =
 #[test]
 fn an_adapter_that_never_comes_is_given_up() {
     let script = "GPU.prototype.requestAdapter = () => new Promise(() => {});";
-    check_given_up("", script, NEVER_READY);
+    let said = "WebGPU is not used: the graphics processor did not answer for 5 seconds";
+    check_given_up("", script, said);
 }
 
 #[test]
 fn a_device_that_never_comes_is_given_up() {
     let script = "GPUAdapter.prototype.requestDevice = () => new Promise(() => {});";
-    check_given_up("", script, NEVER_READY);
+    check_given_up("", &format!("{CARD}\n{script}"), NEVER_READY);
 }
 
 #[test]

@@ -31,6 +31,13 @@ impl Site {
         Self { files, _dir: dir }
     }
 
+    /// Puts lines in front of every script: of the page, and of its workers.
+    pub fn prepend_everywhere(&self, lines: &str) {
+        for script in ["start.js", "worker.js", "worker_webgpu.js"] {
+            self.files.prepend(script, lines);
+        }
+    }
+
     /// Adds a bundle of its own below `name`.
     pub fn bundle(&self, name: &str) -> Copy {
         Copy::new(&folder().join("demo"), &self.files.root.join(name))

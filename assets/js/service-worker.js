@@ -5,6 +5,8 @@ const PREFIX = "imn-page-";
 const PAGE = PREFIX + VERSION;
 // Files of the bundle come from the network where there is one, as the model's worker fetches its weights from there.
 const BUNDLE = "demo/";
+// Kept once a visitor's device has used it.
+const ON_DEMAND = "worker_webgpu";
 /** Milliseconds. */
 const PATIENCE = 4000;
 
@@ -15,8 +17,8 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   const path = inside(request.url);
   if (request.method !== "GET" || path === null) return;
-  if (request.mode === "navigate" && path === "") event.respondWith(kept("index.html", request));
-  else if (path in FILES) event.respondWith(path.startsWith(BUNDLE) ? newest(path, request) : kept(path, request));
+  if (request.mode === "navigate" && path === "") event.respondWith(kept("index.html"));
+  else if (path in FILES) event.respondWith(path.startsWith(BUNDLE) ? newest(path, request) : kept(path));
 });
 
 /** The path inside the page's folder, or null for another address. */
@@ -29,11 +31,16 @@ function inside(address) {
 /** Fetches all files of this build. One of another build fails the installation, so that no visit mixes two. */
 async function keepPage() {
   const cache = await caches.open(PAGE);
-  for (const [path, sha256] of Object.entries(FILES)) {
-    const file = (await fetched(path, sha256, "default")) ?? (await fetched(path, sha256, "reload"));
-    if (!file) throw new Error(`${path} is of another build`);
-    await cache.put(path, file);
+  for (const path of Object.keys(FILES)) {
+    if (!path.startsWith(ON_DEMAND)) await cache.put(path, await ofThisBuild(path));
   }
+}
+
+async function ofThisBuild(path) {
+  const sha256 = FILES[path];
+  const file = (await fetched(path, sha256, "default")) ?? (await fetched(path, sha256, "reload"));
+  if (!file) throw new Error(`${path} is of another build`);
+  return file;
 }
 
 /** The file, if it has this hash. It is a copy: browsers refuse a redirected answer to a navigation. */
@@ -52,8 +59,13 @@ async function dropOthers() {
   }
 }
 
-async function kept(path, request) {
-  return (await (await caches.open(PAGE)).match(path)) ?? fetch(request);
+async function kept(path) {
+  const cache = await caches.open(PAGE);
+  const seen = await cache.match(path);
+  if (seen) return seen;
+  const file = await ofThisBuild(path);
+  await cache.put(path, file.clone());
+  return file;
 }
 
 /** The file of the network, else of the last visit: where there is no answer, or none for some seconds. */

@@ -4,8 +4,9 @@ use js_sys::{Array, ArrayBuffer, Uint8Array};
 use leptos::prelude::{document, window};
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
+use web::context::{call, property};
 use web::fetch::describe;
-use web_sys::{Blob, HtmlElement, Response, Url};
+use web_sys::{Blob, BlobPropertyBag, HtmlElement, Response, Url};
 
 fn page() -> Option<Url> {
     Url::new(&window().location().href().ok()?).ok()
@@ -48,6 +49,31 @@ pub(crate) fn set_fragment(fragment: &str) {
             .replace_state_with_url(&JsValue::NULL, "", Some(&address))
             .ok();
     }
+}
+
+/// Number of bytes that the browser lets this site store; `None` where it does not say.
+pub(crate) async fn storage_quota() -> Option<u64> {
+    let storage = property(window().navigator().as_ref(), "storage")?;
+    let estimate = call(&storage, "estimate", &[]).await.ok()?;
+    Some(property(&estimate, "quota")?.as_f64()? as u64)
+}
+
+/// Takes the service worker away, which would keep the page again.
+///
+/// # Errors
+///
+/// The browser's message if it refuses.
+pub(crate) async fn forget_service_workers() -> Result<(), String> {
+    let Some(container) = property(window().navigator().as_ref(), "serviceWorker") else {
+        return Ok(());
+    };
+    let found = call(&container, "getRegistrations", &[]).await;
+    for registration in Array::from(&found.map_err(describe)?) {
+        call(&registration, "unregister", &[])
+            .await
+            .map_err(describe)?;
+    }
+    Ok(())
 }
 
 /// Opens the browser's dialogue for printing.
@@ -99,6 +125,21 @@ pub(crate) fn jpeg_address(buffer: &ArrayBuffer) -> String {
     Blob::new_with_u8_array_sequence(&Array::of1(&Uint8Array::new(buffer)))
         .map(|blob| blob_address(&blob))
         .unwrap_or_default()
+}
+
+/// The same for a script.
+pub(crate) fn script_address(script: &str) -> String {
+    let options = BlobPropertyBag::new();
+    options.set_type("text/javascript");
+    Blob::new_with_str_sequence_and_options(&Array::of1(&script.into()), &options)
+        .map(|blob| blob_address(&blob))
+        .unwrap_or_default()
+}
+
+/// `address`, relative to the page, as an absolute one.
+pub(crate) fn address_of(address: &str) -> String {
+    let base = document().base_uri().ok().flatten().unwrap_or_default();
+    Url::new_with_base(address, &base).map_or_else(|_| address.to_owned(), |url| url.href())
 }
 
 /// Has the browser save a file.

@@ -1,11 +1,10 @@
 //! The browser's stores: of a bundle's files, by their hashes, and of own entities. Every call may be missing, throw or reject, and none of that is fatal.
 
-use js_sys::{Array, Function, Promise, Reflect, Uint8Array, global};
+use js_sys::{Array, Reflect, Uint8Array, global};
 use wasm_bindgen::{JsCast as _, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{Cache, CacheStorage, Response};
 
-use crate::context::is_secure;
+use crate::context::{call, is_secure, property};
 use crate::fetch::describe;
 
 /// What is stored.
@@ -15,17 +14,72 @@ pub enum Store {
     Bundle,
     /// The zip of own entities, under [`OWN`].
     Own,
+    /// The page's own files, which the service worker keeps.
+    Page,
 }
 
 /// The name of the zip of own entities.
 pub const OWN: &str = "own.zip";
 
 impl Store {
-    fn name(self) -> &'static str {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Page, Self::Bundle, Self::Own];
+
+    /// What names of its caches begin with.
+    fn prefix(self) -> &'static str {
         match self {
-            Self::Bundle => "imn-bundle-v1",
-            Self::Own => "imn-own-v1",
+            Self::Bundle => "imn-bundle-",
+            Self::Own => "imn-own-",
+            Self::Page => "imn-page-",
         }
+    }
+
+    /// Names of its caches, those of earlier versions included.
+    async fn names(self) -> Result<Vec<JsValue>, String> {
+        let names = call(caches()?.as_ref(), "keys", &[])
+            .await
+            .map_err(refusal)?;
+        let names = Array::from(&names).into_iter();
+        let is_own = |name: &JsValue| {
+            let name = name.as_string().unwrap_or_default();
+            name.starts_with(self.prefix())
+        };
+        Ok(names.filter(is_own).collect())
+    }
+
+    /// Number of bytes of all files that it keeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`FileCache::open`].
+    pub async fn bytes(self) -> Result<u64, String> {
+        let mut bytes = 0.0;
+        for name in self.names().await? {
+            let cache = call(caches()?.as_ref(), "open", &[name]).await;
+            let cache = cache.map_err(refusal)?;
+            let files = call(&cache, "matchAll", &[]).await.map_err(refusal)?;
+            for file in Array::from(&files) {
+                // A blob is a handle: nothing is read.
+                let blob = call(&file, "blob", &[]).await.map_err(refusal)?;
+                bytes += property(&blob, "size")
+                    .and_then(|size| size.as_f64())
+                    .unwrap_or_default();
+            }
+        }
+        Ok(bytes as u64)
+    }
+
+    /// Deletes everything that it keeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`FileCache::open`].
+    pub async fn delete(self) -> Result<(), String> {
+        for name in self.names().await? {
+            let deleted = call(caches()?.as_ref(), "delete", &[name]).await;
+            deleted.map_err(refusal)?;
+        }
+        Ok(())
     }
 }
 
@@ -39,7 +93,8 @@ impl FileCache {
     ///
     /// Why the browser keeps no files here, as the middle of a sentence.
     pub async fn open(store: Store) -> Result<Self, String> {
-        let cache = call(caches()?.as_ref(), "open", &[store.name().into()]).await;
+        let name = format!("{}v1", store.prefix());
+        let cache = call(caches()?.as_ref(), "open", &[name.into()]).await;
         let cache = cache.and_then(|cache| cache.dyn_into());
         cache.map(Self).map_err(refusal)
     }
@@ -65,16 +120,6 @@ impl FileCache {
         let kept = call(self.0.as_ref(), "put", &[key(sha256), response.into()]).await;
         kept.map(drop).map_err(refusal)
     }
-
-    /// Deletes everything that was kept.
-    ///
-    /// # Errors
-    ///
-    /// As [`FileCache::open`].
-    pub async fn delete(store: Store) -> Result<(), String> {
-        let deleted = call(caches()?.as_ref(), "delete", &[store.name().into()]).await;
-        deleted.map(drop).map_err(refusal)
-    }
 }
 
 fn caches() -> Result<CacheStorage, String> {
@@ -91,14 +136,6 @@ fn caches() -> Result<CacheStorage, String> {
 /// An address that is never fetched: a name for the content.
 fn key(sha256: &str) -> JsValue {
     format!("https://bundle.invalid/{sha256}").into()
-}
-
-/// Calls a method and awaits what it returns. The bindings of `web-sys` take for granted that it exists and does not throw.
-async fn call(object: &JsValue, method: &str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
-    let method: Function = Reflect::get(object, &method.into())?.dyn_into()?;
-    let arguments: Array = arguments.iter().collect();
-    let returned = method.apply(object, &arguments)?;
-    JsFuture::from(Promise::resolve(&returned)).await
 }
 
 fn refusal(error: JsValue) -> String {

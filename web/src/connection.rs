@@ -7,12 +7,31 @@ use web::message::Message;
 use web::protocol::{Event, Request};
 use web_sys::{MessageEvent, Worker, WorkerOptions, WorkerType};
 
-/// Trunk's loader shim of the binary `worker`.
-const SCRIPT: &str = "./worker_loader.js";
+use crate::browser;
+
+/// A binary that a worker runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// The model on the CPU.
+    Cpu,
+    /// The model on WebGPU or the CPU.
+    Webgpu,
+}
+
+impl Program {
+    /// The script that wasm-bindgen wrote for it.
+    fn script(self) -> &'static str {
+        match self {
+            Self::Cpu => "./worker.js",
+            Self::Webgpu => "./worker_webgpu.js",
+        }
+    }
+}
 
 /// A worker; dropping it ends the worker at once.
 pub(crate) struct Connection {
     worker: Worker,
+    script: String,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_error: Closure<dyn FnMut(JsValue)>,
 }
@@ -24,13 +43,20 @@ impl Connection {
     ///
     /// The browser's message if it refuses.
     pub(crate) fn open(
+        program: Program,
         on_event: impl Fn(Event, Option<ArrayBuffer>) + 'static,
         on_crash: impl Fn(String) + 'static,
     ) -> Result<Self, String> {
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
+        // A script in a blob has the page's content security policy; one of the server would have none.
+        let address = browser::address_of(program.script());
+        let script = browser::script_address(&format!(
+            "import start from {}; await start();",
+            serde_json::Value::from(address)
+        ));
         let worker =
-            Worker::new_with_options(SCRIPT, &options).map_err(|error| format!("{error:?}"))?;
+            Worker::new_with_options(&script, &options).map_err(|error| format!("{error:?}"))?;
         let on_message =
             Closure::new(
                 move |message: MessageEvent| match Message::parse(&message.data()) {
@@ -49,6 +75,7 @@ impl Connection {
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
         Ok(Self {
             worker,
+            script,
             _on_message: on_message,
             _on_error: on_error,
         })
@@ -73,5 +100,6 @@ impl Drop for Connection {
         self.worker.set_onmessage(None);
         self.worker.set_onerror(None);
         self.worker.terminate();
+        browser::revoke(&self.script);
     }
 }

@@ -1,7 +1,9 @@
 //! What the page and its worker share, and the page's logic without its elements.
 //!
-//! The page is the binary `app`, the worker the binary `worker`.
+//! The page is the binary `app`; the worker is the binary `worker` and, where the browser offers a graphics processor, `worker_webgpu`.
 //! Natively this library has only what is pure, for its tests.
+
+#![recursion_limit = "256"]
 
 pub mod address;
 pub mod format;
@@ -15,6 +17,8 @@ pub mod share;
 pub mod timeout;
 
 #[cfg(target_arch = "wasm32")]
+pub mod adapter;
+#[cfg(target_arch = "wasm32")]
 pub mod cache;
 #[cfg(target_arch = "wasm32")]
 pub mod context;
@@ -22,3 +26,5 @@ pub mod context;
 pub mod fetch;
 #[cfg(target_arch = "wasm32")]
 pub mod message;
+#[cfg(all(target_arch = "wasm32", feature = "engine"))]
+pub mod worker;

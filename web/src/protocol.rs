@@ -22,6 +22,11 @@ pub enum Request {
         /// Absolute address of the bundle's folder, with a final `/`.
         base: String,
     },
+    /// Test every device with the bundle at `base`, which is loaded for that alone. Answered by `Progress` and `Tested`, or a fatal `Error`.
+    TestDevices {
+        /// As in `Load`.
+        base: String,
+    },
     /// Find the mentions in a text. Answered by `Mentions`.
     Mentions {
         /// The post's text.
@@ -93,8 +98,6 @@ pub enum Request {
         /// Name of the file of posts.
         posts: String,
     },
-    /// Delete the cached bundle. Answered by `CacheCleared`.
-    ClearCache,
 }
 
 /// An entity that a visitor brings.
@@ -181,6 +184,8 @@ pub enum Event {
     },
     /// Ready to link.
     Loaded(Box<Loaded>),
+    /// What every device made of the self-test.
+    Tested(Vec<Tested>),
     /// The mentions in a text.
     Mentions {
         /// The text they were found in.
@@ -293,8 +298,6 @@ pub enum Event {
     },
     /// The graphics processor is gone or does not answer: start a new worker on the CPU.
     DeviceLost,
-    /// The cached bundle is deleted.
-    CacheCleared,
 }
 
 /// What the page needs once the bundle is ready.
@@ -302,8 +305,6 @@ pub enum Event {
 pub struct Loaded {
     /// The device.
     pub running: Running,
-    /// Downloads are kept for the next visit.
-    pub is_kept: bool,
     /// Milliseconds from the last byte to here.
     pub prepare_ms: f64,
     /// Bytes that were downloaded.
@@ -335,8 +336,34 @@ pub struct Running {
     pub software: bool,
     /// Differences from the exporting machine.
     pub self_test: SelfTest,
-    /// For a person: why WebGPU is not used, why downloads are not kept.
+    /// For a person: why WebGPU is used or not, why downloads are not kept.
     pub notices: Vec<String>,
+}
+
+/// What a device made of the self-test.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tested {
+    /// What it is.
+    pub device: DeviceKind,
+    /// Its name.
+    pub name: String,
+    /// What it did, or why it did nothing.
+    pub outcome: Result<Outcome, String>,
+}
+
+/// What a device did in the self-test.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Differences from the exporting machine.
+    pub self_test: SelfTest,
+    /// Milliseconds for opening the bundle and the first post.
+    pub prepare_ms: f64,
+    /// Milliseconds that the text encoder takes for a text, once it has started.
+    pub text_ms: f64,
+    /// Number of tokens of the text.
+    pub tokens: usize,
+    /// Milliseconds that the image encoder takes for a picture, once it has started.
+    pub picture_ms: f64,
 }
 
 /// What `?device=` asks for.

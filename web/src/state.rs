@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use leptos::prelude::*;
+use web::cache::Store;
 use web::phase::Phase;
 use web::post::{Chosen, Example, Name, Picture};
 use web::protocol::{
     Answer, Choice, Conditions, Effects, Figures, Loaded, Meaning, OwnCard, Question, StageTimes,
+    Tested,
 };
 
 /// All signals of the page. Copies share them.
@@ -56,6 +58,10 @@ pub(crate) struct State {
     pub(crate) adding: RwSignal<Adding>,
     /// What became of many posts at once.
     pub(crate) batch: RwSignal<Batch>,
+    /// What the browser keeps, or why that is not known; `None` until somebody looks.
+    pub(crate) stored: RwSignal<Option<Result<Stored, String>>>,
+    /// The test of all devices.
+    pub(crate) testing: RwSignal<Testing>,
     /// The last failure, for a person.
     pub(crate) error: RwSignal<Option<String>>,
     /// What a visitor could do next.
@@ -107,6 +113,29 @@ pub(crate) enum Batch {
         /// Over those with a gold.
         figures: Figures,
     },
+}
+
+/// What the browser keeps of this page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// Number of bytes of each store.
+    pub(crate) stores: Vec<(Store, u64)>,
+    /// Number of bytes that the browser allows; `None` where it does not say.
+    pub(crate) quota: Option<u64>,
+}
+
+/// The test of all devices.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) enum Testing {
+    /// Nobody asked for it.
+    #[default]
+    Idle,
+    /// It runs.
+    Running,
+    /// It did not end, for this reason.
+    Failed(String),
+    /// What each device made of it.
+    Done(Vec<Tested>),
 }
 
 /// The latest answer and the post that it belongs to.

@@ -1,11 +1,13 @@
 //! What visitors and the worker do to the page's state.
 
 mod batch;
+mod devices;
 mod link;
 mod model;
 mod own;
 mod post;
 mod share;
+mod stored;
 mod worker;
 
 use std::collections::HashMap;
@@ -22,7 +24,7 @@ use web::protocol::{DeviceChoice, Event, Question};
 use web_sys::Blob;
 
 use crate::browser;
-use crate::connection::Connection;
+use crate::connection::{Connection, Program};
 use crate::state::{Adding, Batch, State};
 
 /// The state, and the worker that changes it. Copies share both.
@@ -40,7 +42,14 @@ struct Inner {
     connection: Option<Connection>,
     /// The worker has said `Hello`.
     is_started: bool,
+    /// What `?device=` asks for.
     device: DeviceChoice,
+    /// What the worker runs; `None` until it is known which device there is.
+    program: Option<Program>,
+    /// Why the worker runs without WebGPU, where it might have had it.
+    refusal: Option<String>,
+    /// The worker that tests the devices.
+    tester: Option<Connection>,
     /// Files of the post's pictures.
     blobs: HashMap<u32, Blob>,
     last_id: u32,
@@ -88,7 +97,7 @@ impl Client {
             }),
         };
         client.notice.set(notice);
-        client.connect();
+        spawn_local(client.choose_program());
         spawn_local(client.look_up_model());
         spawn_local(client.look_up_examples());
         client.take_fragment();
@@ -130,6 +139,8 @@ impl Client {
                 self.loaded_bytes.set(loaded_bytes);
                 self.model_bytes.set(Some(total_bytes));
             }
+            // Of another worker alone.
+            Event::Tested(_) => {}
             Event::Preparing => self.phase.set(Phase::Preparing),
             Event::Thumb { path } => self.take_thumb(path, buffer),
             Event::Loaded(loaded) => self.take_model(*loaded),
@@ -171,9 +182,6 @@ impl Client {
                 }
             }
             Event::DeviceLost => self.fall_back(),
-            Event::CacheCleared => self.notice.set(Some(
-                "The stored model is deleted. The next visit downloads it again.".to_owned(),
-            )),
         }
     }
 

@@ -10,7 +10,7 @@ use web::fetch::fetch;
 use web::link_request::LinkRequest;
 use web::phase::Phase;
 use web::post::{Picture, PictureState};
-use web::protocol::{Loaded, Request};
+use web::protocol::{DeviceChoice, Loaded, Request};
 
 use super::Client;
 use crate::browser;
@@ -39,18 +39,19 @@ impl Client {
         self.connect();
     }
 
-    /// Deletes the stored model.
-    pub(crate) fn clear_cache(self) {
-        self.send(&Request::ClearCache, None);
-    }
-
     pub(super) fn is_loaded(self) -> bool {
         self.loaded.with_untracked(Option::is_some)
     }
 
     pub(super) fn send_load(self) {
+        let (choice, refusal) = self
+            .inner
+            .with_value(|inner| (inner.device, inner.refusal.clone()));
+        if let (DeviceChoice::Webgpu, Some(reason)) = (choice, refusal) {
+            return self.stop(format!("WebGPU cannot be used: {reason}."));
+        }
         let load = Request::Load {
-            device: self.inner.with_value(|inner| inner.device),
+            device: self.device(),
             base: self.base.get_value(),
         };
         self.send(&load, None);
@@ -95,7 +96,11 @@ impl Client {
     }
 
     /// The model is ready: it gets the post.
-    pub(super) fn take_model(self, loaded: Loaded) {
+    pub(super) fn take_model(self, mut loaded: Loaded) {
+        if let Some(reason) = self.inner.with_value(|inner| inner.refusal.clone()) {
+            let notice = format!("WebGPU is not used: {reason}.");
+            loaded.running.notices.push(notice);
+        }
         self.prototypes.set(Some(loaded.prototypes));
         self.loaded.set(Some(loaded));
         self.phase.set(Phase::Ready);

@@ -2,21 +2,60 @@
 
 use js_sys::ArrayBuffer;
 use leptos::prelude::*;
+use web::adapter::Adapter;
 use web::link_request::LinkRequest;
 use web::phase::Phase;
 use web::protocol::{DeviceChoice, Request};
 
 use super::Client;
-use crate::connection::Connection;
+use crate::connection::{Connection, Program};
 use crate::state::{Adding, Batch};
 
 impl Client {
-    /// Starts a worker if none is running.
+    /// Finds out which program the worker runs, and starts it.
+    pub(super) async fn choose_program(self) {
+        let choice = self.inner.with_value(|inner| inner.device);
+        let adapter = match choice {
+            DeviceChoice::Cpu => None,
+            DeviceChoice::Auto | DeviceChoice::Webgpu => Some(Adapter::find().await),
+        };
+        let (program, refusal) = match adapter {
+            None => (Program::Cpu, None),
+            Some(Err(reason)) => (Program::Cpu, Some(reason)),
+            Some(Ok(Adapter { name, is_simulated })) => {
+                if is_simulated && choice == DeviceChoice::Auto {
+                    let reason = format!("{name} only simulates a graphics card");
+                    (Program::Cpu, Some(reason))
+                } else {
+                    (Program::Webgpu, None)
+                }
+            }
+        };
+        self.inner.update_value(|inner| {
+            inner.program = Some(program);
+            inner.refusal = refusal;
+        });
+        self.connect();
+    }
+
+    /// The device that the program is asked for.
+    pub(super) fn device(self) -> DeviceChoice {
+        self.inner.with_value(|inner| match inner.program {
+            Some(Program::Cpu) => DeviceChoice::Cpu,
+            Some(Program::Webgpu) | None => inner.device,
+        })
+    }
+
+    /// Starts a worker if none is running. Until it is known which program it runs, nothing is started.
     pub(super) fn connect(self) {
-        if self.inner.with_value(|inner| inner.connection.is_some()) {
+        let program = self
+            .inner
+            .with_value(|inner| inner.program.filter(|_| inner.connection.is_none()));
+        let Some(program) = program else {
             return;
-        }
+        };
         match Connection::open(
+            program,
             move |event, buffer| self.handle_event(event, buffer),
             move |message| self.crash(&message),
         ) {
@@ -76,7 +115,7 @@ impl Client {
     /// Goes on with a new worker on the CPU.
     pub(super) fn fall_back(self) {
         self.inner
-            .update_value(|inner| inner.device = DeviceChoice::Cpu);
+            .update_value(|inner| inner.program = Some(Program::Cpu));
         self.request(LinkRequest::want_again);
         self.notice.set(Some(
             "The graphics processor stopped answering, so the model now runs on the CPU."
@@ -89,9 +128,18 @@ impl Client {
 
     /// The worker has ended by itself.
     fn crash(self, message: &str) {
-        let (is_started, choice) = self
+        let (is_started, program) = self
             .inner
-            .with_value(|inner| (inner.is_started, inner.device));
+            .with_value(|inner| (inner.is_started, inner.program));
+        if !is_started && program == Some(Program::Webgpu) {
+            // Without a network the other program may be the only one that is kept.
+            self.inner.update_value(|inner| {
+                inner.program = Some(Program::Cpu);
+                inner.refusal = Some("its program could not be downloaded".to_owned());
+            });
+            self.disconnect();
+            return self.connect();
+        }
         let loaded_on = self
             .loaded
             .with_untracked(|loaded| loaded.as_ref().map(|loaded| loaded.running.device));
@@ -100,7 +148,7 @@ impl Client {
             true => "The model stopped unexpectedly.",
             false => "The model's program could not be started.",
         };
-        match phase.is_on_gpu(choice, loaded_on) {
+        match phase.is_on_gpu(self.device(), loaded_on) {
             true => self.fall_back(),
             false => self.stop(format!("{what} {message}")),
         }

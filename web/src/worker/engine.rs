@@ -1,15 +1,17 @@
-//! The model in the tab: picks the device, opens the bundle, links posts. The only file here that names burn.
+//! The model in the tab: opens the bundle, links posts.
 
 use std::cell::Cell;
 use std::collections::HashMap;
 
+use crate::protocol::{Answer, Choice, Effects, Question, Stage};
+use crate::timeout::{DEVICE_SECONDS, unless_stuck};
 use burn::prelude::Device;
-use burn::tensor::wgpu::wgpu::{AdapterInfo, DeviceType};
 use shared_model::aliases::NameMatch;
 use shared_model::archive::Archive;
 use shared_model::batch::Line;
 use shared_model::bundle::Bundle;
 use shared_model::data::{MAX_IMAGES, Mention, Post};
+use shared_model::encoders::Encoders;
 use shared_model::error::{Error, Result};
 use shared_model::explain::Occlusion;
 use shared_model::image::decode;
@@ -17,24 +19,22 @@ use shared_model::kb::KbText;
 use shared_model::linker::{Linker, Picture, Query, TextCache};
 use shared_model::manifest::Manifest;
 use shared_model::own::OwnEntity;
+#[cfg(feature = "webgpu")]
+use shared_model::pack::Pack;
 use shared_model::prototype::Selection;
-use shared_model::self_test::SelfTest;
+use shared_model::self_test::{Golden, SelfTest};
 use shared_model::stages::{StageClock, StageTimes};
-use web::context::{has_webgpu, is_secure};
-use web::protocol::{Answer, Choice, DeviceChoice, DeviceKind, Effects, Question, Running, Stage};
-use web::timeout::{DEVICE_SECONDS, unless_stuck};
 
-use crate::batch::Files as BatchFiles;
-use crate::own::Own;
-
-/// Seconds for which a simulated adapter may be silent: it computes on the CPU, slowly.
-const SIMULATED_SECONDS: u32 = 60;
+use super::batch::Files as BatchFiles;
+use super::events::now;
+use super::own::Own;
 
 /// A bundle on a device, with the vectors of the current post.
 pub(crate) struct Engine {
     /// Seconds for which the device may be silent.
     max_silence: u32,
     linker: Linker,
+    pub(super) golden: Golden,
     pictures: HashMap<u32, Decoded>,
     texts: TextCache,
     /// Entities that the visitor brought.
@@ -54,67 +54,52 @@ struct Decoded {
 pub(crate) type Files = HashMap<String, Vec<u8>>;
 
 impl Engine {
-    /// Opens the bundle on the wanted device. `Auto` takes the CPU, with a notice, where WebGPU is absent, simulated, silent or fails the self-test.
-    pub(crate) async fn open(
-        manifest: &Manifest,
-        files: &Files,
-        choice: DeviceChoice,
-        on_lost: impl Fn(String) + Send + 'static,
-    ) -> Result<(Self, Running)> {
-        let mut notices = Vec::new();
-        if choice != DeviceChoice::Cpu {
-            match webgpu(manifest, files, choice, on_lost).await {
-                Ok(opened) => return Ok(opened),
-                Err(error) if choice == DeviceChoice::Webgpu => return Err(error),
-                Err(Error::Device(reason)) => {
-                    notices.push(format!("WebGPU is not used: {reason}."));
-                }
-                Err(error) => notices.push(format!("WebGPU is not used: {error}.")),
-            }
-        }
-        let (engine, self_test) =
-            Self::on(manifest, files, &Device::flex(), DEVICE_SECONDS).await?;
-        if !self_test.passed() {
-            notices.push(format!(
-                "The self-test differs from the exporting machine by {:.1e}.",
-                self_test.score
-            ));
-        }
-        let running = Running {
-            device: DeviceKind::Cpu,
-            adapter: "WebAssembly, one thread".to_owned(),
-            software: false,
-            self_test,
-            notices,
-        };
-        Ok((engine, running))
+    /// Opens the bundle on the CPU and tests it there.
+    pub(super) async fn on_cpu(manifest: &Manifest, files: &Files) -> Result<(Self, SelfTest)> {
+        Self::on(manifest, files, &Device::flex(), DEVICE_SECONDS).await
     }
 
     /// Opens the bundle on a device and tests it there. Every await on the device has a limit.
-    async fn on(
+    pub(super) async fn on(
         manifest: &Manifest,
         files: &Files,
         device: &Device,
         max_silence: u32,
     ) -> Result<(Self, SelfTest)> {
-        let file = |path: &str| {
-            files
-                .get(path)
-                .cloned()
-                .ok_or_else(|| Error::file(path, "the bundle does not name this file"))
-        };
-        let bundle = Bundle::open(manifest.clone(), file, device);
+        let bundle = Bundle::open(manifest.clone(), |path| part(files, path), device);
         let bundle = answered(max_silence, bundle).await?;
         let self_test = answered(max_silence, bundle.golden.test(&bundle.linker)).await?;
         let engine = Self {
             max_silence,
             linker: bundle.linker,
+            golden: bundle.golden,
             pictures: HashMap::new(),
             texts: TextCache::default(),
             own: Own::default(),
             files: BatchFiles::default(),
         };
         Ok((engine, self_test))
+    }
+
+    /// Milliseconds that a picture takes on this device.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub(super) async fn picture_ms(&self) -> Result<f64> {
+        let Encoders { vision, device, .. } = &self.linker.encoders;
+        let picture = self.golden.picture_ms(vision, device, now);
+        answered(self.max_silence, picture).await
+    }
+
+    /// Milliseconds that a text takes on this device, and its number of tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub(super) async fn text_ms(&self) -> Result<(f64, usize)> {
+        let text = self.golden.text_ms(&self.linker.encoders, now);
+        answered(self.max_silence, text).await
     }
 
     /// Number of entities in the knowledge base.
@@ -282,6 +267,30 @@ impl Engine {
     }
 }
 
+/// Milliseconds that a picture takes on the CPU, without a whole bundle there.
+///
+/// # Errors
+///
+/// As [`Bundle::open`].
+#[cfg(feature = "webgpu")]
+pub(super) async fn cpu_picture_ms(
+    manifest: &Manifest,
+    files: &Files,
+    golden: &Golden,
+) -> Result<f64> {
+    const FILE: &str = "vision.bpk";
+    let device = Device::flex();
+    let pack = Pack::read(FILE, part(files, FILE)?)?;
+    let vision = manifest.models.vision.load(&pack, &device)?;
+    golden.picture_ms(&vision, &device, now).await
+}
+
+/// A file of the bundle.
+fn part(files: &Files, path: &str) -> Result<Vec<u8>> {
+    let bytes = files.get(path).cloned();
+    bytes.ok_or_else(|| Error::file(path, "the bundle does not name this file"))
+}
+
 fn decoded<'a>(pictures: &'a HashMap<u32, Decoded>, question: &Question) -> Vec<&'a Decoded> {
     let wanted = question.pictures.iter().take(MAX_IMAGES);
     wanted.filter_map(|id| pictures.get(id)).collect()
@@ -301,77 +310,11 @@ fn query<'a>(
     }
 }
 
-async fn webgpu(
-    manifest: &Manifest,
-    files: &Files,
-    choice: DeviceChoice,
-    on_lost: impl Fn(String) + Send + 'static,
-) -> Result<(Engine, Running)> {
-    let refuse = |reason: String| Error::Device(reason);
-    if !has_webgpu() {
-        return Err(refuse(if is_secure() {
-            "this browser does not offer it".to_owned()
-        } else {
-            "browsers offer it over https only".to_owned()
-        }));
-    }
-    let (device, setup) = answered(DEVICE_SECONDS, async {
-        let opened = Device::wgpu_options().init_with_setup_async().await;
-        opened.map_err(|error| refuse(format!("this browser offers no adapter ({error})")))
-    })
-    .await?;
-    setup
-        .device
-        .set_device_lost_callback(move |_, message| on_lost(message));
-    let info = setup.adapter.get_info();
-    let software = is_software(&info);
-    if software && choice == DeviceChoice::Auto {
-        return Err(refuse(format!(
-            "{} only simulates a graphics card",
-            name(&info)
-        )));
-    }
-    let max_silence = if software {
-        SIMULATED_SECONDS
-    } else {
-        DEVICE_SECONDS
-    };
-    let (engine, self_test) = Engine::on(manifest, files, &device, max_silence).await?;
-    if !self_test.passed() {
-        return Err(refuse(format!(
-            "its self-test differs from the CPU by {:.1e}",
-            self_test.score.max(self_test.text).max(self_test.image)
-        )));
-    }
-    let running = Running {
-        device: DeviceKind::Webgpu,
-        adapter: name(&info),
-        software,
-        self_test,
-        notices: Vec::new(),
-    };
-    Ok((engine, running))
-}
-
 /// Awaits the device, which must not be silent for `seconds`.
-async fn answered<T>(seconds: u32, work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) async fn answered<T>(seconds: u32, work: impl Future<Output = Result<T>>) -> Result<T> {
     unless_stuck(seconds, work).await.unwrap_or_else(|| {
         Err(Error::Device(format!(
             "the graphics processor did not answer for {seconds} seconds"
         )))
     })
-}
-
-fn is_software(info: &AdapterInfo) -> bool {
-    let known = ["swiftshader", "llvmpipe", "lavapipe", "basic render"];
-    let text = format!("{} {} {}", info.name, info.driver, info.driver_info).to_lowercase();
-    info.device_type == DeviceType::Cpu || known.iter().any(|name| text.contains(name))
-}
-
-fn name(info: &AdapterInfo) -> String {
-    if info.name.is_empty() {
-        "an unnamed adapter".to_owned()
-    } else {
-        info.name.clone()
-    }
 }

@@ -2,12 +2,12 @@
 
 use std::cell::OnceCell;
 
+use crate::cache::{FileCache, Store};
+use crate::fetch::{describe, fetch};
 use js_sys::{Reflect, Uint8Array};
 use shared_model::manifest::{FileEntry, MANIFEST, MAX_MANIFEST_BYTES, Manifest};
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen_futures::JsFuture;
-use web::cache::{FileCache, Store};
-use web::fetch::{describe, fetch};
 use web_sys::{ReadableStream, ReadableStreamDefaultReader};
 
 /// The files of the bundle in one folder of this site.

@@ -2,17 +2,17 @@
 
 use std::cell::Cell;
 
+use crate::protocol::{DeviceKind, Event, Meaning, Question};
 use gloo_timers::future::TimeoutFuture;
 use shared_model::archive::Archive;
 use shared_model::data::Mention;
 use shared_model::error::{Error, Result};
 use shared_model::own::OwnEntity;
-use web::protocol::{DeviceKind, Event, Meaning, Question};
 
-use crate::batch;
-use crate::engine::Engine;
-use crate::events::{DEVICE, Queue, now, send};
-use crate::own::Own;
+use super::batch;
+use super::engine::Engine;
+use super::events::{DEVICE, Queue, now, send};
+use super::own::Own;
 
 /// What the mentions mean, until another request comes.
 pub(crate) async fn meanings(

@@ -1,17 +1,20 @@
 //! The worker: handles requests one after the other, so that the page never waits for the model.
 
-#![recursion_limit = "256"]
-
 mod batch;
+mod device;
 mod engine;
 mod events;
 mod jobs;
 mod own;
 mod storage;
+#[cfg(feature = "webgpu")]
+mod webgpu;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use crate::message::Message;
+use crate::protocol::{DeviceChoice, DeviceKind, Event, Loaded, Request, Tested};
 use futures_util::{StreamExt as _, stream};
 use gloo_timers::future::TimeoutFuture;
 use js_sys::{ArrayBuffer, Uint8Array};
@@ -21,20 +24,18 @@ use shared_model::manifest::Manifest;
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen_futures::spawn_local;
-use web::cache::{FileCache, Store};
-use web::message::Message;
-use web::protocol::{DeviceChoice, DeviceKind, Event, Loaded, Request};
 use web_sys::MessageEvent;
 
-use crate::engine::{Engine, Files};
-use crate::events::{DEVICE, Queue, fail, fail_or_fall_back, now, scope, send};
-use crate::jobs::{add_own, link_batch, meanings, restore_own, tell_own};
-use crate::storage::Storage;
+use self::engine::{Engine, Files};
+use self::events::{DEVICE, Queue, fail, fail_or_fall_back, now, scope, send};
+use self::jobs::{add_own, link_batch, meanings, restore_own, tell_own};
+use self::storage::Storage;
 
 /// As many as browsers open to one server.
 const PARALLEL_DOWNLOADS: usize = 6;
 
-fn main() {
+/// Starts the worker: the `main` of its binaries.
+pub fn start() {
     std::panic::set_hook(Box::new(|info| {
         console_error_panic_hook::hook(info);
         // A panic inside a promise reaches no error handler of the page: it is reported from here.
@@ -92,12 +93,9 @@ async fn handle(
             }
             Err(error) => fail(None, error, true),
         },
-        (Request::ClearCache, _) => match FileCache::delete(Store::Bundle).await {
-            Ok(()) => send(&Event::CacheCleared, None),
-            Err(reason) => {
-                let message = format!("The model cannot be deleted: {reason}.");
-                fail(None, message, false);
-            }
+        (Request::TestDevices { base }, _) => match test(base).await {
+            Ok(tested) => send(&Event::Tested(tested), None),
+            Err(error) => fail(None, error, true),
         },
         (Request::Mentions { text }, Some(engine)) => {
             let mentions = engine.mentions(&text);
@@ -207,17 +205,17 @@ fn taken(buffer: Option<ArrayBuffer>) -> Vec<u8> {
         .unwrap_or_default()
 }
 
-async fn load(device: DeviceChoice, base: String) -> Result<Engine, String> {
+async fn load(choice: DeviceChoice, base: String) -> Result<Engine, String> {
     let storage = Storage::open(base).await;
     let manifest = storage.manifest().await?;
     let (files, fetched_bytes) = download(&manifest, &storage).await?;
     send(&Event::Preparing, None);
     let start = now();
-    if device != DeviceChoice::Cpu {
+    if choice != DeviceChoice::Cpu {
         DEVICE.set(Some(DeviceKind::Webgpu));
     }
     let lost = |_message| send(&Event::DeviceLost, None);
-    let opened = Engine::open(&manifest, &files, device, lost).await;
+    let opened = device::open(&manifest, &files, choice, lost).await;
     let (engine, mut running) = opened.map_err(|error| error.to_string())?;
     DEVICE.set(Some(running.device));
     running.notices.extend(storage.notice().map(str::to_owned));
@@ -227,7 +225,6 @@ async fn load(device: DeviceChoice, base: String) -> Result<Engine, String> {
     }
     let loaded = Loaded {
         running,
-        is_kept: storage.notice().is_none(),
         prepare_ms: now() - start,
         fetched_bytes,
         calibrated: manifest.calibration.is_some(),
@@ -243,6 +240,13 @@ async fn load(device: DeviceChoice, base: String) -> Result<Engine, String> {
     };
     send(&Event::Loaded(Box::new(loaded)), None);
     Ok(engine)
+}
+
+async fn test(base: String) -> Result<Vec<Tested>, String> {
+    let storage = Storage::open(base).await;
+    let manifest = storage.manifest().await?;
+    let (files, _) = download(&manifest, &storage).await?;
+    Ok(device::test_all(&manifest, &files).await)
 }
 
 /// All files of the bundle, and the number of bytes that were downloaded.

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use crate::cache::{FileCache, OWN, Store};
+use crate::protocol::{NewEntity, OwnCard};
 use shared_model::archive::Archive;
 use shared_model::data::{Entity, TimelinePost};
-use web::cache::{FileCache, OWN, Store};
-use web::protocol::{NewEntity, OwnCard};
 
-use crate::storage::read;
+use super::storage::read;
 
 /// Largest zip that is read, in bytes.
 const MAX_ZIP_BYTES: u64 = shared_model::archive::MAX_BYTES;
@@ -25,17 +25,19 @@ pub(crate) struct Own {
 impl Own {
     /// The zip of an earlier visit, if there is one.
     ///
+    /// Where the browser keeps nothing at all there is none.
+    ///
     /// # Errors
     ///
-    /// If it is there and cannot be read.
+    /// If it cannot be read.
     pub(crate) async fn kept() -> Result<Option<Vec<u8>>, String> {
         let Ok(cache) = FileCache::open(Store::Own).await else {
             return Ok(None);
         };
-        match cache.get(OWN).await {
-            Ok(Some(response)) => read(response.body(), MAX_ZIP_BYTES, |_| {}).await.map(Some),
-            _ => Ok(None),
-        }
+        let Some(response) = cache.get(OWN).await? else {
+            return Ok(None);
+        };
+        read(response.body(), MAX_ZIP_BYTES, |_| {}).await.map(Some)
     }
 
     /// Keeps the entities for the next visit; says whether the browser does.
@@ -44,7 +46,7 @@ impl Own {
             return false;
         }
         if self.archive.entities.is_empty() {
-            return FileCache::delete(Store::Own).await.is_ok();
+            return Store::Own.delete().await.is_ok();
         }
         let (Ok(cache), Ok(zip)) = (FileCache::open(Store::Own).await, self.archive.write()) else {
             return false;

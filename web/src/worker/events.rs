@@ -4,11 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use crate::message::Message;
+use crate::protocol::{DeviceKind, Event, Request};
 use js_sys::{ArrayBuffer, Uint8Array};
 use shared_model::error::Error;
 use wasm_bindgen::JsCast as _;
-use web::message::Message;
-use web::protocol::{DeviceKind, Event, Request};
 use web_sys::DedicatedWorkerGlobalScope;
 
 pub(crate) type Queue = Rc<RefCell<Inbox>>;

@@ -1,0 +1,5 @@
+//! The worker without WebGPU.
+
+fn main() {
+    web::worker::start();
+}

@@ -1,0 +1,5 @@
+//! The worker with WebGPU beside the CPU.
+
+fn main() {
+    web::worker::start();
+}
