@@ -113,6 +113,29 @@ fn once_the_model_is_loaded_nothing_is_asked_for() {
 }
 
 #[test]
+fn a_tab_that_died_while_it_loaded_does_not_load_again_by_itself() {
+    let site = Site::new();
+    let server = Server::start(&site.files.root, 0).expect("a server");
+    let browser = Browser::launch();
+    let visit = |n: u32| format!("{}?device=cpu&visit={n}", server.address());
+    let page = Page::open(&browser, &visit(1));
+    page.load();
+    page.tab().open(&visit(2));
+    page.wait_for_states(&["loading"]);
+    // A tab that dies sends no `pagehide`: this one is left without.
+    page.tab().evaluate(
+        "addEventListener('pagehide', event => event.stopImmediatePropagation(), { capture: true })",
+    );
+    page.tab().open(&visit(3));
+    page.wait_for_words("The browser ended this page while the model was being loaded");
+    assert_eq!(page.state(), "idle");
+    // The visitor may.
+    page.load();
+    page.tab().open(&visit(4));
+    page.wait_for_states(&["ready"]);
+}
+
+#[test]
 fn no_script_reaches_another_site() {
     let site = Site::new();
     let elsewhere = Server::start(&site.files.root, 0).expect("another server");

@@ -76,6 +76,25 @@ pub(crate) async fn forget_service_workers() -> Result<(), String> {
     Ok(())
 }
 
+const LOADING: &str = "imn-loading";
+
+/// Whether this tab died while the model was being loaded.
+pub(crate) fn died_while_loading() -> bool {
+    let storage = window().session_storage().ok().flatten();
+    storage.is_some_and(|storage| matches!(storage.get_item(LOADING), Ok(Some(_))))
+}
+
+/// Marks that the model is being loaded. Where the browser keeps no marks, nothing is known of an earlier death.
+pub(crate) fn mark_loading(is_loading: bool) {
+    if let Ok(Some(storage)) = window().session_storage() {
+        let marked = match is_loading {
+            true => storage.set_item(LOADING, "1"),
+            false => storage.remove_item(LOADING),
+        };
+        marked.ok();
+    }
+}
+
 /// Opens the browser's dialogue for printing.
 pub(crate) fn print() {
     // It throws where printing is blocked, and the browser says so.

@@ -98,9 +98,13 @@ impl Client {
         };
         client.notice.set(notice);
         spawn_local(client.choose_program());
-        spawn_local(client.look_up_model());
+        spawn_local(client.look_up_model(browser::died_while_loading()));
+        Effect::new(move |_| browser::mark_loading(client.phase.get().is_loading()));
+        // A tab that is left is not one that died.
+        window_event_listener(leptos::ev::pagehide, |_| browser::mark_loading(false));
         spawn_local(client.look_up_examples());
         client.take_fragment();
+        window_event_listener(leptos::ev::hashchange, move |_| client.take_fragment());
         client
     }
 

@@ -57,8 +57,8 @@ impl Client {
         self.send(&load, None);
     }
 
-    /// Finds out the size of the model, and loads it if it is kept from an earlier visit.
-    pub(super) async fn look_up_model(self) {
+    /// Finds out the size of the model, and loads it if it is kept from an earlier visit and this tab did not die of that.
+    pub(super) async fn look_up_model(self, died_while_loading: bool) {
         #[derive(Deserialize)]
         struct Listing {
             files: Vec<FileEntry>,
@@ -80,6 +80,10 @@ impl Client {
             && matches!(cache.get(&file.sha256).await, Ok(Some(_)))
             && self.phase.get_untracked() == Phase::Idle
         {
+            if died_while_loading {
+                let notice = "The browser ended this page while the model was being loaded, probably for lack of memory. Close other tabs before you load it again; the examples work without it.";
+                return self.notice.set(Some(notice.to_owned()));
+            }
             self.load();
         }
     }
