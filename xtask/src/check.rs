@@ -63,19 +63,22 @@ pub(crate) fn test() -> anyhow::Result<()> {
     ]))?;
 
     announce("Clippy, wasm32");
-    let packages = [
-        "--package",
-        "web",
-        "--package",
-        "shared-model",
-        "--features",
-        "web/webgpu,web/page",
-    ];
-    run(cargo()
-        .arg("clippy")
-        .args(packages)
-        .args(WASM)
-        .args(["--", "-D", "warnings"]))?;
+    // One after the other, as the page is built: together they would have the features of each other's dependencies.
+    for features in ["web/page", "web/webgpu"] {
+        let packages = [
+            "--package",
+            "web",
+            "--package",
+            "shared-model",
+            "--features",
+        ];
+        run(cargo()
+            .arg("clippy")
+            .args(packages)
+            .arg(features)
+            .args(WASM)
+            .args(["--", "-D", "warnings"]))?;
+    }
 
     announce("Build of imn and of the tests, which share the features of their dependencies");
     run(cargo()
