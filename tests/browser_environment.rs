@@ -265,6 +265,23 @@ fn every_device_is_tested_and_timed() {
 }
 
 #[test]
+fn without_the_program_for_webgpu_the_other_one_runs() {
+    let site = Site::new();
+    site.prepend_everywhere(CARD);
+    std::fs::remove_file(site.files.root.join("worker_webgpu.js")).expect("a link");
+    let server = Server::start(&site.files.root, 0).expect("a server");
+    let browser = Browser::launch();
+    let page = Page::open(&browser, &server.address());
+    assert!(page.link(TEXT, CAT, &[]).len() >= 2);
+    assert_eq!(page.device().as_deref(), Some("cpu"));
+    page.wait_for_words("WebGPU is not used: its program could not be started");
+    page.unfold("self-test");
+    page.click("test-devices");
+    page.wait_for_words("agrees");
+    page.wait_for_words("not used: its program could not be started or stopped");
+}
+
+#[test]
 fn a_device_that_is_slower_than_the_cpu_is_not_used() {
     let said = "WebGPU is not used: a picture takes";
     check_given_up("", CARD, said);

@@ -5,7 +5,7 @@ const PREFIX = "imn-page-";
 const PAGE = PREFIX + VERSION;
 // Files of the bundle come from the network where there is one, as the model's worker fetches its weights from there.
 const BUNDLE = "demo/";
-// Kept once a visitor's device has used it.
+// Kept once it was asked for on a visit that began with this worker.
 const ON_DEMAND = "worker_webgpu";
 /** Milliseconds. */
 const PATIENCE = 4000;
@@ -64,7 +64,8 @@ async function kept(path) {
   const seen = await cache.match(path);
   if (seen) return seen;
   const file = await ofThisBuild(path);
-  await cache.put(path, file.clone());
+  // A full store is no reason to give nothing.
+  await cache.put(path, file.clone()).catch(() => {});
   return file;
 }
 

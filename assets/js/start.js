@@ -1,4 +1,4 @@
-// Starts the page, as Trunk's loader shim starts the worker, and keeps it for visits without a network.
+// Starts the page, and keeps it for visits without a network.
 import init from "./app.js";
 
 await init();

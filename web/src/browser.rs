@@ -58,17 +58,18 @@ pub(crate) async fn storage_quota() -> Option<u64> {
     Some(property(&estimate, "quota")?.as_f64()? as u64)
 }
 
-/// Takes the service worker away, which would keep the page again.
+/// Takes this page's service worker away, which would keep the page again.
 ///
 /// # Errors
 ///
 /// The browser's message if it refuses.
-pub(crate) async fn forget_service_workers() -> Result<(), String> {
+pub(crate) async fn forget_service_worker() -> Result<(), String> {
     let Some(container) = property(window().navigator().as_ref(), "serviceWorker") else {
         return Ok(());
     };
-    let found = call(&container, "getRegistrations", &[]).await;
-    for registration in Array::from(&found.map_err(describe)?) {
+    let found = call(&container, "getRegistration", &[]).await;
+    let registration = found.map_err(describe)?;
+    if registration.is_object() {
         call(&registration, "unregister", &[])
             .await
             .map_err(describe)?;

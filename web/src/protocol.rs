@@ -84,6 +84,8 @@ pub enum Request {
         /// The entity's id.
         id: String,
     },
+    /// Take all own entities out, and those that are kept. Answered by `Own`.
+    ClearOwn,
     /// Add the entities of a zip, the buffer. Answered as `AddOwn` is.
     ImportOwn,
     /// Answered by `OwnZip`.
@@ -370,7 +372,7 @@ pub struct Outcome {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceChoice {
-    /// WebGPU on a real GPU that passes the self-test, else the CPU.
+    /// WebGPU on a real GPU that passes the self-test and is faster, else the CPU.
     #[default]
     Auto,
     /// The CPU.

@@ -64,7 +64,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
 
     announce("Clippy, wasm32");
     // One after the other, as the page is built: together they would have the features of each other's dependencies.
-    for features in ["web/page", "web/webgpu"] {
+    for features in ["web/page", "web/engine", "web/webgpu"] {
         let packages = [
             "--package",
             "web",

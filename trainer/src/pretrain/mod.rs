@@ -12,7 +12,7 @@ mod tasks;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use burn::module::Module as _;
 use burn::prelude::Tensor;
 use serde::Serialize;
@@ -134,6 +134,10 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
     let device = device.open()?;
     let base = origin.load(&device)?;
     let encoders = &base.encoders;
+    ensure!(
+        encoders.words.is_some() || !matches!(origin, EncoderOrigin::Bundle { .. }),
+        "this bundle has no word vectors, which a joint encoder reads: name a weight folder with --weights"
+    );
     let joint = sizes_of(&base.sizes, encoders, args.layers as usize);
     let patches = Patches::new(joint.patches, joint.image_width);
     let corpus = Corpus::read(&datasets, &apart, &base, patches)?;

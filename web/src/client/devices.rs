@@ -17,24 +17,35 @@ impl Client {
         }
         self.testing.set(Testing::Running);
         spawn_local(async move {
-            let adapter = Adapter::find().await;
-            let program = match adapter {
-                Ok(_) => Program::Webgpu,
-                Err(_) => Program::Cpu,
-            };
-            let absent = adapter.err();
-            let connection = Connection::open(
-                program,
-                move |event, _| self.take_test_event(event, absent.as_deref()),
-                move |reason| self.end_test(Testing::Failed(reason)),
-            );
-            match connection {
-                Ok(connection) => self
-                    .inner
-                    .update_value(|inner| inner.tester = Some(connection)),
-                Err(reason) => self.end_test(Testing::Failed(reason)),
+            match Adapter::find().await {
+                Ok(_) => self.open_tester(Program::Webgpu, None),
+                Err(reason) => self.open_tester(Program::Cpu, Some(reason)),
             }
         });
+    }
+
+    /// # Arguments
+    ///
+    /// - absent: why there is no WebGPU, for a program that has none.
+    fn open_tester(self, program: Program, absent: Option<String>) {
+        const STOPPED: &str = "its program could not be started or stopped";
+        let connection = Connection::open(
+            program,
+            move |event, _| self.take_test_event(event, absent.as_deref()),
+            move |reason| match program {
+                Program::Webgpu => self.open_tester(Program::Cpu, Some(STOPPED.to_owned())),
+                Program::Cpu if reason.is_empty() => {
+                    self.end_test(Testing::Failed(STOPPED.to_owned()));
+                }
+                Program::Cpu => self.end_test(Testing::Failed(reason)),
+            },
+        );
+        match connection {
+            Ok(connection) => self
+                .inner
+                .update_value(|inner| inner.tester = Some(connection)),
+            Err(reason) => self.end_test(Testing::Failed(reason)),
+        }
     }
 
     fn take_test_event(self, event: Event, absent: Option<&str>) {
@@ -58,10 +69,6 @@ impl Client {
                 self.end_test(Testing::Done(tested));
             }
             Event::Error { message, .. } => self.end_test(Testing::Failed(message)),
-            Event::DeviceLost => {
-                let reason = "The graphics processor stopped answering.";
-                self.end_test(Testing::Failed(reason.to_owned()));
-            }
             _ => {}
         }
     }

@@ -104,7 +104,7 @@ impl Client {
         window_event_listener(leptos::ev::pagehide, |_| browser::mark_loading(false));
         spawn_local(client.look_up_examples());
         client.take_fragment();
-        window_event_listener(leptos::ev::hashchange, move |_| client.take_fragment());
+        window_event_listener(leptos::ev::hashchange, move |_| client.follow_fragment());
         client
     }
 

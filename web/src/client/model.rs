@@ -16,6 +16,9 @@ use super::Client;
 use crate::browser;
 use crate::state::Answered;
 
+/// Told where the model is not loaded by itself. A copy of a tab that was loading gets it as well.
+const DIED: &str = "The browser ended this page while the model was being loaded, probably for lack of memory. Close other tabs before you load it again; the examples work without it.";
+
 impl Client {
     /// Downloads the model, or reads it from the browser's store.
     pub(crate) fn load(self) {
@@ -25,6 +28,18 @@ impl Client {
         self.error.set(None);
         self.loaded_bytes.set(0);
         self.phase.set(Phase::Downloading);
+        let is_refused = self
+            .inner
+            .with_value(|inner| inner.device == DeviceChoice::Webgpu && inner.refusal.is_some());
+        if is_refused {
+            // The browser may offer now what it did not before.
+            self.inner.update_value(|inner| {
+                inner.program = None;
+                inner.refusal = None;
+            });
+            self.disconnect();
+            return spawn_local(self.choose_program());
+        }
         self.connect();
         if self.inner.with_value(|inner| inner.is_started) {
             self.send_load();
@@ -81,8 +96,7 @@ impl Client {
             && self.phase.get_untracked() == Phase::Idle
         {
             if died_while_loading {
-                let notice = "The browser ended this page while the model was being loaded, probably for lack of memory. Close other tabs before you load it again; the examples work without it.";
-                return self.notice.set(Some(notice.to_owned()));
+                return self.notice.set(Some(DIED.to_owned()));
             }
             self.load();
         }
@@ -104,6 +118,12 @@ impl Client {
         if let Some(reason) = self.inner.with_value(|inner| inner.refusal.clone()) {
             let notice = format!("WebGPU is not used: {reason}.");
             loaded.running.notices.push(notice);
+        }
+        if self
+            .notice
+            .with_untracked(|notice| notice.as_deref() == Some(DIED))
+        {
+            self.notice.set(None);
         }
         self.prototypes.set(Some(loaded.prototypes));
         self.loaded.set(Some(loaded));

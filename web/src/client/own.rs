@@ -63,6 +63,9 @@ impl Client {
                 (true, true) => Adding::Added,
                 (true, false) => Adding::Idle,
             });
+        if self.stored.with_untracked(Option::is_some) {
+            self.look_up_stored();
+        }
         if entities == before {
             return;
         }

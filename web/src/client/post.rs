@@ -186,7 +186,7 @@ impl Client {
         }
     }
 
-    fn remove_pictures(self, is_meant: impl Fn(&Picture) -> bool) {
+    pub(super) fn remove_pictures(self, is_meant: impl Fn(&Picture) -> bool) {
         self.forget_meanings();
         let pictures = self.pictures.get_untracked().into_iter();
         let (removed, kept) = pictures.partition::<Vec<_>, _>(is_meant);

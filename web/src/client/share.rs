@@ -18,6 +18,20 @@ impl Client {
         self.show_case(shared.lesson.filter(|case| *case < CASES.len()));
     }
 
+    /// Takes over what a link carries that was opened in this tab: a post without pictures.
+    pub(super) fn follow_fragment(self) {
+        let Shared {
+            text, conditions, ..
+        } = Shared::parse(&browser::fragment());
+        if !text.is_empty() && text != self.text.get_untracked() {
+            self.remove_pictures(|_| true);
+        }
+        if conditions != self.conditions.get_untracked() {
+            self.set_conditions(|now| *now = conditions);
+        }
+        self.take_fragment();
+    }
+
     /// Goes to a case of the lesson, or ends it.
     pub(crate) fn show_case(self, case: Option<usize>) {
         if case != self.lesson.get_untracked() {

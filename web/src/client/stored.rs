@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web::cache::Store;
+use web::protocol::Request;
 
 use super::Client;
 use crate::browser;
@@ -16,25 +17,24 @@ impl Client {
 
     /// Deletes what is kept in a store.
     pub(crate) fn delete_stored(self, store: Store) {
+        let has_engine = self.is_loaded() || self.phase.get_untracked().is_loading();
+        if store == Store::Own && has_engine {
+            // The worker has them too, and would keep them again. Its answer brings the sizes.
+            return self.send(&Request::ClearOwn, None);
+        }
         spawn_local(async move {
-            let deleted = match store {
-                Store::Page => browser::forget_service_workers().await,
+            let forgotten = match store {
+                Store::Page => browser::forget_service_worker().await,
                 Store::Bundle | Store::Own => Ok(()),
             };
-            let deleted = match deleted {
+            let deleted = match forgotten {
                 Ok(()) => store.delete().await,
                 Err(reason) => Err(reason),
             };
-            if let (Ok(()), Store::Own) = (&deleted, store) {
-                // Those of this visit would be kept again with the next one.
-                for entity in self.own.get_untracked() {
-                    self.remove_own(entity.id);
-                }
+            match deleted {
+                Ok(()) => self.look_up_stored(),
+                Err(reason) => self.stored.set(Some(Err(reason))),
             }
-            self.stored.set(Some(match deleted {
-                Ok(()) => sizes().await,
-                Err(reason) => Err(reason),
-            }));
         });
     }
 }

@@ -135,7 +135,7 @@ impl Client {
             // Without a network the other program may be the only one that is kept.
             self.inner.update_value(|inner| {
                 inner.program = Some(Program::Cpu);
-                inner.refusal = Some("its program could not be downloaded".to_owned());
+                inner.refusal = Some("its program could not be started".to_owned());
             });
             self.disconnect();
             return self.connect();

@@ -211,7 +211,7 @@ fn Stored(client: Client) -> impl IntoView {
     let list = move || {
         match client.stored.get() {
         None => ().into_any(),
-        Some(Err(reason)) => view! { <p>{format!("Nothing can be kept here: {reason}.")}</p> }.into_any(),
+        Some(Err(reason)) => view! { <p>{format!("The browser refuses: {reason}.")}</p> }.into_any(),
         Some(Ok(stored)) => view! {
             <table class="stored">
                 <thead><tr><th scope="col">"What"</th><th scope="col">"Size"</th><td></td></tr></thead>

@@ -7,6 +7,8 @@ use shared_model::manifest::Manifest;
 use shared_model::self_test::SelfTest;
 
 use super::engine::{Engine, Files};
+#[cfg(feature = "webgpu")]
+use super::events::DEVICE;
 use super::events::now;
 #[cfg(feature = "webgpu")]
 use super::{engine::cpu_picture_ms, webgpu::Gpu};
@@ -32,7 +34,10 @@ pub(super) async fn open(
         match on_webgpu(manifest, files, choice, on_lost).await {
             Ok(opened) => return Ok(opened),
             Err(error) if choice == DeviceChoice::Webgpu => return Err(error),
-            Err(error) => notices.push(format!("WebGPU is not used: {}.", reason(error))),
+            Err(error) => {
+                DEVICE.set(Some(DeviceKind::Cpu));
+                notices.push(format!("WebGPU is not used: {}.", reason(error)));
+            }
         }
     }
     let (engine, self_test) = Engine::on_cpu(manifest, files).await?;

@@ -179,6 +179,19 @@ impl Engine {
         Ok(())
     }
 
+    /// Takes all entities out that the visitor brought, and what is kept of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the device fails.
+    pub(crate) async fn clear_own(&mut self) -> Result<()> {
+        let entities = self.own.archive.entities.iter();
+        let ids: Vec<&str> = entities.map(|entity| entity.id.as_str()).collect();
+        answered(self.max_silence, self.linker.remove(&ids)).await?;
+        self.own = Own::default();
+        Ok(())
+    }
+
     /// The mentions in a text.
     pub(crate) fn mentions(&self, text: &str) -> Vec<Mention> {
         self.linker.aliases.mentions(text)

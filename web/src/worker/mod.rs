@@ -123,6 +123,10 @@ async fn handle(
             Ok(()) => tell_own(&engine.own).await,
             Err(error) => fail_or_fall_back(None, &error),
         },
+        (Request::ClearOwn, Some(engine)) => match engine.clear_own().await {
+            Ok(()) => tell_own(&engine.own).await,
+            Err(error) => fail_or_fall_back(None, &error),
+        },
         (Request::ExportOwn, Some(engine)) => match engine.own.archive.write() {
             Ok(zip) => send(&Event::OwnZip, Some(&zip)),
             Err(error) => fail(None, error.to_string(), false),
@@ -214,7 +218,12 @@ async fn load(choice: DeviceChoice, base: String) -> Result<Engine, String> {
     if choice != DeviceChoice::Cpu {
         DEVICE.set(Some(DeviceKind::Webgpu));
     }
-    let lost = |_message| send(&Event::DeviceLost, None);
+    let lost = |_message| {
+        // One that was refused may be lost: the model does not run there.
+        if DEVICE.get() == Some(DeviceKind::Webgpu) {
+            send(&Event::DeviceLost, None);
+        }
+    };
     let opened = device::open(&manifest, &files, choice, lost).await;
     let (engine, mut running) = opened.map_err(|error| error.to_string())?;
     DEVICE.set(Some(running.device));
