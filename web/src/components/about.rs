@@ -144,7 +144,10 @@ fn Results(tested: Vec<Tested>) -> impl IntoView {
                     "differs"
                 };
                 let differences = [self_test.text, self_test.image, self_test.score];
-                let differences = differences.map(|difference| format!("{difference:.0e}"));
+                let differences = differences.map(|difference| match difference {
+                    0.0 => "0".to_owned(),
+                    difference => format!("{difference:.0e}"),
+                });
                 view! {
                     {differences.map(|difference| view! { <td>{difference}</td> }).collect_view()}
                     <td>{duration(prepare_ms)}</td>
