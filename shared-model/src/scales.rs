@@ -191,7 +191,7 @@ mod tests {
             "{groceries:?}"
         );
         assert_eq!(groceries.image_text, 1.0);
-        // Of a few posts less is learned.
+        // Fewer posts tell less.
         let few = Scales::fit(&posts(10, 3, 9));
         assert!(few.texts > groceries.texts && few.texts < 1.0, "{few:?}");
         assert_eq!(Scales::fit(&[]), Scales::default());

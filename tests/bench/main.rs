@@ -29,7 +29,12 @@ fn main() {
     let server = Server::start(&folder(), 0).expect("a server");
     cold_example(&server);
     let browser = Browser::launch();
-    let page = visits(&browser, &server);
+    drop(visit(
+        &browser,
+        &server,
+        "a first visit that loads the model",
+    ));
+    let page = visit(&browser, &server, "a second one");
     answers(&page);
     drop(page);
     if let Some(package) = std::env::var_os("IMN_ONNX") {
@@ -68,34 +73,28 @@ fn cold_example(server: &Server) {
     );
 }
 
-/// A visit with an empty cache that loads the model, and one that finds it there; the page of the second.
-fn visits<'a>(browser: &'a Browser, server: &Server) -> Page<'a> {
-    let address = format!("{}?device=cpu", server.address());
-    for name in ["a first visit that loads the model", "a second one"] {
-        println!("\n{name}");
-        let (opening, sent) = (Instant::now(), server.bytes_sent());
-        let page = Page::open(browser, &address);
-        page.tab().evaluate(
-            "window.longest = 0;
-            new PerformanceObserver(list => {
-                for (const { duration } of list.getEntries()) longest = Math.max(longest, duration);
-            }).observe({ type: 'longtask', buffered: true })",
-        );
-        tell("page stands", elapsed(opening), "ms");
-        let loading = Instant::now();
-        page.load();
-        tell("model is ready", elapsed(loading), "ms");
-        tell(
-            "sent by then",
-            (server.bytes_sent() - sent) as f64 / 1e6,
-            "MB",
-        );
-        tell("peak memory", memory("VmHWM:"), "MB");
-        if name == "a second one" {
-            return page;
-        }
-    }
-    unreachable!("the second visit returns")
+/// A visit that loads the model.
+fn visit<'a>(browser: &'a Browser, server: &Server, name: &str) -> Page<'a> {
+    println!("\n{name}");
+    let (opening, sent) = (Instant::now(), server.bytes_sent());
+    let page = Page::open(browser, &format!("{}?device=cpu", server.address()));
+    page.tab().evaluate(
+        "window.longest = 0;
+        new PerformanceObserver(list => {
+            for (const { duration } of list.getEntries()) longest = Math.max(longest, duration);
+        }).observe({ type: 'longtask', buffered: true })",
+    );
+    tell("page stands", elapsed(opening), "ms");
+    let loading = Instant::now();
+    page.load();
+    tell("model is ready", elapsed(loading), "ms");
+    tell(
+        "sent by then",
+        (server.bytes_sent() - sent) as f64 / 1e6,
+        "MB",
+    );
+    tell("peak memory", memory("VmHWM:"), "MB");
+    page
 }
 
 /// Times of the steps of answers, then memory and tasks over many answers.

@@ -57,13 +57,19 @@ impl Adapter {
         let names: Vec<String> = known.into_iter().filter_map(text).collect();
         let is_fallback = |object| property(object, "isFallbackAdapter");
         let is_fallback = is_fallback(&info).or_else(|| is_fallback(adapter));
-        let software = ["swiftshader", "llvmpipe", "lavapipe", "basic render"];
-        let all = names.join(" ").to_lowercase();
+        let is_software = is_software(&names.join(" "));
         let name = names.into_iter().find(|name| !name.is_empty());
         Self {
             name: name.unwrap_or_else(|| "an unnamed adapter".to_owned()),
             is_simulated: is_fallback.is_some_and(|is_fallback| is_fallback.is_truthy())
-                || software.iter().any(|name| all.contains(name)),
+                || is_software,
         }
     }
+}
+
+/// Whether what an adapter tells of itself names a renderer that simulates one.
+pub fn is_software(names: &str) -> bool {
+    let names = names.to_lowercase();
+    let known = ["swiftshader", "llvmpipe", "lavapipe", "basic render"];
+    known.iter().any(|name| names.contains(name))
 }

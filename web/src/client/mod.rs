@@ -143,7 +143,7 @@ impl Client {
                 self.loaded_bytes.set(loaded_bytes);
                 self.model_bytes.set(Some(total_bytes));
             }
-            // Of another worker alone.
+            // Only the worker that tests the devices sends it.
             Event::Tested(_) => {}
             Event::Preparing => self.phase.set(Phase::Preparing),
             Event::Thumb { path } => self.take_thumb(path, buffer),

@@ -7,6 +7,7 @@ use shared_model::manifest::Manifest;
 use shared_model::self_test::SelfTest;
 
 use super::engine::{Engine, Files, answered};
+use crate::adapter::is_software;
 use crate::timeout::DEVICE_SECONDS;
 
 /// Seconds for which a simulated adapter may be silent: it computes on the CPU, slowly.
@@ -64,9 +65,8 @@ impl Gpu {
 }
 
 fn is_simulated(info: &AdapterInfo) -> bool {
-    let known = ["swiftshader", "llvmpipe", "lavapipe", "basic render"];
-    let text = format!("{} {} {}", info.name, info.driver, info.driver_info).to_lowercase();
-    info.device_type == DeviceType::Cpu || known.iter().any(|name| text.contains(name))
+    let names = format!("{} {} {}", info.name, info.driver, info.driver_info);
+    info.device_type == DeviceType::Cpu || is_software(&names)
 }
 
 fn name(info: &AdapterInfo) -> String {
