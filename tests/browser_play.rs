@@ -99,6 +99,22 @@ fn an_answer_changes_with_what_it_may_use() {
     set(&page, "candidate-has-image", true);
     assert_eq!(page.candidates(), all);
 
+    // A surface of one colour is left, which speaks less for the answer; uncovered, everything is as before.
+    let toggle = |part: usize| {
+        page.start_with(&format!("all('cover')[{part}].click()"));
+        assert_eq!(page.finish(), "done");
+    };
+    (0..9).for_each(toggle);
+    let hidden = page.candidates();
+    let same = hidden.iter().find(|shown| shown.entity == all[0].entity);
+    let weaker = same.is_some_and(|shown| shown.probability < all[0].probability - 0.05);
+    assert!(weaker, "{hidden:?} {all:?}");
+    page.screenshots("covered");
+    (1..9).for_each(toggle);
+    assert_ne!(page.candidates(), all);
+    toggle(0);
+    assert_eq!(page.candidates(), all);
+
     for k in [1, 10] {
         page.start_with(&format!(
             "(range => {{ range.value = {k}; range.dispatchEvent(new Event('change')) }})(by('k'))"
@@ -106,6 +122,7 @@ fn an_answer_changes_with_what_it_may_use() {
         assert_eq!(page.finish(), "done");
         assert_eq!(page.candidates() == all, k == 10);
     }
+    toggle(4);
     set(&page, "by-pagerank", false);
     page.start_with("by('reset').click()");
     assert_eq!(page.finish(), "done");

@@ -236,10 +236,10 @@ impl<'browser> Page<'browser> {
         })
     }
 
-    /// The state of the page.
+    /// The state of the page; empty before it stands.
     #[track_caller]
     pub fn state(&self) -> String {
-        self.text("by('status').dataset.state").expect("a status")
+        self.text("by('status')?.dataset.state").unwrap_or_default()
     }
 
     /// Waits for one of some states.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use image::{Rgb, RgbImage};
 
+use crate::cover::mean_colour;
 use crate::data::{Effects, Mention, WordEffect};
 use crate::error::{Error, Result};
 use crate::evidence::Sides;
@@ -256,17 +257,6 @@ fn cover(picture: &mut RgbImage, region: usize, colour: Rgb<u8>) {
             picture.put_pixel(x, y, colour);
         }
     }
-}
-
-fn mean_colour(picture: &RgbImage) -> Rgb<u8> {
-    let n = u64::from(picture.width()) * u64::from(picture.height());
-    let mut sums = [0u64; 3];
-    for pixel in picture.pixels() {
-        for (sum, value) in sums.iter_mut().zip(pixel.0) {
-            *sum += u64::from(value);
-        }
-    }
-    Rgb(sums.map(|sum| (sum / n.max(1)) as u8))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod calibration;
 pub mod cards;
 pub mod classes;
 pub mod context;
+pub mod cover;
 pub mod cues;
 pub mod data;
 pub mod encoders;

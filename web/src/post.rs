@@ -36,6 +36,8 @@ pub struct Picture {
     pub address: String,
     /// Whether it can be linked with.
     pub state: PictureState,
+    /// Parts that the model does not see, as in [`covered`](shared_model::cover::covered).
+    pub covered: Vec<usize>,
 }
 
 /// Whether a picture can be linked with.

@@ -37,6 +37,13 @@ pub enum Request {
         /// Chosen by the page.
         id: u32,
     },
+    /// Cover parts of a picture; the others are uncovered.
+    CoverPicture {
+        /// As in `AddPicture`.
+        id: u32,
+        /// As in [`covered`](shared_model::cover::covered).
+        parts: Vec<usize>,
+    },
     /// Forget a picture.
     DropPicture {
         /// As in `AddPicture`.

@@ -213,6 +213,7 @@ impl Client {
     pub(crate) fn use_everything(self) {
         self.threshold.set(None);
         self.conditions.set(Conditions::default());
+        self.cover(|picture| picture.covered.clear());
         let in_bundle = self
             .loaded
             .with_untracked(|loaded| Some(loaded.as_ref()?.prototypes));

@@ -134,6 +134,43 @@ impl Client {
         }
     }
 
+    /// The visitor covers a part of a picture, or uncovers it.
+    pub(crate) fn toggle_cover(self, id: u32, part: usize) {
+        self.cover(|picture| {
+            if picture.id == id {
+                match picture.covered.iter().position(|&covered| covered == part) {
+                    Some(at) => drop(picture.covered.remove(at)),
+                    None => picture.covered.push(part),
+                }
+            }
+        });
+        self.link_again();
+    }
+
+    /// Changes what of the pictures is covered.
+    pub(super) fn cover(self, change: impl Fn(&mut Picture)) {
+        self.forget_meanings();
+        let before = self.pictures.get_untracked();
+        self.pictures
+            .update(|pictures| pictures.iter_mut().for_each(change));
+        let after = self.pictures.get_untracked();
+        for (before, after) in before.iter().zip(after) {
+            if before.covered != after.covered {
+                self.send_cover(after.id);
+            }
+        }
+    }
+
+    fn send_cover(self, id: u32) {
+        let parts = self.pictures.with_untracked(|pictures| {
+            let picture = pictures.iter().find(|picture| picture.id == id);
+            picture.map(|picture| picture.covered.clone())
+        });
+        if let Some(parts) = parts {
+            self.send(&Request::CoverPicture { id, parts }, None);
+        }
+    }
+
     pub(super) fn set_picture_state(self, id: u32, state: PictureState) {
         self.pictures.update(|pictures| {
             if let Some(picture) = pictures.iter_mut().find(|picture| picture.id == id) {
@@ -148,7 +185,10 @@ impl Client {
             return;
         };
         match browser::read_blob(&blob).await {
-            Ok(buffer) => self.send(&Request::AddPicture { id }, Some(&buffer)),
+            Ok(buffer) => {
+                self.send(&Request::AddPicture { id }, Some(&buffer));
+                self.send_cover(id);
+            }
             Err(error) => self.set_picture_state(
                 id,
                 PictureState::Refused(format!("The file cannot be read: {error}.")),
@@ -176,6 +216,7 @@ impl Client {
                     name,
                     address,
                     state,
+                    covered: Vec::new(),
                 })
             });
             self.inner

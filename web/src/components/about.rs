@@ -76,6 +76,16 @@ fn Facts(loaded: Loaded) -> impl IntoView {
         <p>{facts}</p>
         <details data-testid="about">
             <summary>"About this model"</summary>
+            <p>
+                "It ranks the people, places and things that share a name, by comparing your post with earlier posts about each. "
+                "It is meant for showing and teaching how words and pictures resolve a name, not for identifying people or deciding about them."
+            </p>
+            <ul>
+                <li>"It knows what is in its knowledge base. A post about something else often gets a known answer all the same."</li>
+                <li>"It reads English best; other languages work as far as they share words with it."</li>
+                <li>"Where the picture and the words contradict each other, the picture nearly always wins, with great confidence."</li>
+                <li>"It has learned the associations of its training texts, stereotypes included."</li>
+            </ul>
             <p>{test}</p>
         </details>
         <details data-testid="licences">

@@ -68,6 +68,20 @@ pub(crate) fn Pictures(client: Client) -> impl IntoView {
                     <span class="quiet">"or drop or paste it"</span>
                 </label>
             </li>
+            <li class="add camera">
+                <label>
+                    <input
+                        type="file"
+                        accept="image/*"
+                        capture="environment"
+                        data-testid="camera-input"
+                        aria-label="Take a picture"
+                        on:change=pick
+                    />
+                    <span aria-hidden="true" class="plus">"+"</span>
+                    <span>"Take a picture"</span>
+                </label>
+            </li>
         </ul>
         <div class="drop" hidden=move || !dragging.get() aria-hidden="true">"Drop the picture anywhere"</div>
     }
@@ -80,6 +94,7 @@ fn Thumbnail(client: Client, picture: Picture) -> impl IntoView {
         name,
         address,
         state,
+        ..
     } = picture;
     let label = format!("Remove {name}");
     let preview = match state {

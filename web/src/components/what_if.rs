@@ -1,6 +1,8 @@
 //! What if: the same post with less to go by, or with other prototypes.
 
 use leptos::{ev, prelude::*};
+use shared_model::cover::PARTS;
+use web::post::{Picture, PictureState};
 use web::protocol::{Choice, Conditions};
 use web_sys::HtmlInputElement;
 
@@ -33,7 +35,12 @@ fn Switches(client: Client) -> impl IntoView {
         input.select();
     };
     let is_changed = move || {
-        client.conditions.get() != Conditions::default() || client.prototypes.get() != in_bundle()
+        let is_covered = |picture: &Picture| !picture.covered.is_empty();
+        client.conditions.get() != Conditions::default()
+            || client.prototypes.get() != in_bundle()
+            || client
+                .pictures
+                .with(|pictures| pictures.iter().any(is_covered))
     };
     let reset = move |_| client.use_everything();
     view! {
@@ -49,6 +56,7 @@ fn Switches(client: Client) -> impl IntoView {
                 <Switch client label="Texts" test_id="candidate-has-text" of=|conditions| &mut conditions.candidate.text />
                 <Switch client label="Pictures" test_id="candidate-has-image" of=|conditions| &mut conditions.candidate.image />
             </fieldset>
+            <Covers client />
             {has_network.then(|| view! {
                 <fieldset>
                     <legend>"Trained network"</legend>
@@ -78,6 +86,61 @@ fn Switches(client: Client) -> impl IntoView {
                 on:focus=select
             />
         </details>
+    }
+}
+
+/// The post's pictures, with parts to cover.
+#[component]
+fn Covers(client: Client) -> impl IntoView {
+    let ready = move || {
+        let mut pictures = client.pictures.get();
+        pictures.retain(|picture| picture.state == PictureState::Ready);
+        pictures
+    };
+    view! {
+        <Show when=move || !ready().is_empty()>
+            <fieldset>
+                <legend>"Without the parts of the pictures that you cover"</legend>
+                <For each=ready key=|picture| picture.id let:picture>
+                    <Cover client picture />
+                </For>
+            </fieldset>
+        </Show>
+    }
+}
+
+#[component]
+fn Cover(client: Client, picture: Picture) -> impl IntoView {
+    let Picture {
+        id, name, address, ..
+    } = picture;
+    let is_covered = move |part| {
+        client.pictures.with(|pictures| {
+            let mut pictures = pictures.iter().filter(|picture| picture.id == id);
+            pictures.any(|picture| picture.covered.contains(&part))
+        })
+    };
+    let part = |row: &str, column: &str, part: usize| {
+        view! {
+            <button
+                type="button"
+                data-testid="cover"
+                aria-label=format!("Cover the {row} {column}")
+                aria-pressed=move || is_covered(part).to_string()
+                on:click=move |_| client.toggle_cover(id, part)
+            />
+        }
+    };
+    let rows = ["top", "middle", "bottom"].into_iter().enumerate();
+    let parts = rows.flat_map(|(y, row)| {
+        let columns = ["left", "centre", "right"].into_iter().enumerate();
+        columns.map(move |(x, column)| part(row, column, y * PARTS + x))
+    });
+    view! {
+        <div class="cover" role="group" aria-label=format!("Parts of {name}")>
+            <img src=address alt="" />
+            {parts.collect_view()}
+        </div>
     }
 }
 

@@ -10,6 +10,7 @@ use shared_model::aliases::NameMatch;
 use shared_model::archive::Archive;
 use shared_model::batch::Line;
 use shared_model::bundle::Bundle;
+use shared_model::cover::covered;
 use shared_model::data::{MAX_IMAGES, Mention, Post};
 use shared_model::encoders::Encoders;
 use shared_model::error::{Error, Result};
@@ -45,9 +46,18 @@ pub(crate) struct Engine {
 
 /// A picture of the post, decoded when it comes.
 struct Decoded {
-    picture: Picture,
+    whole: Picture,
+    /// The picture without what the visitor covers, if that is anything.
+    covered: Option<Picture>,
     /// Reported by the first link with the picture.
     decode_ms: Cell<f64>,
+}
+
+impl Decoded {
+    /// What the model gets of it.
+    fn seen(&self) -> &Picture {
+        self.covered.as_ref().unwrap_or(&self.whole)
+    }
 }
 
 /// The files of a bundle, by path.
@@ -207,11 +217,24 @@ impl Engine {
         let start = now();
         let pixels = decode(bytes)?;
         let decoded = Decoded {
-            picture: Picture::new(pixels),
+            whole: Picture::new(pixels),
+            covered: None,
             decode_ms: Cell::new(now() - start),
         };
         self.pictures.insert(id, decoded);
         Ok(())
+    }
+
+    /// Covers parts of a picture; the others are uncovered.
+    pub(crate) fn cover_picture(&mut self, id: u32, parts: &[usize]) {
+        if let Some(Decoded {
+            whole,
+            covered: seen,
+            ..
+        }) = self.pictures.get_mut(&id)
+        {
+            *seen = (!parts.is_empty()).then(|| Picture::new(covered(whole.pixels(), parts)));
+        }
     }
 
     /// Forgets a picture.
@@ -235,7 +258,7 @@ impl Engine {
         let decoded = decoded(&self.pictures, question);
         let decode = decoded.iter().map(|picture| picture.decode_ms.take());
         let decode = decode.sum();
-        let pictures: Vec<&Picture> = decoded.iter().map(|decoded| &decoded.picture).collect();
+        let pictures: Vec<&Picture> = decoded.iter().map(|decoded| decoded.seen()).collect();
         let query = query(question, &pictures, &candidates);
         let mut clock = StageClock::new(now);
         let on_stage = |next| {
@@ -272,7 +295,7 @@ impl Engine {
             .filter_map(|id| self.linker.kb.position(id))
             .collect();
         let decoded = decoded(&self.pictures, question);
-        let pictures: Vec<&Picture> = decoded.iter().map(|decoded| &decoded.picture).collect();
+        let pictures: Vec<&Picture> = decoded.iter().map(|decoded| decoded.seen()).collect();
         let query = query(question, &pictures, &candidates);
         let occlusion = Occlusion::new(&self.linker, query, &mut self.texts);
         let occlusion = answered(self.max_silence, occlusion).await?;

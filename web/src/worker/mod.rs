@@ -110,6 +110,7 @@ async fn handle(
                 }
             }
         }
+        (Request::CoverPicture { id, parts }, Some(engine)) => engine.cover_picture(id, &parts),
         (Request::DropPicture { id }, Some(engine)) => engine.drop_picture(id),
         (Request::OwnFile { id }, Some(engine)) => engine.own.add_file(id, taken(buffer)),
         (Request::AddOwn(new), Some(engine)) => {
