@@ -46,7 +46,7 @@ fn main() {
 
 /// A first visit that asks for an example and nothing else.
 ///
-/// Its browser ends while the worker is being downloaded, and holds threads of its server for 20 seconds.
+/// Its browser may end in the middle of downloads, which may hold threads of its server for a while: nothing else uses that server.
 fn cold_example() {
     let server = Server::start(&folder(), 0).expect("a server");
     let browser = Browser::launch();
