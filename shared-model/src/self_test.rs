@@ -31,7 +31,7 @@ const NAMES: [&str; 3] = ["text_tokens", "image_tokens", "scores"];
 
 /// Number of rounds that a device is timed for.
 const ROUNDS: usize = 5;
-/// Milliseconds of rounds before these: browsers optimise code only once it has run for a while.
+/// Milliseconds of earlier rounds that do not count: browsers optimise code only once it has run for a while.
 const WARM_UP_MS: f64 = 500.0;
 
 /// The largest differences between a device and the golden tensors.

@@ -24,7 +24,7 @@ const POSTS: [&str; 8] = [
 
 /// Number of answers before memory is looked at again.
 const ANSWERS: usize = 50;
-/// How often it is looked at: what grows in the first round alone is no leak.
+/// Number of times that it is looked at: a leak grows every time.
 const ROUNDS: usize = 4;
 
 fn main() {

@@ -11,6 +11,10 @@ use crate::client::Client;
 /// Largest number of prototypes that can be asked for.
 const MAX_K: usize = 20;
 
+/// Names of the rows and columns of a picture's parts.
+const ROWS: [&str; PARTS] = ["top", "middle", "bottom"];
+const COLUMNS: [&str; PARTS] = ["left", "centre", "right"];
+
 /// Switches for what the ranking may use; shown with an answer of the model.
 #[component]
 pub(super) fn WhatIf(client: Client) -> impl IntoView {
@@ -131,9 +135,8 @@ fn Cover(client: Client, picture: Picture) -> impl IntoView {
             />
         }
     };
-    let rows = ["top", "middle", "bottom"].into_iter().enumerate();
-    let parts = rows.flat_map(|(y, row)| {
-        let columns = ["left", "centre", "right"].into_iter().enumerate();
+    let parts = ROWS.into_iter().enumerate().flat_map(|(y, row)| {
+        let columns = COLUMNS.into_iter().enumerate();
         columns.map(move |(x, column)| part(row, column, y * PARTS + x))
     });
     view! {
