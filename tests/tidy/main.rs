@@ -212,6 +212,20 @@ fn only_the_engine_names_burn_on_the_page() {
 }
 
 #[test]
+fn the_page_says_nothing_outside_its_wording() {
+    let found: Vec<String> = ["client", "components", "worker"]
+        .iter()
+        .flat_map(|part| sources(&format!("web/src/{part}/")))
+        .flat_map(|(file, text)| style::texts(&file, &text))
+        .collect();
+    assert!(
+        found.is_empty(),
+        "texts that belong to `web::wording`:\n{}",
+        found.join("\n")
+    );
+}
+
+#[test]
 fn every_module_is_on_the_map() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let mut absent = Vec::new();

@@ -1,4 +1,6 @@
-//! How code is written: documentation, lengths of files, and what the model crate may reach.
+//! How code is written: documentation, lengths of files, what the model crate may reach, and where texts are.
+
+use proc_macro2::{TokenStream, TokenTree};
 
 use crate::syntax::Source;
 
@@ -50,6 +52,58 @@ pub(crate) fn impurities(file: &str, text: &str) -> Vec<String> {
 pub(crate) fn length_fault(file: &str, text: &str) -> Option<String> {
     let lines = Source::parse(file, text).lines;
     (lines > MAX_LINES).then(|| format!("{file} has {lines} lines without its tests"))
+}
+
+/// String literals that look like words for a visitor, test code aside.
+pub(crate) fn texts(file: &str, text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let tokens: Result<TokenStream, _> = code.parse();
+    let tokens = tokens.unwrap_or_else(|error| panic!("{file}: {error}"));
+    let mut found = Vec::new();
+    add_texts(tokens, &mut found);
+    found.iter().map(|text| format!("{file}:{text}")).collect()
+}
+
+fn add_texts(tokens: TokenStream, found: &mut Vec<String>) {
+    let mut before = [String::new(), String::new()];
+    for token in tokens {
+        match (&token, [&before[0][..], &before[1][..]]) {
+            // Attributes, documentation included, and panics.
+            (TokenTree::Group(_), [_, "#" | "expect"] | ["#" | "panic" | "unreachable", "!"]) => {}
+            (TokenTree::Group(group), _) => add_texts(group.stream(), found),
+            (TokenTree::Literal(_), ["class", "="]) => {}
+            (TokenTree::Literal(literal), _) if is_text(&literal.to_string()) => {
+                found.push(format!("{}: {literal}", literal.span().start().line));
+            }
+            _ => {}
+        }
+        let [_, last] = before;
+        before = [last, token.to_string()];
+    }
+}
+
+/// Whether a literal is a string with a letter beside a space, or with a capital at its start.
+fn is_text(literal: &str) -> bool {
+    /// Keys, and a kind of what is dragged.
+    const OF_BROWSERS: [&str; 3] = ["Control+Enter", "Enter", "Files"];
+    let Some(text) = literal.strip_prefix('"') else {
+        return false;
+    };
+    let text = text.trim_end_matches('"');
+    if OF_BROWSERS.contains(&text) || text.starts_with("color-mix(") {
+        return false;
+    }
+    // Without what `format!` fills in.
+    let words = text.split('{').map(|part| match part.split_once('}') {
+        Some((_, rest)) => rest,
+        None => part,
+    });
+    let words: Vec<char> = words.collect::<String>().chars().collect();
+    let is_spaced = words.windows(2).any(|pair| {
+        let [a, b] = [pair[0], pair[1]];
+        a == ' ' && b.is_alphabetic() || a.is_alphabetic() && b == ' '
+    });
+    is_spaced || words.first().is_some_and(char::is_ascii_uppercase)
 }
 
 #[cfg(test)]
@@ -119,6 +173,30 @@ mod tests {
             "#[cfg(test)] mod tests { use std::fs; }",
         ] {
             assert_eq!(impurities("a.rs", text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_found_wherever_it_is() {
+        for text in [
+            r#"fn a() { view! { <button on:click=b>"Post"</button> } }"#,
+            r#"fn a() { view! { <p class="quiet" aria-label="link it"></p> } }"#,
+            r#"fn a() { view! { <p>{format!("{n} posts")}</p> } }"#,
+            r#"const A: [&str; 1] = ["of {n}"];"#,
+        ] {
+            assert_eq!(texts("a.rs", text).len(), 1, "{text}");
+        }
+        for text in [
+            r#"//! The page.
+/// Says "Link the selection".
+#[expect(unused, reason = "of the macro")]
+fn a() {}"#,
+            r#"fn a() { view! { <p class="card own" data-testid="own">{wording::POST}" "</p> } }"#,
+            r#"fn a() { b.expect("it is there"); panic!("Not there: {b}"); }"#,
+            r#"fn a() -> bool { event.key() == "Enter" || format!("{a}: {b} {c}") == b }"#,
+            r#"fn a() {} #[cfg(test)] mod tests { const A: &str = "Post"; }"#,
+        ] {
+            assert_eq!(texts("a.rs", text), [""; 0], "{text}");
         }
     }
 

@@ -6,6 +6,7 @@ use wasm_bindgen::JsValue;
 use crate::context::{call, is_secure, property};
 use crate::fetch::describe;
 use crate::timeout::unless_stuck;
+use crate::wording::device as wording;
 
 /// Seconds for which the browser may look for an adapter.
 const ADAPTER_SECONDS: u32 = 5;
@@ -30,22 +31,17 @@ impl Adapter {
         let gpu = navigator.and_then(|navigator| property(&navigator, "gpu"));
         let Some(gpu) = gpu.filter(JsValue::is_object) else {
             let reason = match is_secure() {
-                true => "this browser does not offer it",
-                false => "browsers offer it over https only",
+                true => wording::NOT_OFFERED,
+                false => wording::ONLY_OVER_HTTPS,
             };
             return Err(reason.to_owned());
         };
-        let refuse = |error: JsValue| {
-            let error = describe(error);
-            format!("this browser offers no adapter ({error})")
-        };
+        let refuse = |error: JsValue| wording::no_adapter(describe(error));
         let adapter = unless_stuck(ADAPTER_SECONDS, call(&gpu, "requestAdapter", &[])).await;
-        let adapter = adapter.ok_or_else(|| {
-            format!("the graphics processor did not answer for {ADAPTER_SECONDS} seconds")
-        })?;
+        let adapter = adapter.ok_or_else(|| wording::silent(ADAPTER_SECONDS))?;
         let adapter = adapter.map_err(refuse)?;
         if !adapter.is_object() {
-            return Err("this browser offers no adapter".to_owned());
+            return Err(wording::NO_ADAPTER.to_owned());
         }
         Ok(Self::of(&adapter))
     }
@@ -60,7 +56,7 @@ impl Adapter {
         let is_software = is_software(&names.join(" "));
         let name = names.into_iter().find(|name| !name.is_empty());
         Self {
-            name: name.unwrap_or_else(|| "an unnamed adapter".to_owned()),
+            name: name.unwrap_or_else(|| wording::UNNAMED.to_owned()),
             is_simulated: is_fallback.is_some_and(|is_fallback| is_fallback.is_truthy())
                 || is_software,
         }

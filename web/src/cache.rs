@@ -6,6 +6,7 @@ use web_sys::{Cache, CacheStorage, Response};
 
 use crate::context::{call, is_secure, property};
 use crate::fetch::describe;
+use crate::wording::model as wording;
 
 /// What is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,9 +127,9 @@ fn caches() -> Result<CacheStorage, String> {
     let caches = Reflect::get(&global(), &"caches".into()).map_err(refusal)?;
     caches.dyn_into().map_err(|_| {
         if is_secure() {
-            "this browser offers no storage".to_owned()
+            wording::NO_STORAGE.to_owned()
         } else {
-            "this page was not opened over https".to_owned()
+            wording::NOT_OVER_HTTPS.to_owned()
         }
     })
 }
@@ -141,8 +142,8 @@ fn key(sha256: &str) -> JsValue {
 fn refusal(error: JsValue) -> String {
     let name = Reflect::get(&error, &"name".into()).ok();
     if name.is_some_and(|name| name == "QuotaExceededError") {
-        "the browser's storage is full".to_owned()
+        wording::STORAGE_FULL.to_owned()
     } else {
-        format!("the browser refuses to store them: {}", describe(error))
+        wording::not_stored(&describe(error))
     }
 }

@@ -6,6 +6,7 @@ use wasm_bindgen::JsValue;
 use web_sys::RequestCache;
 
 use crate::address::file_address;
+use crate::wording::model as wording;
 
 /// Requests the file at `path` of the bundle whose folder is at `base`. The browser's own HTTP cache is asked to check for a newer one.
 ///
@@ -17,12 +18,9 @@ pub async fn fetch(base: &str, path: &str) -> Result<Response, String> {
     let response = request
         .send()
         .await
-        .map_err(|error| format!("{path} could not be downloaded: {error}"))?;
+        .map_err(|error| wording::not_downloaded(path, error))?;
     if !response.ok() {
-        return Err(format!(
-            "{path} is missing from the bundle: the server answered {}",
-            response.status()
-        ));
+        return Err(wording::missing(path, response.status()));
     }
     Ok(response)
 }
@@ -34,5 +32,5 @@ pub fn describe(error: JsValue) -> String {
     message
         .or_else(|| error.as_string())
         .filter(|message| !message.is_empty())
-        .unwrap_or_else(|| "no reason given".to_owned())
+        .unwrap_or_else(|| wording::NO_REASON.to_owned())
 }

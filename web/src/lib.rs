@@ -15,6 +15,7 @@ pub mod protocol;
 pub mod selection;
 pub mod share;
 pub mod timeout;
+pub mod wording;
 
 #[cfg(target_arch = "wasm32")]
 pub mod adapter;

@@ -4,6 +4,8 @@ use serde::Deserialize;
 use shared_model::cards::Answer;
 use shared_model::data::{MAX_IMAGES, Mention};
 
+use crate::wording::pictures as wording;
+
 /// Larger picture files are refused before they are read.
 const MAX_PICTURE_BYTES: f64 = 60e6;
 
@@ -116,12 +118,11 @@ impl PictureState {
     /// The state of a new file, of which only size and media type are known, in a post that uses `n_used` pictures.
     pub fn of_file(bytes: f64, media_type: &str, n_used: usize) -> Self {
         if bytes > MAX_PICTURE_BYTES {
-            let limit = MAX_PICTURE_BYTES / 1e6;
-            Self::Refused(format!("This picture is larger than {limit} MB."))
+            Self::Refused(wording::too_large(MAX_PICTURE_BYTES / 1e6))
         } else if !media_type.is_empty() && !media_type.starts_with("image/") {
-            Self::Refused("This file is not a picture.".to_owned())
+            Self::Refused(wording::NOT_A_PICTURE.to_owned())
         } else if n_used >= MAX_IMAGES {
-            Self::Refused(format!("A post has at most {MAX_IMAGES} pictures."))
+            Self::Refused(wording::too_many(MAX_IMAGES))
         } else {
             Self::Waiting
         }

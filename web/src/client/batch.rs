@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web::format::megabytes;
 use web::protocol::{Figures, Request};
+use web::wording::batch as wording;
 use web_sys::Blob;
 
 use super::Client;
@@ -23,24 +24,19 @@ impl Client {
         let posts = files.iter().map(|(name, _)| name);
         let posts: Vec<String> = posts.filter(|name| is_posts(name)).cloned().collect();
         let [posts] = &posts[..] else {
-            let reason = "One file of posts (.jsonl) is needed, and only one.".to_owned();
+            let reason = wording::ONE_FILE.to_owned();
             return self.batch.set(Batch::Refused(reason));
         };
         let posts = posts.clone();
         let mut names = HashSet::new();
         if let Some((name, _)) = files.iter().find(|(name, _)| !names.insert(name.clone())) {
-            let reason = format!(
-                "Two files are called {name}: browsers do not tell their folders, so names have to differ."
-            );
+            let reason = wording::same_name(name);
             return self.batch.set(Batch::Refused(reason));
         }
         let bytes: f64 = files.iter().map(|(_, blob)| blob.size()).sum();
         if bytes > MAX_BYTES {
-            let reason = format!(
-                "The files are {} together, and at most {} are linked here; `imn link` has no such limit.",
-                megabytes(bytes as u64),
-                megabytes(MAX_BYTES as u64)
-            );
+            let (size, limit) = (megabytes(bytes as u64), megabytes(MAX_BYTES as u64));
+            let reason = wording::too_large(&size, &limit);
             return self.batch.set(Batch::Refused(reason));
         }
         self.batch.set(Batch::Running { done: 0, total: 0 });
@@ -49,7 +45,7 @@ impl Client {
                 match browser::read_blob(&blob).await {
                     Ok(buffer) => self.send(&Request::BatchFile { name }, Some(&buffer)),
                     Err(error) => {
-                        let reason = format!("{name} cannot be read: {error}.");
+                        let reason = wording::unreadable(&name, &error);
                         return self.batch.set(Batch::Refused(reason));
                     }
                 }

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web::adapter::Adapter;
 use web::protocol::{DeviceKind, Event, Request, Tested};
+use web::wording::device::NOT_STARTED_OR_STOPPED;
 
 use super::Client;
 use crate::connection::{Connection, Program};
@@ -28,14 +29,15 @@ impl Client {
     ///
     /// - absent: why there is no WebGPU, for a program that has none.
     fn open_tester(self, program: Program, absent: Option<String>) {
-        const STOPPED: &str = "its program could not be started or stopped";
         let connection = Connection::open(
             program,
             move |event, _| self.take_test_event(event, absent.as_deref()),
             move |reason| match program {
-                Program::Webgpu => self.open_tester(Program::Cpu, Some(STOPPED.to_owned())),
+                Program::Webgpu => {
+                    self.open_tester(Program::Cpu, Some(NOT_STARTED_OR_STOPPED.to_owned()));
+                }
                 Program::Cpu if reason.is_empty() => {
-                    self.end_test(Testing::Failed(STOPPED.to_owned()));
+                    self.end_test(Testing::Failed(NOT_STARTED_OR_STOPPED.to_owned()));
                 }
                 Program::Cpu => self.end_test(Testing::Failed(reason)),
             },

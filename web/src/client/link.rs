@@ -8,6 +8,7 @@ use web::post::{Chosen, Name, PictureState};
 use web::protocol::{
     Answer, Choice, Conditions, Effects, Meaning, Question, Request, Stage, StageTimes,
 };
+use web::wording::progress::{SELECT_WORDS, WRITE_FIRST};
 
 use super::Client;
 use crate::state::Answered;
@@ -18,8 +19,7 @@ impl Client {
         self.error.set(None);
         self.hint.set(None);
         if self.text.with_untracked(|text| text.trim().is_empty()) {
-            self.hint
-                .set(Some("Write a post first, or take an example."));
+            self.hint.set(Some(WRITE_FIRST));
             let phase = self.phase.get_untracked();
             self.phase.set(phase.without_answer(self.is_loaded()));
             return;
@@ -46,7 +46,7 @@ impl Client {
             Step::FindMentions => self.send(&Request::Mentions { text }, None),
             Step::Wait => {}
             Step::NothingToLink => {
-                self.hint.set(Some("No known name is in this text. Select the words you mean and press “Link the selection”."));
+                self.hint.set(Some(SELECT_WORDS));
                 self.phase.set(Phase::Ready);
             }
             Step::Link(name) => self.send_link(text, name),

@@ -21,6 +21,7 @@ use web::link_request::LinkRequest;
 use web::phase::Phase;
 use web::post::PictureState;
 use web::protocol::{DeviceChoice, Event, Question};
+use web::wording::page as wording;
 use web_sys::Blob;
 
 use crate::browser;
@@ -82,9 +83,7 @@ impl Client {
         };
         let asked = browser::query("bundle").unwrap_or_else(|| "./demo/".to_owned());
         let base = browser::folder_address(&asked);
-        let notice = base
-            .is_none()
-            .then(|| format!("{asked} is on another site, so this page's own model is used."));
+        let notice = base.is_none().then(|| wording::other_site(&asked));
         let base = base
             .or_else(|| browser::folder_address("./demo/"))
             .unwrap_or_default();

@@ -11,13 +11,11 @@ use web::link_request::LinkRequest;
 use web::phase::Phase;
 use web::post::{Picture, PictureState};
 use web::protocol::{DeviceChoice, Loaded, Request};
+use web::wording::{device, model::DIED};
 
 use super::Client;
 use crate::browser;
 use crate::state::Answered;
-
-/// Told where the model is not loaded by itself. A copy of a tab that was loading gets it as well.
-const DIED: &str = "The browser ended this page while the model was being loaded, probably for lack of memory. Close other tabs before you load it again; the examples work without it.";
 
 impl Client {
     /// Downloads the model, or reads it from the browser's store.
@@ -63,7 +61,7 @@ impl Client {
             .inner
             .with_value(|inner| (inner.device, inner.refusal.clone()));
         if let (DeviceChoice::Webgpu, Some(reason)) = (choice, refusal) {
-            return self.stop(format!("WebGPU cannot be used: {reason}."));
+            return self.stop(device::unusable(&reason));
         }
         let load = Request::Load {
             device: self.device(),
@@ -116,7 +114,7 @@ impl Client {
     /// The model is ready: it gets the post.
     pub(super) fn take_model(self, mut loaded: Loaded) {
         if let Some(reason) = self.inner.with_value(|inner| inner.refusal.clone()) {
-            let notice = format!("WebGPU is not used: {reason}.");
+            let notice = device::not_used(&reason);
             loaded.running.notices.push(notice);
         }
         if self

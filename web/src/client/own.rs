@@ -4,6 +4,7 @@ use js_sys::ArrayBuffer;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web::protocol::{NewEntity, OwnCard, Request};
+use web::wording::own as wording;
 use web_sys::Blob;
 
 use super::Client;
@@ -20,7 +21,7 @@ impl Client {
                 match browser::read_blob(&blob).await {
                     Ok(buffer) => self.send(&Request::OwnFile { id }, Some(&buffer)),
                     Err(error) => {
-                        let message = format!("A picture cannot be read: {error}.");
+                        let message = wording::picture_unreadable(&error);
                         return self.adding.set(Adding::Refused(message));
                     }
                 }
@@ -37,7 +38,7 @@ impl Client {
             match browser::read_blob(&zip).await {
                 Ok(buffer) => self.send(&Request::ImportOwn, Some(&buffer)),
                 Err(error) => {
-                    let message = format!("The zip cannot be read: {error}.");
+                    let message = wording::zip_unreadable(&error);
                     self.adding.set(Adding::Refused(message));
                 }
             }

@@ -9,6 +9,7 @@ use web::fetch::fetch;
 use web::phase::Phase;
 use web::post::{Chosen, Example, Name, Picture, PictureState};
 use web::protocol::Request;
+use web::wording::{examples, pictures};
 use web_sys::Blob;
 
 use super::Client;
@@ -105,9 +106,7 @@ impl Client {
                     Ok(blob) => {
                         files.push((path.rsplit('/').next().unwrap_or(path).to_owned(), blob))
                     }
-                    Err(error) => self
-                        .error
-                        .set(Some(format!("The example lacks its picture. {error}"))),
+                    Err(error) => self.error.set(Some(examples::lacks_picture(&error))),
                 }
             }
             if self.text.with_untracked(|now| *now != text) {
@@ -189,10 +188,10 @@ impl Client {
                 self.send(&Request::AddPicture { id }, Some(&buffer));
                 self.send_cover(id);
             }
-            Err(error) => self.set_picture_state(
-                id,
-                PictureState::Refused(format!("The file cannot be read: {error}.")),
-            ),
+            Err(error) => {
+                let reason = pictures::unreadable(&error);
+                self.set_picture_state(id, PictureState::Refused(reason));
+            }
         }
     }
 

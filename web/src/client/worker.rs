@@ -6,6 +6,7 @@ use web::adapter::Adapter;
 use web::link_request::LinkRequest;
 use web::phase::Phase;
 use web::protocol::{DeviceChoice, Request};
+use web::wording::{batch, device, model, own};
 
 use super::Client;
 use crate::connection::{Connection, Program};
@@ -24,7 +25,7 @@ impl Client {
             Some(Err(reason)) => (Program::Cpu, Some(reason)),
             Some(Ok(Adapter { name, is_simulated })) => {
                 if is_simulated && choice == DeviceChoice::Auto {
-                    let reason = format!("{name} only simulates a graphics card");
+                    let reason = device::only_simulates(&name);
                     (Program::Cpu, Some(reason))
                 } else {
                     (Program::Webgpu, None)
@@ -62,9 +63,7 @@ impl Client {
             Ok(connection) => self
                 .inner
                 .update_value(|inner| inner.connection = Some(connection)),
-            Err(error) => self.stop(format!(
-                "This browser does not start the model's program. {error}"
-            )),
+            Err(error) => self.stop(model::program_refused(&error)),
         }
     }
 
@@ -75,11 +74,11 @@ impl Client {
         self.forget_meanings();
         self.own.set(Vec::new());
         if matches!(self.adding.get_untracked(), Adding::Encoding { .. }) {
-            let reason = "The model was restarted: add it again.".to_owned();
+            let reason = own::MODEL_RESTARTED.to_owned();
             self.adding.set(Adding::Refused(reason));
         }
         if matches!(self.batch.get_untracked(), Batch::Running { .. }) {
-            let reason = "The model was restarted: give the files again.".to_owned();
+            let reason = batch::MODEL_RESTARTED.to_owned();
             self.batch.set(Batch::Refused(reason));
         }
         self.inner.update_value(|inner| {
@@ -117,10 +116,7 @@ impl Client {
         self.inner
             .update_value(|inner| inner.program = Some(Program::Cpu));
         self.request(LinkRequest::want_again);
-        self.notice.set(Some(
-            "The graphics processor stopped answering, so the model now runs on the CPU."
-                .to_owned(),
-        ));
+        self.notice.set(Some(device::FELL_BACK.to_owned()));
         self.disconnect();
         self.phase.set(Phase::Idle);
         self.load();
@@ -135,7 +131,7 @@ impl Client {
             // Without a network the other program may be the only one that is kept.
             self.inner.update_value(|inner| {
                 inner.program = Some(Program::Cpu);
-                inner.refusal = Some("its program could not be started".to_owned());
+                inner.refusal = Some(device::NOT_STARTED.to_owned());
             });
             self.disconnect();
             return self.connect();
@@ -145,8 +141,8 @@ impl Client {
             .with_untracked(|loaded| loaded.as_ref().map(|loaded| loaded.running.device));
         let phase = self.phase.get_untracked();
         let what = match is_started {
-            true => "The model stopped unexpectedly.",
-            false => "The model's program could not be started.",
+            true => model::STOPPED,
+            false => model::NOT_STARTED,
         };
         match phase.is_on_gpu(self.device(), loaded_on) {
             true => self.fall_back(),

@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use web::cache::Store;
 use web::format::{duration, megabytes};
 use web::protocol::{DeviceKind, Loaded, Outcome, Tested};
+use web::wording::about as wording;
 
 use crate::browser;
 use crate::client::Client;
@@ -14,13 +15,13 @@ use crate::state::Testing;
 pub(crate) fn Device(client: Client) -> impl IntoView {
     let badge = |Loaded { running, .. }| {
         let (value, other, switch) = match running.device {
-            DeviceKind::Cpu => ("cpu", "webgpu", "Try WebGPU"),
-            DeviceKind::Webgpu => ("webgpu", "cpu", "Use the CPU"),
+            DeviceKind::Cpu => ("cpu", "webgpu", wording::TRY_WEBGPU),
+            DeviceKind::Webgpu => ("webgpu", "cpu", wording::USE_CPU),
         };
         let label = match running.device {
-            DeviceKind::Cpu => "CPU · WebAssembly".to_owned(),
-            DeviceKind::Webgpu if running.software => "WebGPU (simulated)".to_owned(),
-            DeviceKind::Webgpu => format!("WebGPU · {}", running.adapter),
+            DeviceKind::Cpu => wording::ON_CPU.to_owned(),
+            DeviceKind::Webgpu if running.software => wording::ON_SIMULATED.to_owned(),
+            DeviceKind::Webgpu => wording::on_webgpu(&running.adapter),
         };
         view! {
             <p class="device">
@@ -47,20 +48,16 @@ pub(crate) fn About(client: Client) -> impl IntoView {
 #[component]
 fn Facts(loaded: Loaded) -> impl IntoView {
     let origin = if loaded.fetched_bytes == 0 {
-        "It came from this browser's storage".to_owned()
+        wording::FROM_STORAGE.to_owned()
     } else {
-        format!("{} of it were downloaded", megabytes(loaded.fetched_bytes))
+        wording::downloaded(&megabytes(loaded.fetched_bytes))
     };
-    let test = loaded.running.self_test;
-    let test = format!(
-        "On this device its results differ from those of the machine that exported it by at most {:.0e} (text), {:.0e} (picture) and {:.0e} (score).",
-        test.text, test.image, test.score
-    );
-    let facts = format!(
-        "{}: {} people, places and things. {origin}, and preparing it took {}.",
-        loaded.name,
+    let test = wording::self_test(&loaded.running.self_test);
+    let facts = wording::facts(
+        &loaded.name,
         loaded.n_entities,
-        duration(loaded.prepare_ms)
+        &origin,
+        &duration(loaded.prepare_ms),
     );
     let notices = loaded
         .running
@@ -75,24 +72,21 @@ fn Facts(loaded: Loaded) -> impl IntoView {
         {notices}
         <p>{facts}</p>
         <details data-testid="about">
-            <summary>"About this model"</summary>
-            <p>
-                "It ranks the people, places and things that share a name, by comparing your post with earlier posts about each. "
-                "It is meant for showing and teaching how words and pictures resolve a name, not for identifying people or deciding about them."
-            </p>
+            <summary>{wording::MODEL}</summary>
+            <p>{wording::PURPOSE}</p>
             <ul>
-                <li>"It knows what is in its knowledge base. A post about something else often gets a known answer all the same."</li>
-                <li>"It reads English best; other languages work as far as they share words with it."</li>
-                <li>"Where the picture and the words contradict each other, the picture nearly always wins, with great confidence."</li>
-                <li>"It has learned the associations of its training texts, stereotypes included."</li>
+                <li>{wording::LIMIT_OF_KNOWLEDGE}</li>
+                <li>{wording::LIMIT_OF_LANGUAGE}</li>
+                <li>{wording::LIMIT_OF_PICTURES}</li>
+                <li>{wording::LIMIT_OF_TRAINING}</li>
             </ul>
             <p>{test}</p>
         </details>
         <details data-testid="licences">
-            <summary>"Licences and sources"</summary>
-            <div class="licences" tabindex="0" role="region" aria-label="Licences and sources">
+            <summary>{wording::LICENCES}</summary>
+            <div class="licences" tabindex="0" role="region" aria-label=wording::LICENCES>
                 <table>
-                    <thead><tr><th scope="col">"Part"</th><th scope="col">"Licence"</th><th scope="col">"Source"</th></tr></thead>
+                    <thead><tr><th scope="col">{wording::PART}</th><th scope="col">{wording::LICENCE}</th><th scope="col">{wording::SOURCE}</th></tr></thead>
                     <tbody>{loaded.licences.into_iter().map(licence).collect_view()}</tbody>
                 </table>
             </div>
@@ -106,21 +100,16 @@ fn Test(client: Client) -> impl IntoView {
     let is_running = move || client.testing.get() == Testing::Running;
     let result = move || match client.testing.get() {
         Testing::Idle | Testing::Running => ().into_any(),
-        Testing::Failed(reason) => {
-            view! { <p>{format!("The test did not end: {reason}")}</p> }.into_any()
-        }
+        Testing::Failed(reason) => view! { <p>{wording::test_failed(&reason)}</p> }.into_any(),
         Testing::Done(tested) => view! { <Results tested /> }.into_any(),
     };
     view! {
         <details data-testid="self-test">
-            <summary>"Test this device"</summary>
-            <p>
-                "A post with a picture goes through the model on the CPU and, where there is one, on the graphics processor. "
-                "The largest differences from what the exporting machine computed must stay below 0.005 for text and picture and 0.001 for the score."
-            </p>
+            <summary>{wording::TEST}</summary>
+            <p>{wording::TEST_EXPLAINED}</p>
             <p>
                 <button type="button" data-testid="test-devices" disabled=is_running on:click=move |_| client.test_devices()>
-                    {move || if is_running() { "Testing …" } else { "Run the test" }}
+                    {move || if is_running() { wording::TESTING } else { wording::RUN_TEST }}
                 </button>
             </p>
             <div role="status">{result}</div>
@@ -136,8 +125,8 @@ fn Results(tested: Vec<Tested>) -> impl IntoView {
                    outcome,
                }: Tested| {
         let device = match device {
-            DeviceKind::Cpu => "CPU",
-            DeviceKind::Webgpu => "WebGPU",
+            DeviceKind::Cpu => wording::CPU,
+            DeviceKind::Webgpu => wording::WEBGPU,
         };
         let cells = match outcome {
             Ok(outcome) => {
@@ -149,9 +138,9 @@ fn Results(tested: Vec<Tested>) -> impl IntoView {
                     picture_ms,
                 } = outcome;
                 let verdict = if self_test.passed() {
-                    "agrees"
+                    wording::AGREES
                 } else {
-                    "differs"
+                    wording::DIFFERS
                 };
                 let differences = [self_test.text, self_test.image, self_test.score];
                 let differences = differences.map(|difference| match difference {
@@ -161,32 +150,21 @@ fn Results(tested: Vec<Tested>) -> impl IntoView {
                 view! {
                     {differences.map(|difference| view! { <td>{difference}</td> }).collect_view()}
                     <td>{duration(prepare_ms)}</td>
-                    <td data-ms=text_ms.to_string() title=format!("{tokens} tokens")>{duration(text_ms)}</td>
+                    <td data-ms=text_ms.to_string() title=wording::tokens(tokens)>{duration(text_ms)}</td>
                     <td data-ms=picture_ms.to_string()>{duration(picture_ms)}</td>
                     <td>{verdict}</td>
                 }
                 .into_any()
             }
-            Err(reason) => {
-                view! { <td colspan="7">{format!("not used: {reason}")}</td> }.into_any()
-            }
+            Err(reason) => view! { <td colspan="7">{wording::not_used(&reason)}</td> }.into_any(),
         };
         view! { <tr data-device=device><th scope="row" title=name>{device}</th>{cells}</tr> }
     };
     view! {
-        <div class="licences" tabindex="0" role="region" aria-label="Results of the test">
+        <div class="licences" tabindex="0" role="region" aria-label=wording::RESULTS>
             <table data-testid="tested">
                 <thead>
-                    <tr>
-                        <th scope="col">"Device"</th>
-                        <th scope="col">"Text, difference"</th>
-                        <th scope="col">"Picture, difference"</th>
-                        <th scope="col">"Score, difference"</th>
-                        <th scope="col">"Preparing"</th>
-                        <th scope="col">"A text"</th>
-                        <th scope="col">"A picture"</th>
-                        <th scope="col">"Verdict"</th>
-                    </tr>
+                    <tr>{wording::COLUMNS.map(|heading| view! { <th scope="col">{heading}</th> }).collect_view()}</tr>
                 </thead>
                 <tbody>{tested.into_iter().map(row).collect_view()}</tbody>
             </table>
@@ -199,9 +177,9 @@ fn Results(tested: Vec<Tested>) -> impl IntoView {
 fn Stored(client: Client) -> impl IntoView {
     let row = move |(store, bytes): (Store, u64)| {
         let (id, name) = match store {
-            Store::Page => ("clear-page", "This page, for visits without a network"),
-            Store::Bundle => ("clear-cache", "The model"),
-            Store::Own => ("clear-own", "Your own entities"),
+            Store::Page => ("clear-page", wording::THIS_PAGE),
+            Store::Bundle => ("clear-cache", wording::THE_MODEL),
+            Store::Own => ("clear-own", wording::OWN_ENTITIES),
         };
         view! {
             <tr>
@@ -212,10 +190,10 @@ fn Stored(client: Client) -> impl IntoView {
                         type="button"
                         data-testid=id
                         disabled=bytes == 0
-                        aria-label=format!("Delete: {name}")
+                        aria-label=wording::delete(name)
                         on:click=move |_| client.delete_stored(store)
                     >
-                        "Delete"
+                        {wording::DELETE}
                     </button>
                 </td>
             </tr>
@@ -224,21 +202,21 @@ fn Stored(client: Client) -> impl IntoView {
     let list = move || {
         match client.stored.get() {
         None => ().into_any(),
-        Some(Err(reason)) => view! { <p>{format!("The browser refuses: {reason}.")}</p> }.into_any(),
+        Some(Err(reason)) => view! { <p>{wording::refuses(&reason)}</p> }.into_any(),
         Some(Ok(stored)) => view! {
             <table class="stored">
-                <thead><tr><th scope="col">"What"</th><th scope="col">"Size"</th><td></td></tr></thead>
+                <thead><tr><th scope="col">{wording::WHAT}</th><th scope="col">{wording::SIZE}</th><td></td></tr></thead>
                 <tbody>{stored.stores.into_iter().map(row).collect_view()}</tbody>
             </table>
-            {stored.quota.map(|quota| view! { <p>{format!("This browser lets the page keep up to {}.", megabytes(quota))}</p> })}
+            {stored.quota.map(|quota| view! { <p>{wording::quota(&megabytes(quota))}</p> })}
         }
         .into_any(),
     }
     };
     view! {
         <details data-testid="stored" on:toggle=move |_| client.look_up_stored()>
-            <summary>"What this browser keeps"</summary>
-            <p>"Everything stays in this browser. What is deleted here is downloaded again by the next visit that needs it; own entities are gone."</p>
+            <summary>{wording::KEPT}</summary>
+            <p>{wording::KEPT_EXPLAINED}</p>
             <div role="status">{list}</div>
         </details>
     }

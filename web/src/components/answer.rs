@@ -5,6 +5,7 @@ use shared_model::data::{Candidate, ScorerKind};
 use web::format::{duration, percent};
 use web::phase::Phase;
 use web::protocol::{EntityCard, StageTimes};
+use web::wording::answer as wording;
 
 use super::cues::{Bar, CueList, Why, first_two};
 use super::explanation::Explanation;
@@ -21,9 +22,9 @@ pub(crate) fn Answer(client: Client) -> impl IntoView {
         is_changed && client.answer.with(Option::is_some)
     };
     view! {
-        <section class="answer" class:stale=move || client.phase.get() != Phase::Done aria-label="Answer">
+        <section class="answer" class:stale=move || client.phase.get() != Phase::Done aria-label=wording::ANSWER>
             <Show when=is_earlier>
-                <p class="quiet earlier">"This is the answer to the post before your change."</p>
+                <p class="quiet earlier">{wording::IS_EARLIER}</p>
             </Show>
             {move || match client.answer.get() {
                 Some(answered) => view! { <Ranked client answered /> }.into_any(),
@@ -37,15 +38,12 @@ pub(crate) fn Answer(client: Client) -> impl IntoView {
 fn Invitation() -> impl IntoView {
     view! {
         <div class="card invitation">
-            <h2>"A cat or a car?"</h2>
-            <p>
-                "“Saw a jaguar today” says little. With a picture of a spotted cat, or of a car, the name has one meaning. "
-                "The model compares your post with what it knows about everyone and everything of that name."
-            </p>
+            <h2>{wording::INVITATION}</h2>
+            <p>{wording::ABOUT_NAMES}</p>
             <ol>
-                <li>"Write a post with an ambiguous name."</li>
-                <li>"Add a picture if you have one."</li>
-                <li>"Change the words or the picture, and see how the answer changes."</li>
+                <li>{wording::FIRST_WRITE}</li>
+                <li>{wording::THEN_ADD_PICTURE}</li>
+                <li>{wording::THEN_CHANGE}</li>
             </ol>
         </div>
     }
@@ -71,26 +69,17 @@ fn Ranked(client: Client, answered: Answered) -> impl IntoView {
         .map(|candidate| candidate.probability);
     let heading = move || {
         if is_empty {
-            format!("The knowledge base has nothing called “{surface}”.")
+            wording::nothing_called(&surface)
         } else if is_none(client.threshold.get(), nil, best) {
-            format!("“{surface}” is probably none of these")
+            wording::means_none(&surface)
         } else {
-            format!("“{surface}” most likely means")
+            wording::means(&surface)
         }
     };
     let (scorer_name, scorer) = match ranking.scorer {
-        ScorerKind::Imn => (
-            "imn",
-            "Ranked by what text, pictures and names have in common, and by a network trained on all of these.",
-        ),
-        ScorerKind::ImnNew => (
-            "imn-new",
-            "Ranked by what text, pictures and names have in common, and by a network that was not trained on all of these.",
-        ),
-        ScorerKind::Prototype => (
-            "prototype",
-            "Ranked by what text, pictures and names have in common.",
-        ),
+        ScorerKind::Imn => ("imn", wording::BY_NETWORK),
+        ScorerKind::ImnNew => ("imn-new", wording::BY_NETWORK_FOR_NEW),
+        ScorerKind::Prototype => ("prototype", wording::BY_PROTOTYPES),
     };
     let ranked = ranking.candidates.into_iter().zip(entities);
     let ranked: Vec<(Candidate, EntityCard)> = ranked.collect();
@@ -113,10 +102,10 @@ fn Ranked(client: Client, answered: Answered) -> impl IntoView {
         </ol>
         {(!is_empty).then(|| view! { <Explanation client answered /> })}
         {why}
-        {is_empty.then(|| view! { <p class="quiet">"Pick another name, or select other words of the text."</p> })}
+        {is_empty.then(|| view! { <p class="quiet">{wording::PICK_ANOTHER}</p> })}
         {nil.filter(|_| !is_empty).map(|probability| view! { <NoneOfThese client probability /> })}
         {(!calibrated && !is_empty).then(|| view! {
-            <p class="quiet">"These percentages only order the candidates: they are not calibrated."</p>
+            <p class="quiet">{wording::NOT_CALIBRATED}</p>
         })}
         {(!is_empty).then(|| view! { <p class="quiet" data-testid="scorer" data-scorer=scorer_name>{scorer}</p> })}
         {ms.map(|ms| view! { <Times ms /> })}
@@ -155,16 +144,16 @@ fn CandidateCard(client: Client, candidate: Candidate, card: EntityCard) -> impl
 #[component]
 fn Times(ms: StageTimes) -> impl IntoView {
     let stages = [
-        ("Decode", ms.decode),
-        ("Text", ms.text),
-        ("Picture", ms.image),
-        ("Both", ms.joint),
-        ("Compare", ms.rank),
+        (wording::DECODE, ms.decode),
+        (wording::TEXT, ms.text),
+        (wording::PICTURE, ms.image),
+        (wording::BOTH, ms.joint),
+        (wording::COMPARE, ms.rank),
     ];
     let has_joint = ms.joint > 0.0;
     let stages = stages
         .into_iter()
-        .filter(move |(label, _)| has_joint || *label != "Both");
+        .filter(move |(label, _)| has_joint || *label != wording::BOTH);
     let item = |(label, ms): (&'static str, f64)| {
         let shown = if ms > 0.0 {
             duration(ms)
@@ -173,5 +162,5 @@ fn Times(ms: StageTimes) -> impl IntoView {
         };
         view! { <div><dt>{label}</dt><dd>{shown}</dd></div> }
     };
-    view! { <dl class="times" aria-label="Time of each step">{stages.map(item).collect_view()}</dl> }
+    view! { <dl class="times" aria-label=wording::TIMES>{stages.map(item).collect_view()}</dl> }
 }

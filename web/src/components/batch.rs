@@ -1,6 +1,7 @@
 //! Many posts at once.
 
 use leptos::{ev, prelude::*};
+use web::wording::batch as wording;
 use web_sys::HtmlInputElement;
 
 use super::pictures::list;
@@ -14,14 +15,14 @@ pub(super) fn Many(client: Client) -> impl IntoView {
     view! {
         <Show when=is_loaded>
             <details class="card batch" data-testid="batch">
-                <summary>"Many posts at once"</summary>
+                <summary>{wording::TITLE}</summary>
                 <p class="quiet">
-                    "A file of posts, one JSON object per line, together with their pictures. The result is the file that "
-                    <code>"imn link"</code>
-                    " writes; where posts name their entity, it is counted how often the first candidate is right."
+                    {wording::BEFORE_COMMAND}
+                    <code>{wording::COMMAND}</code>
+                    {wording::AFTER_COMMAND}
                 </p>
                 <label>
-                    "Posts (.jsonl) and pictures: "
+                    {wording::FILES}
                     <input
                         type="file"
                         multiple
@@ -43,7 +44,7 @@ pub(super) fn Many(client: Client) -> impl IntoView {
                     hidden=move || !matches!(client.batch.get(), Batch::Done { .. })
                     on:click=move |_| client.save_batch()
                 >
-                    "Save the results"
+                    {wording::SAVE}
                 </button>
             </details>
         </Show>
@@ -53,21 +54,16 @@ pub(super) fn Many(client: Client) -> impl IntoView {
 fn status(client: Client) -> String {
     match client.batch.get() {
         Batch::Idle => String::new(),
-        Batch::Running { total: 0, .. } => "Reading the files.".to_owned(),
-        Batch::Running { done, total } => format!("{done} of {total} posts."),
+        Batch::Running { total: 0, .. } => wording::READING.to_owned(),
+        Batch::Running { done, total } => wording::done(done, total),
         Batch::Refused(reason) => reason,
         Batch::Done {
             n_mentions,
             figures,
-        } if figures.n == 0 => {
-            format!("{n_mentions} mentions. No post names its entity.")
-        }
+        } if figures.n == 0 => wording::mentions(n_mentions),
         Batch::Done {
             n_mentions,
             figures,
-        } => format!(
-            "{n_mentions} mentions. Of {} with an entity: P@1 {:.3}, R@3 {:.3}, R@10 {:.3}, MRR {:.3}.",
-            figures.n, figures.p_at_1, figures.r_at_3, figures.r_at_10, figures.mrr
-        ),
+        } => wording::figures(n_mentions, &figures),
     }
 }

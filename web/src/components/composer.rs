@@ -6,6 +6,7 @@ use shared_model::data::Mention;
 use web::format::percent;
 use web::post::Name;
 use web::selection::{scalar_offset, selected_words};
+use web::wording::composer as wording;
 
 use super::none::is_none;
 
@@ -47,7 +48,7 @@ pub(crate) fn Composer(client: Client) -> impl IntoView {
         }
     };
     view! {
-        <label for="post-text">"Post"</label>
+        <label for="post-text">{wording::POST}</label>
         <div class="text">
             <div class="mirror" aria-hidden="true">{move || marked(client)}</div>
             <textarea
@@ -55,7 +56,7 @@ pub(crate) fn Composer(client: Client) -> impl IntoView {
                 data-testid="post-text"
                 node_ref=field
                 rows="3"
-                placeholder="Saw a jaguar today!"
+                placeholder=wording::SAMPLE
                 aria-describedby="post-help"
                 prop:value=client.text
                 on:input=move |event| client.set_text(event_target_value(&event))
@@ -80,7 +81,7 @@ pub(crate) fn Composer(client: Client) -> impl IntoView {
                 hidden=move || client.found.with(Vec::len) < 2 || client.loaded.with(Option::is_none)
                 on:click=move |_| client.link_all()
             >
-                "What does each of them mean?"
+                {wording::ASK_ALL}
             </button>
             {move || by_hand(client).map(|name| view! { <NameButton client name by_hand=true /> })}
             <button
@@ -94,7 +95,7 @@ pub(crate) fn Composer(client: Client) -> impl IntoView {
                     }
                 }
             >
-                "Link the selection"
+                {wording::LINK_SELECTION}
             </button>
         </div>
     }
@@ -141,7 +142,7 @@ fn meaning(client: Client, mention: Mention) -> Option<String> {
         let meaning = meanings.find(|meaning| meaning.mention == mention)?;
         let (entity, probability) = match is_none(client.threshold.get(), meaning.nil, meaning.best)
         {
-            true => ("none that is known", meaning.nil),
+            true => (wording::NONE_KNOWN, meaning.nil),
             false => (meaning.entity.as_deref()?, meaning.best),
         };
         let probability = percent(probability.unwrap_or_default());
@@ -160,12 +161,10 @@ fn help(client: Client) -> &'static str {
         client.found.with(Vec::is_empty) && by_hand(client).is_none(),
         client.text.with(|text| text.trim().is_empty()),
     ) {
-        (false, _) => "Who or what is",
-        (true, true) => "Names that have several meanings are marked as you type.",
-        (true, false) if client.loaded.with(Option::is_none) => {
-            "Names are marked once the model is loaded."
-        }
-        (true, false) => "No known name yet. You can also select words.",
+        (false, _) => wording::WHO_IS,
+        (true, true) => wording::MARKED_AS_YOU_TYPE,
+        (true, false) if client.loaded.with(Option::is_none) => wording::MARKED_ONCE_LOADED,
+        (true, false) => wording::NO_NAME_YET,
     }
 }
 

@@ -3,36 +3,15 @@
 use leptos::prelude::*;
 use shared_model::data::{Cues, Parts};
 use web::protocol::EntityCard;
+use web::wording::cues as wording;
 
-/// Label and explanation of a cue, in the order of [`Cues`].
-const CUES: [(&str, &str); 9] = [
-    ("Words", "How close the post's text is to texts about it"),
-    (
-        "Context",
-        "How close the post's text without the name is to texts about it",
-    ),
-    (
-        "Context, trained",
-        "How close the post's text without the name is to texts about it, by an encoder that was trained to compare them",
-    ),
-    ("Picture", "How alike the pictures look"),
-    ("Objects", "How alike the things shown in the pictures are"),
-    (
-        "Picture to words",
-        "How well the things shown in the post's pictures fit texts about it",
-    ),
-    (
-        "Words to picture",
-        "How well the post's text fits the things shown in pictures of it",
-    ),
-    ("Name", "How alike the names are, and the words around them"),
-    (
-        "Network",
-        "The judgement of the trained network, from text and pictures together",
-    ),
-];
 /// Labels of the cues that are shown where they are missing, too.
-const ALWAYS_SHOWN: [&str; 4] = ["Words", "Picture", "Objects", "Name"];
+const ALWAYS_SHOWN: [&str; 4] = [
+    wording::WORDS,
+    wording::PICTURE,
+    wording::OBJECTS,
+    wording::NAME,
+];
 /// A part below this is rounding.
 const LEAST_PART: f32 = 5e-4;
 
@@ -51,10 +30,10 @@ pub(super) fn CueList(cues: Cues) -> impl IntoView {
         cues.imn,
     ];
     // A cue that not every bundle or post has is left out where it is missing.
-    let rows = CUES.into_iter().zip(values);
+    let rows = wording::CUES.into_iter().zip(values);
     let rows = rows.filter(|((label, _), value)| value.is_some() || ALWAYS_SHOWN.contains(label));
     let row = |((label, title), value): ((&'static str, &'static str), Option<f32>)| {
-        let shown = value.map_or_else(|| "not given".to_owned(), number);
+        let shown = value.map_or_else(|| wording::NOT_GIVEN.to_owned(), number);
         view! {
             <div title=title class:absent=value.is_none()>
                 <dt>{label}</dt>
@@ -84,14 +63,11 @@ pub(super) fn Why(first: (String, Parts), second: (String, Parts)) -> impl IntoV
     let of_cues = [
         text, context, tuned, image, classes, image_text, text_image, lexical, imn,
     ];
-    let labelled = CUES.into_iter().zip(of_cues);
+    let (evidence_label, evidence_title) = wording::EVIDENCE;
+    let labelled = wording::CUES.into_iter().zip(of_cues);
     let mut rows: Vec<(&str, &str, f32)> = labelled
         .map(|((label, title), difference)| (label, title, difference))
-        .chain([(
-            "Evidence",
-            "What is allowed for what the two cannot be compared by, such as a missing picture",
-            evidence,
-        )])
+        .chain([(evidence_label, evidence_title, evidence)])
         .filter(|(_, _, difference)| difference.abs() >= LEAST_PART)
         .collect();
     rows.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
@@ -113,15 +89,15 @@ pub(super) fn Why(first: (String, Parts), second: (String, Parts)) -> impl IntoV
     let total = for_winner.sum() - for_other.sum();
     view! {
         <details class="card why" data-testid="why">
-            <summary>{format!("Why {winner}, and not {other}?")}</summary>
+            <summary>{wording::why(&winner, &other)}</summary>
             <table>
                 <caption class="quiet">
-                    {format!("What each comparison adds to the score of {winner}, less what it adds to that of {other}.")}
+                    {wording::caption(&winner, &other)}
                 </caption>
                 <tbody>{rows.into_iter().map(row).collect_view()}</tbody>
                 <tfoot>
                     <tr data-testid="difference" data-difference=total.to_string()>
-                        <th scope="row">"Together"</th>
+                        <th scope="row">{wording::TOGETHER}</th>
                         <td></td>
                         <td>{signed(total)}</td>
                     </tr>
@@ -134,9 +110,10 @@ pub(super) fn Why(first: (String, Parts), second: (String, Parts)) -> impl IntoV
 /// What to call the first two candidates; `None` if there are not two. Namesakes are told apart by their places.
 pub(super) fn first_two(entities: &[EntityCard]) -> Option<[String; 2]> {
     match entities {
-        [first, second, ..] if first.name.to_lowercase() == second.name.to_lowercase() => {
-            Some(["the first".to_owned(), "the second".to_owned()])
-        }
+        [first, second, ..] if first.name.to_lowercase() == second.name.to_lowercase() => Some([
+            wording::THE_FIRST.to_owned(),
+            wording::THE_SECOND.to_owned(),
+        ]),
         [first, second, ..] => Some([first.name.clone(), second.name.clone()]),
         _ => None,
     }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 use web::post::Example;
+use web::wording::examples as wording;
 use web_sys::{ScrollIntoViewOptions, ScrollLogicalPosition};
 
 use crate::client::Client;
@@ -16,11 +17,11 @@ pub(crate) fn Examples(client: Client) -> impl IntoView {
                 let chips = examples.into_iter().map(|example| view! { <Chip client example /> }).collect_view();
                 view! {
                     <section class="gallery" aria-labelledby="examples-title">
-                        <h2 id="examples-title">"Or try one of these"</h2>
+                        <h2 id="examples-title">{wording::TITLE}</h2>
                         <ul class="examples">{chips}</ul>
                         <p class="quiet">
                             <button type="button" class="link" data-testid="start-lesson" on:click=move |_| client.show_case(Some(0))>
-                                "Take the lesson: eight cases to predict"
+                                {wording::TAKE_LESSON}
                             </button>
                         </p>
                     </section>

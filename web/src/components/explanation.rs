@@ -3,6 +3,8 @@
 use leptos::prelude::*;
 use web::phase::Phase;
 use web::protocol::{Effects, GRID, WordEffect};
+use web::wording::explanation as wording;
+use web::wording::parts::{COLUMNS, ROWS};
 
 use super::cues::{first_two, signed};
 use crate::client::Client;
@@ -20,21 +22,21 @@ pub(super) fn Explanation(client: Client, answered: Answered) -> impl IntoView {
     let ask = move || match (client.explaining.get(), can_ask()) {
         (Some(done), _) => view! {
             <p class="quiet" aria-busy="true">
-                {format!("Leaving out one word or region after the other: {done} so far.")}
+                {wording::leaving_out(done)}
             </p>
         }
         .into_any(),
         (None, true) => view! {
             <button type="button" data-testid="explain" on:click=move |_| client.explain()>
-                "Find the words and regions that decided"
+                {wording::FIND}
             </button>
         }
         .into_any(),
         (None, false) => ().into_any(),
     };
     view! {
-        <section class="card decided" data-testid="decided" aria-label="What in your post decided">
-            <h3>"What in your post decided"</h3>
+        <section class="card decided" data-testid="decided" aria-label=wording::TITLE>
+            <h3>{wording::TITLE}</h3>
             {move || match client.effects.get() {
                 Some(effects) => view! { <Decided answered=answered.clone() effects /> }.into_any(),
                 None => ask().into_any(),
@@ -52,10 +54,8 @@ fn Decided(answered: Answered, effects: Effects) -> impl IntoView {
         ..
     } = answered;
     let legend = match first_two(&answer.entities) {
-        Some([winner, other]) => format!(
-            "Filled, and orange in a picture: without it, {winner} would be less far ahead of {other}. Underlined, and blue: it would be further ahead."
-        ),
-        None => "Filled, and orange in a picture: without it, the score would be lower. Underlined, and blue: higher.".to_owned(),
+        Some([winner, other]) => wording::legend_of_two(&winner, &other),
+        None => wording::LEGEND_OF_ONE.to_owned(),
     };
     let words = effects.words.iter().map(|word| word.effect.abs());
     let greatest = words.fold(LEAST, f32::max);
@@ -79,16 +79,10 @@ fn Heat(address: String, regions: Vec<f32>, greatest: f32) -> impl IntoView {
     let strongest = (0..regions.len()).max_by(|&a, &b| regions[a].total_cmp(&regions[b]));
     let strongest = strongest.filter(|&region| regions[region] >= LEAST);
     let label = strongest.map_or_else(
-        || "Your picture".to_owned(),
+        || wording::YOUR_PICTURE.to_owned(),
         |region| {
-            let rows = ["top", "middle", "bottom"];
-            let columns = ["left", "centre", "right"];
-            let third = |at: usize| at * 3 / GRID;
-            format!(
-                "Your picture. What mattered most is at its {} {}.",
-                rows[third(region / GRID)],
-                columns[third(region % GRID)]
-            )
+            let part = |at: usize| at * ROWS.len() / GRID;
+            wording::strongest_at(ROWS[part(region / GRID)], COLUMNS[part(region % GRID)])
         },
     );
     let cell = |effect: f32| {
@@ -157,8 +151,8 @@ fn listed(text: &str, words: &[WordEffect]) -> Option<String> {
     words.sort_by(|a, b| b.effect.abs().total_cmp(&a.effect.abs()));
     let shown = words.into_iter().take(LISTED).filter_map(|word| {
         let surface = word.word.surface(text).ok()?;
-        Some(format!("“{surface}” {}", signed(word.effect)))
+        Some(wording::word(surface, &signed(word.effect)))
     });
     let shown: Vec<String> = shown.collect();
-    (!shown.is_empty()).then(|| format!("Words that mattered most: {}.", shown.join(", ")))
+    (!shown.is_empty()).then(|| wording::strongest_words(&shown.join(", ")))
 }

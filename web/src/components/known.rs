@@ -5,6 +5,7 @@ use std::f64::consts::TAU;
 use leptos::prelude::*;
 use web::format::percent;
 use web::protocol::{CardPost, EntityCard};
+use web::wording::known as wording;
 
 use super::cues::{Bar, number};
 use crate::client::Client;
@@ -24,7 +25,7 @@ pub(super) fn Known(client: Client, card: EntityCard) -> impl IntoView {
         addresses.into_iter().map(move |address| {
             view! {
                 <figure>
-                    <img src=address alt=format!("Picture of {name}") />
+                    <img src=address alt=wording::picture_of(&name) />
                     <figcaption>{note.clone()}</figcaption>
                 </figure>
             }
@@ -42,7 +43,7 @@ pub(super) fn Known(client: Client, card: EntityCard) -> impl IntoView {
     let graph = (card.posts.len() > 2).then(|| view! { <Graph card=card.clone() /> });
     view! {
         <details data-testid="known">
-            <summary>"What the model knows about it"</summary>
+            <summary>{wording::TITLE}</summary>
             <div class="thumbs">{pictures.collect_view()}</div>
             <ul>{posts.collect_view()}</ul>
             {graph}
@@ -73,11 +74,7 @@ fn Graph(card: EntityCard) -> impl IntoView {
         let r = 2.5 + 18.0 * post.rank;
         view! { <circle cx=cx cy=cy r=r><title>{post.text.clone()}</title></circle> }
     });
-    let label = format!(
-        "Similarity graph of {} posts about {}",
-        card.posts.len(),
-        card.name
-    );
+    let label = wording::graph(card.posts.len(), &card.name);
     view! {
         <figure class="graph">
             <svg viewBox=format!("0 0 {SIZE} {SIZE}") role="img" aria-label=label>
@@ -85,7 +82,7 @@ fn Graph(card: EntityCard) -> impl IntoView {
                 {nodes.collect_view()}
             </svg>
             <figcaption class="quiet">
-                "Its posts: lines join those that are alike, and the more central a post is by PageRank, the larger its circle."
+                {wording::GRAPH_CAPTION}
             </figcaption>
         </figure>
     }
@@ -99,9 +96,9 @@ fn closest_first(posts: &[CardPost]) -> Vec<&CardPost> {
 }
 
 fn note(post: &CardPost) -> String {
-    let rank = format!("PageRank {}", percent(post.rank));
+    let rank = wording::rank(&percent(post.rank));
     match post.similarity {
-        Some(similarity) => format!("like yours {} · {rank}", number(similarity)),
+        Some(similarity) => wording::similarity_and_rank(&number(similarity), &rank),
         None => rank,
     }
 }

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 use web::lesson::{CASES, Case};
+use web::wording::lesson as wording;
 
 use crate::client::Client;
 
@@ -43,7 +44,7 @@ fn Step(client: Client, at: usize, case: &'static Case) -> impl IntoView {
     });
     view! {
         <section class="card lesson" data-testid="lesson" data-case=(at + 1).to_string() aria-labelledby="lesson-title">
-            <p class="quiet">{format!("Lesson, case {} of {}", at + 1, CASES.len())}</p>
+            <p class="quiet">{wording::position(at + 1, CASES.len())}</p>
             <h2 id="lesson-title">{case.title}</h2>
             <p>{case.idea}</p>
             <fieldset>
@@ -58,17 +59,17 @@ fn Step(client: Client, at: usize, case: &'static Case) -> impl IntoView {
                     disabled=move || predicted.get().is_none() || is_revealed.get() || client.examples.with(Vec::is_empty)
                     on:click=reveal
                 >
-                    "Show the answer"
+                    {wording::SHOW_ANSWER}
                 </button>
                 <button type="button" data-testid="back" disabled=at == 0 on:click=move |_| client.show_case(Some(at.saturating_sub(1)))>
-                    "Back"
+                    {wording::BACK}
                 </button>
                 <button type="button" data-testid="next" disabled=at + 1 == CASES.len() on:click=move |_| client.show_case(Some(at + 1))>
-                    "Next"
+                    {wording::NEXT}
                 </button>
-                <button type="button" class="link" on:click=move |_| crate::browser::print()>"Print the sheet"</button>
+                <button type="button" class="link" on:click=move |_| crate::browser::print()>{wording::PRINT}</button>
                 <button type="button" class="link" data-testid="end-lesson" on:click=move |_| client.show_case(None)>
-                    "End the lesson"
+                    {wording::END}
                 </button>
             </div>
             <p role="status" data-testid="revealed">{move || is_revealed.get().then_some(case.reveal)}</p>
@@ -78,9 +79,9 @@ fn Step(client: Client, at: usize, case: &'static Case) -> impl IntoView {
 
 fn mark(choice: usize, predicted: Option<usize>, answer: usize) -> &'static str {
     match (choice == answer, predicted == Some(choice)) {
-        (true, true) => " — as predicted",
-        (true, false) => " — the model's answer",
-        (false, true) => " — predicted",
+        (true, true) => wording::AS_PREDICTED,
+        (true, false) => wording::ANSWER_OF_MODEL,
+        (false, true) => wording::PREDICTED,
         (false, false) => "",
     }
 }
@@ -99,13 +100,13 @@ fn Sheet() -> impl IntoView {
                 <p>{case.idea}</p>
                 <p>{case.question}</p>
                 <ul>{choices.collect_view()}</ul>
-                <p>"Why?"</p>
+                <p>{wording::WHY}</p>
             </li>
         }
     });
     view! {
         <section class="sheet" aria-hidden="true">
-            <h2>"Which jaguar? Predict, then look"</h2>
+            <h2>{wording::SHEET}</h2>
             <ol>{cases.collect_view()}</ol>
         </section>
     }

@@ -16,6 +16,7 @@ mod progress;
 mod what_if;
 
 use leptos::prelude::*;
+use web::wording;
 
 use crate::client::Client;
 
@@ -26,14 +27,14 @@ pub(crate) fn Page() -> impl IntoView {
     view! {
         <header class="masthead">
             <div>
-                <h1>"Which " <em>"jaguar"</em> "?"</h1>
-                <p>"One name, several meanings. Write a post, add a picture, and this page tells you who or what is meant."</p>
+                <h1>{wording::page::QUESTION_START}<em>{wording::page::QUESTION_NAME}</em>{wording::page::QUESTION_END}</h1>
+                <p>{wording::page::INTRODUCTION}</p>
             </div>
             <about::Device client />
         </header>
         <lesson::Lesson client />
         <main>
-            <form class="card composer" aria-label="Post" on:submit=move |event| event.prevent_default()>
+            <form class="card composer" aria-label=wording::composer::POST on:submit=move |event| event.prevent_default()>
                 <composer::Composer client />
                 <pictures::Pictures client />
                 <progress::Run client />

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use web::format::percent;
 use web::protocol::Refusal;
+use web::wording::none as wording;
 
 use crate::client::Client;
 
@@ -17,7 +18,7 @@ pub(super) fn NoneOfThese(client: Client, probability: f32) -> impl IntoView {
     });
     let threshold = (!refusals.is_empty()).then(|| view! { <Threshold client refusals /> });
     view! {
-        <p class="nil">"None of these: " <b>{percent(probability)}</b></p>
+        <p class="nil">{wording::PROBABILITY}<b>{percent(probability)}</b></p>
         {threshold}
     }
 }
@@ -29,7 +30,7 @@ fn Threshold(client: Client, refusals: Vec<Refusal>) -> impl IntoView {
         let threshold = *threshold;
         view! {
             <option value=threshold.to_string() selected=move || client.threshold.get() == Some(threshold)>
-                {format!("from {} on", percent(threshold))}
+                {wording::from(&percent(threshold))}
             </option>
         }
     });
@@ -38,23 +39,19 @@ fn Threshold(client: Client, refusals: Vec<Refusal>) -> impl IntoView {
         let mut refusals = refusals.iter();
         let Refusal { found, refused, .. } =
             refusals.find(|refusal| refusal.threshold == chosen)?;
-        Some(format!(
-            "Of the posts that this was calibrated on, it finds {} of those about something unknown, and refuses {} of the others.",
-            percent(*found),
-            percent(*refused)
-        ))
+        Some(wording::cost(&percent(*found), &percent(*refused)))
     };
     view! {
         <details class="card threshold" data-testid="threshold">
-            <summary>"When is “none of these” the answer?"</summary>
+            <summary>{wording::WHEN}</summary>
             <label>
-                "It is the answer "
+                {wording::IT_IS}
                 <select
                     data-testid="nil-threshold"
                     on:change=move |event| client.threshold.set(event_target_value(&event).parse().ok())
                 >
                     <option value="" selected=move || client.threshold.get().is_none()>
-                        "where it is likelier than every candidate"
+                        {wording::WHERE_LIKELIEST}
                     </option>
                     {options.collect_view()}
                 </select>

@@ -4,6 +4,7 @@ use leptos::html::Input;
 use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast as _;
 use web::protocol::{NewEntity, OwnCard};
+use web::wording::own as wording;
 use web_sys::{Blob, HtmlInputElement};
 
 use super::pictures::list;
@@ -20,10 +21,8 @@ pub(super) fn Own(client: Client) -> impl IntoView {
     view! {
         <Show when=is_loaded>
             <details class="card own" data-testid="own">
-                <summary>"Somebody or something of your own"</summary>
-                <p class="quiet">
-                    "Your cat, your band, a colleague: give a name and a sentence, a few posts or a few pictures, and it competes with everything else of that name. It stays in this browser."
-                </p>
+                <summary>{wording::TITLE}</summary>
+                <p class="quiet">{wording::INTRODUCTION}</p>
                 <Form client />
                 <p class="status" role="status" aria-busy=move || is_busy(client).to_string() data-testid="own-status">
                     {move || status(client)}
@@ -70,11 +69,11 @@ fn Form(client: Client) -> impl IntoView {
     });
     view! {
         <div class="form">
-            <Field label="Name" test_id="own-name" value=name />
-            <Field label="Other names, separated by commas" test_id="own-aliases" value=aliases />
-            <Field label="What it is, in a sentence" test_id="own-description" value=description />
+            <Field label=wording::NAME test_id="own-name" value=name />
+            <Field label=wording::ALIASES test_id="own-aliases" value=aliases />
+            <Field label=wording::DESCRIPTION test_id="own-description" value=description />
             <label>
-                "Posts about it, one per line"
+                {wording::POSTS}
                 <textarea
                     rows="3"
                     data-testid="own-posts"
@@ -83,7 +82,7 @@ fn Form(client: Client) -> impl IntoView {
                 ></textarea>
             </label>
             <label>
-                "Pictures of it"
+                {wording::PICTURES}
                 <input
                     type="file"
                     multiple
@@ -92,7 +91,7 @@ fn Form(client: Client) -> impl IntoView {
                     node_ref=files
                 />
             </label>
-            <button type="button" class="primary" data-testid="own-add" on:click=add>"Add"</button>
+            <button type="button" class="primary" data-testid="own-add" on:click=add>{wording::ADD}</button>
         </div>
     }
 }
@@ -130,10 +129,10 @@ fn List(client: Client) -> impl IntoView {
         </ul>
         <div class="own-files">
             <button type="button" class="link" data-testid="own-export" hidden=is_empty on:click=move |_| client.export_own()>
-                "Save all as a zip"
+                {wording::SAVE_ALL}
             </button>
             <label class="link">
-                "Open a zip: "
+                {wording::OPEN}
                 <input type="file" accept=".zip,application/zip" data-testid="own-import" on:change=import />
             </label>
         </div>
@@ -148,18 +147,18 @@ fn Item(client: Client, card: OwnCard) -> impl IntoView {
         n_posts,
         n_pictures,
     } = card;
-    let label = format!("Take {name} out");
+    let label = wording::take_out(&name);
     let content = match (n_posts, n_pictures) {
-        (0, _) => "by its description alone".to_owned(),
-        (posts, 0) => format!("{posts} posts"),
-        (posts, pictures) => format!("{posts} posts, {pictures} with a picture"),
+        (0, _) => wording::BY_DESCRIPTION.to_owned(),
+        (posts, 0) => wording::posts(posts),
+        (posts, pictures) => wording::posts_and_pictures(posts, pictures),
     };
     let is_own = id.clone();
     view! {
         <li data-testid="own-entity" data-entity=id>
             <span>{name}" "<span class="quiet">{content}</span></span>
             <button type="button" class="link" aria-label=label on:click=move |_| client.remove_own(is_own.clone())>
-                "Take out"
+                {wording::TAKE_OUT}
             </button>
         </li>
     }
@@ -172,14 +171,11 @@ fn is_busy(client: Client) -> bool {
 fn status(client: Client) -> String {
     match client.adding.get() {
         Adding::Idle => String::new(),
-        Adding::Encoding { total: 0, .. } => "Reading.".to_owned(),
-        Adding::Encoding { done, total } => format!("Reading post {} of {total}.", done + 1),
-        Adding::Added => "Added, and kept in this browser.".to_owned(),
-        Adding::NotKept => {
-            "Added. This browser keeps nothing here: save a zip before you leave the page."
-                .to_owned()
-        }
-        Adding::Refused(reason) => format!("Nothing was added. {reason}"),
+        Adding::Encoding { total: 0, .. } => wording::READING.to_owned(),
+        Adding::Encoding { done, total } => wording::reading_post(done + 1, total),
+        Adding::Added => wording::ADDED.to_owned(),
+        Adding::NotKept => wording::NOT_KEPT.to_owned(),
+        Adding::Refused(reason) => wording::nothing_added(&reason),
     }
 }
 
@@ -187,13 +183,11 @@ fn status(client: Client) -> String {
 fn refusal(entity: &NewEntity, n_pictures: usize) -> Option<String> {
     let n_posts = entity.texts.len() + n_pictures;
     if entity.name.is_empty() {
-        Some("It needs a name.".to_owned())
+        Some(wording::NEEDS_NAME.to_owned())
     } else if n_posts == 0 && entity.description.is_empty() {
-        Some("It needs a sentence, a post or a picture.".to_owned())
+        Some(wording::NEEDS_CONTENT.to_owned())
     } else if n_posts > MAX_POSTS {
-        Some(format!(
-            "{n_posts} posts and pictures are too many: {MAX_POSTS} at most. A zip may have more."
-        ))
+        Some(wording::too_many(n_posts, MAX_POSTS))
     } else {
         None
     }

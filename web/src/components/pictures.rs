@@ -3,6 +3,7 @@
 use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast as _;
 use web::post::{Picture, PictureState};
+use web::wording::pictures as wording;
 use web_sys::{Blob, DataTransfer, FileList, HtmlInputElement};
 
 use crate::client::Client;
@@ -49,7 +50,7 @@ pub(crate) fn Pictures(client: Client) -> impl IntoView {
         input.set_value("");
     };
     view! {
-        <ul class="pictures" aria-label="Pictures">
+        <ul class="pictures" aria-label=wording::PICTURES>
             <For each=move || client.pictures.get() key=|picture| (picture.id, picture.state.clone()) let:picture>
                 <Thumbnail client picture />
             </For>
@@ -60,12 +61,12 @@ pub(crate) fn Pictures(client: Client) -> impl IntoView {
                         multiple
                         accept="image/*"
                         data-testid="image-input"
-                        aria-label="Add pictures"
+                        aria-label=wording::ADD_SEVERAL
                         on:change=pick
                     />
                     <span aria-hidden="true" class="plus">"+"</span>
-                    <span>"Add a picture"</span>
-                    <span class="quiet">"or drop or paste it"</span>
+                    <span>{wording::ADD}</span>
+                    <span class="quiet">{wording::DROP_OR_PASTE}</span>
                 </label>
             </li>
             <li class="add camera">
@@ -75,15 +76,15 @@ pub(crate) fn Pictures(client: Client) -> impl IntoView {
                         accept="image/*"
                         capture="environment"
                         data-testid="camera-input"
-                        aria-label="Take a picture"
+                        aria-label=wording::TAKE
                         on:change=pick
                     />
                     <span aria-hidden="true" class="plus">"+"</span>
-                    <span>"Take a picture"</span>
+                    <span>{wording::TAKE}</span>
                 </label>
             </li>
         </ul>
-        <div class="drop" hidden=move || !dragging.get() aria-hidden="true">"Drop the picture anywhere"</div>
+        <div class="drop" hidden=move || !dragging.get() aria-hidden="true">{wording::DROP_ANYWHERE}</div>
     }
 }
 
@@ -96,7 +97,7 @@ fn Thumbnail(client: Client, picture: Picture) -> impl IntoView {
         state,
         ..
     } = picture;
-    let label = format!("Remove {name}");
+    let label = wording::remove(&name);
     let preview = match state {
         PictureState::Refused(reason) => view! {
             <p class="refused" role="alert" data-testid="error"><strong>{name}</strong>": "{reason}</p>
@@ -107,7 +108,7 @@ fn Thumbnail(client: Client, picture: Picture) -> impl IntoView {
     view! {
         <li data-testid="picture">
             {preview}
-            <button type="button" class="remove" aria-label=label title="Remove" on:click=move |_| client.remove_picture(id)>
+            <button type="button" class="remove" aria-label=label title=wording::REMOVE on:click=move |_| client.remove_picture(id)>
                 "×"
             </button>
         </li>

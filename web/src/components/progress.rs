@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use web::format::{duration, megabytes, percent};
 use web::phase::Phase;
 use web::protocol::{Stage, StageTimes};
+use web::wording::progress as wording;
 
 use super::none::is_none;
 use crate::browser;
@@ -19,7 +20,7 @@ pub(crate) fn Run(client: Client) -> impl IntoView {
                 type="button"
                 class="primary"
                 data-testid="run"
-                title="Ctrl + Enter"
+                title=wording::SHORTCUT
                 aria-keyshortcuts="Control+Enter"
                 on:click=move |_| client.run()
             >
@@ -39,7 +40,7 @@ pub(crate) fn Run(client: Client) -> impl IntoView {
         <Show when=move || needs_model(client)>
             <p class="quiet">
                 <button type="button" class="link" data-testid="load" on:click=move |_| client.load()>
-                    "Only download the model"
+                    {wording::ONLY_DOWNLOAD}
                 </button>
             </p>
         </Show>
@@ -48,7 +49,7 @@ pub(crate) fn Run(client: Client) -> impl IntoView {
         </Show>
         <p class="notice quiet" role="status">{client.notice}</p>
         {move || client.error.get().map(|message| view! { <Failure client message /> })}
-        <p class="promise">"Your text and pictures stay on this device."</p>
+        <p class="promise">{wording::PROMISE}</p>
     }
 }
 
@@ -59,10 +60,10 @@ fn Download(client: Client) -> impl IntoView {
     let share = move || loaded() as f32 / total() as f32;
     view! {
         <div class="download" data-testid="download">
-            <progress aria-label="Download of the model" max="1" prop:value=share></progress>
-            <span>{move || format!("{} of {}, {}", megabytes(loaded()), megabytes(total()), percent(share()))}</span>
+            <progress aria-label=wording::DOWNLOAD max="1" prop:value=share></progress>
+            <span>{move || wording::loaded(&megabytes(loaded()), &megabytes(total()), &percent(share()))}</span>
             <button type="button" class="link" data-testid="cancel" on:click=move |_| client.cancel()>
-                "Cancel"
+                {wording::CANCEL}
             </button>
         </div>
     }
@@ -75,9 +76,9 @@ fn Failure(client: Client, message: String) -> impl IntoView {
         <div class="error" role="alert">
             <p data-testid="error">{message}</p>
             <Show when=move || client.loaded.with(Option::is_none)>
-                <button type="button" data-testid="retry" on:click=move |_| client.load()>"Try again"</button>
+                <button type="button" data-testid="retry" on:click=move |_| client.load()>{wording::TRY_AGAIN}</button>
             </Show>
-            {on_gpu.then(|| view! { <a href=browser::address_with("device", "cpu")>"Use the CPU instead"</a> })}
+            {on_gpu.then(|| view! { <a href=browser::address_with("device", "cpu")>{wording::USE_CPU}</a> })}
         </div>
     }
 }
@@ -95,9 +96,9 @@ fn needs_model(client: Client) -> bool {
 /// The button's words.
 fn question(client: Client) -> String {
     match client.chosen.get() {
-        _ if needs_model(client) => "Download and answer".to_owned(),
-        Some(chosen) => format!("Which {}?", chosen.name.surface),
-        None => "Which one is meant?".to_owned(),
+        _ if needs_model(client) => wording::DOWNLOAD_AND_ANSWER.to_owned(),
+        Some(chosen) => wording::which(&chosen.name.surface),
+        None => wording::WHICH_ONE.to_owned(),
     }
 }
 
@@ -107,28 +108,28 @@ fn status(client: Client) -> String {
     }
     match client.phase.get() {
         Phase::Idle => before_download(client.model_bytes.get(), client.is_kept.get()),
-        Phase::Downloading => "Loading the model.".to_owned(),
-        Phase::Preparing => "Preparing the model on this device.".to_owned(),
-        Phase::Ready => "Ready.".to_owned(),
-        Phase::Running(None) => "One moment.".to_owned(),
-        Phase::Running(Some(Stage::Text)) => "Reading the text.".to_owned(),
-        Phase::Running(Some(Stage::Image)) => "Looking at the picture.".to_owned(),
-        Phase::Running(Some(Stage::Joint)) => "Reading text and picture together.".to_owned(),
-        Phase::Running(Some(Stage::Rank)) => "Comparing.".to_owned(),
+        Phase::Downloading => wording::LOADING.to_owned(),
+        Phase::Preparing => wording::PREPARING.to_owned(),
+        Phase::Ready => wording::READY.to_owned(),
+        Phase::Running(None) => wording::ONE_MOMENT.to_owned(),
+        Phase::Running(Some(Stage::Text)) => wording::READING_TEXT.to_owned(),
+        Phase::Running(Some(Stage::Image)) => wording::LOOKING.to_owned(),
+        Phase::Running(Some(Stage::Joint)) => wording::READING_BOTH.to_owned(),
+        Phase::Running(Some(Stage::Rank)) => wording::COMPARING.to_owned(),
         Phase::Done => {
             let ms = client.answer.with(|answer| answer.as_ref()?.ms);
             ms.map_or_else(|| prepared(client.model_bytes.get()), took)
         }
-        Phase::Error => "That did not work.".to_owned(),
+        Phase::Error => wording::FAILED.to_owned(),
     }
 }
 
 /// What a download costs.
 fn before_download(model_bytes: Option<u64>, is_kept: Option<bool>) -> String {
-    let size = model_bytes.map(|bytes| format!("The model is {}.", megabytes(bytes)));
+    let size = model_bytes.map(|bytes| wording::size(&megabytes(bytes)));
     let storage = is_kept.map(|is_kept| match is_kept {
-        true => "It is downloaded once and kept in this browser.",
-        false => "Downloads cannot be kept here, so every visit downloads the model again.",
+        true => wording::IS_KEPT,
+        false => wording::IS_NOT_KEPT,
     });
     let sentences = [size.as_deref(), storage];
     sentences
@@ -140,18 +141,13 @@ fn before_download(model_bytes: Option<u64>, is_kept: Option<bool>) -> String {
 
 /// What an answer that came with the page says, and what another one costs.
 fn prepared(model_bytes: Option<u64>) -> String {
-    let size = model_bytes.map(|bytes| format!(" ({})", megabytes(bytes)));
-    format!(
-        "Answered in advance by this model. A post of your own needs the model here{}.",
-        size.unwrap_or_default()
-    )
+    let size = model_bytes.map(megabytes);
+    wording::prepared(size.as_deref())
 }
 
 fn took(ms: StageTimes) -> String {
-    format!(
-        "Answered in {}.",
-        duration(ms.decode + ms.text + ms.image + ms.joint + ms.rank)
-    )
+    let ms = ms.decode + ms.text + ms.image + ms.joint + ms.rank;
+    wording::took(&duration(ms))
 }
 
 /// The answer for screen readers.
@@ -164,16 +160,17 @@ fn spoken(client: Client) -> Option<String> {
     } = client.answer.get()?;
     let (Some(best), Some(card)) = (answer.ranking.candidates.first(), answer.entities.first())
     else {
-        return Some(format!("Nothing known is called {surface}."));
+        return Some(wording::nothing_called(&surface));
     };
     let nil = answer.ranking.nil_probability;
     if is_none(client.threshold.get(), nil, Some(best.probability)) {
-        return Some(format!("{surface} probably means none that is known."));
+        return Some(wording::means_none(&surface));
     }
-    Some(format!(
-        "{surface} most likely means {}, {} {}.",
-        card.name,
-        card.description,
-        percent(best.probability)
+    let probability = percent(best.probability);
+    Some(wording::means(
+        &surface,
+        &card.name,
+        &card.description,
+        &probability,
     ))
 }

@@ -4,16 +4,14 @@ use leptos::{ev, prelude::*};
 use shared_model::cover::PARTS;
 use web::post::{Picture, PictureState};
 use web::protocol::{Choice, Conditions};
+use web::wording::parts::{COLUMNS, ROWS};
+use web::wording::what_if as wording;
 use web_sys::HtmlInputElement;
 
 use crate::client::Client;
 
 /// Largest number of prototypes that can be asked for.
 const MAX_K: usize = 20;
-
-/// Names of the rows and columns of a picture's parts.
-const ROWS: [&str; PARTS] = ["top", "middle", "bottom"];
-const COLUMNS: [&str; PARTS] = ["left", "centre", "right"];
 
 /// Switches for what the ranking may use; shown with an answer of the model.
 #[component]
@@ -49,41 +47,41 @@ fn Switches(client: Client) -> impl IntoView {
     let reset = move |_| client.use_everything();
     view! {
         <details class="card what-if" data-testid="what-if">
-            <summary>"What if it knew less?"</summary>
+            <summary>{wording::TITLE}</summary>
             <fieldset>
-                <legend>"Of your post"</legend>
-                <Switch client label="Text" test_id="post-has-text" of=|conditions| &mut conditions.post.text />
-                <Switch client label="Pictures" test_id="post-has-image" of=|conditions| &mut conditions.post.image />
+                <legend>{wording::OF_POST}</legend>
+                <Switch client label=wording::TEXT test_id="post-has-text" of=|conditions| &mut conditions.post.text />
+                <Switch client label=wording::PICTURES test_id="post-has-image" of=|conditions| &mut conditions.post.image />
             </fieldset>
             <fieldset>
-                <legend>"Of the candidates"</legend>
-                <Switch client label="Texts" test_id="candidate-has-text" of=|conditions| &mut conditions.candidate.text />
-                <Switch client label="Pictures" test_id="candidate-has-image" of=|conditions| &mut conditions.candidate.image />
+                <legend>{wording::OF_CANDIDATES}</legend>
+                <Switch client label=wording::TEXTS test_id="candidate-has-text" of=|conditions| &mut conditions.candidate.text />
+                <Switch client label=wording::PICTURES test_id="candidate-has-image" of=|conditions| &mut conditions.candidate.image />
             </fieldset>
             <Covers client />
             {has_network.then(|| view! {
                 <fieldset>
-                    <legend>"Trained network"</legend>
-                    <Switch client label="Takes part" test_id="with-network" of=|conditions| &mut conditions.network />
+                    <legend>{wording::NETWORK}</legend>
+                    <Switch client label=wording::TAKES_PART test_id="with-network" of=|conditions| &mut conditions.network />
                 </fieldset>
             })}
             <fieldset>
-                <legend>"Posts that stand for a candidate"</legend>
+                <legend>{wording::PROTOTYPES}</legend>
                 <Prototypes client />
             </fieldset>
             <button type="button" class="link" data-testid="reset" hidden=move || !is_changed() on:click=reset>
-                "Use everything again"
+                {wording::USE_EVERYTHING}
             </button>
             <p class="quiet">
                 <button type="button" class="link" data-testid="share" on:click=move |_| address.set(client.link())>
-                    "A link to this text and these settings"
+                    {wording::SHARE}
                 </button>
-                " (without the pictures)"
+                {wording::WITHOUT_PICTURES}
             </p>
             <input
                 type="text"
                 readonly
-                aria-label="Link"
+                aria-label=wording::LINK
                 data-testid="shared-link"
                 hidden=move || address.with(String::is_empty)
                 prop:value=address
@@ -104,7 +102,7 @@ fn Covers(client: Client) -> impl IntoView {
     view! {
         <Show when=move || !ready().is_empty()>
             <fieldset>
-                <legend>"Without the parts of the pictures that you cover"</legend>
+                <legend>{wording::WITHOUT_PARTS}</legend>
                 <For each=ready key=|picture| picture.id let:picture>
                     <Cover client picture />
                 </For>
@@ -129,7 +127,7 @@ fn Cover(client: Client, picture: Picture) -> impl IntoView {
             <button
                 type="button"
                 data-testid="cover"
-                aria-label=format!("Cover the {row} {column}")
+                aria-label=wording::cover(row, column)
                 aria-pressed=move || is_covered(part).to_string()
                 on:click=move |_| client.toggle_cover(id, part)
             />
@@ -140,7 +138,7 @@ fn Cover(client: Client, picture: Picture) -> impl IntoView {
         columns.map(move |(x, column)| part(row, column, y * PARTS + x))
     });
     view! {
-        <div class="cover" role="group" aria-label=format!("Parts of {name}")>
+        <div class="cover" role="group" aria-label=wording::parts_of(&name)>
             <img src=address alt="" />
             {parts.collect_view()}
         </div>
@@ -183,7 +181,7 @@ fn Prototypes(client: Client) -> impl IntoView {
     };
     view! {
         <label class="k">
-            <span>{move || format!("At most {}", choice().k)}</span>
+            <span>{move || wording::at_most(choice().k)}</span>
             <input
                 type="range"
                 min="1"
@@ -207,7 +205,7 @@ fn Prototypes(client: Client) -> impl IntoView {
                     set(&|choice| choice.by_pagerank = by_pagerank);
                 }
             />
-            "The most central ones (PageRank), not random ones"
+            {wording::BY_PAGERANK}
         </label>
     }
 }

@@ -9,6 +9,8 @@ use shared_model::error::{Error, Result};
 use shared_model::image::decode;
 use shared_model::linker::{Linker, Picture};
 
+use crate::wording::batch as wording;
+
 /// Number of posts that are linked, at most.
 const MAX_POSTS: usize = 10_000;
 
@@ -29,21 +31,20 @@ impl Files {
     fn picture(&self, path: &str) -> Result<&[u8]> {
         let name = path.rsplit('/').next().unwrap_or(path);
         let found = self.0.get(path).or_else(|| self.0.get(name));
-        let found = found.ok_or_else(|| Error::file(path, "the picture was not given"))?;
+        let found = found.ok_or_else(|| Error::file(path, wording::PICTURE_NOT_GIVEN))?;
         Ok(found)
     }
 
     /// The posts of a file, all of them checked before the first is linked.
     pub(crate) fn posts(&self, name: &str) -> Result<Vec<Post>> {
         let bytes = self.0.get(name).map_or(&[][..], Vec::as_slice);
-        let text = std::str::from_utf8(bytes).map_err(|_| Error::file(name, "is not UTF-8"))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| Error::file(name, wording::NOT_UTF8))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let rows = text.lines().filter(|line| !line.trim().is_empty());
         let mut posts = Vec::new();
         for (number, row) in rows.enumerate() {
-            let at = |error: &dyn std::fmt::Display| {
-                Error::file(format!("{name}, post {}", number + 1), error)
-            };
+            let at =
+                |error: &dyn std::fmt::Display| Error::file(wording::post(name, number + 1), error);
             let post: Post = serde_json::from_str(row).map_err(|error| at(&error))?;
             validate(&post).map_err(|error| at(&error))?;
             for path in post.images.iter().take(MAX_IMAGES) {
@@ -52,13 +53,8 @@ impl Files {
             posts.push(post);
         }
         match posts.len() {
-            0 => Err(Error::file(name, "there are no posts in it")),
-            n if n > MAX_POSTS => Err(Error::file(
-                name,
-                format!(
-                    "{n} posts; at most {MAX_POSTS} are linked here, and any number by `imn link`"
-                ),
-            )),
+            0 => Err(Error::file(name, wording::NO_POSTS)),
+            n if n > MAX_POSTS => Err(Error::file(name, wording::too_many(n, MAX_POSTS))),
             _ => Ok(posts),
         }
     }

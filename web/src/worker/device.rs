@@ -13,6 +13,7 @@ use super::events::now;
 #[cfg(feature = "webgpu")]
 use super::{engine::cpu_picture_ms, webgpu::Gpu};
 use crate::protocol::{DeviceChoice, DeviceKind, Outcome, Running, Tested};
+use crate::wording::device as wording;
 
 /// Opens the bundle on the wanted device.
 ///
@@ -36,20 +37,17 @@ pub(super) async fn open(
             Err(error) if choice == DeviceChoice::Webgpu => return Err(error),
             Err(error) => {
                 DEVICE.set(Some(DeviceKind::Cpu));
-                notices.push(format!("WebGPU is not used: {}.", reason(error)));
+                notices.push(wording::not_used(&reason(error)));
             }
         }
     }
     let (engine, self_test) = Engine::on_cpu(manifest, files).await?;
     if !self_test.passed() {
-        notices.push(format!(
-            "The self-test differs from the exporting machine by {:.1e}.",
-            self_test.largest()
-        ));
+        notices.push(wording::differs(self_test.largest()));
     }
     let running = Running {
         device: DeviceKind::Cpu,
-        adapter: CPU.to_owned(),
+        adapter: wording::ONE_THREAD.to_owned(),
         software: false,
         self_test,
         notices,
@@ -62,7 +60,7 @@ pub(super) async fn test_all(manifest: &Manifest, files: &Files) -> Vec<Tested> 
     let start = now();
     let cpu = Tested {
         device: DeviceKind::Cpu,
-        name: CPU.to_owned(),
+        name: wording::ONE_THREAD.to_owned(),
         outcome: outcome(start, Engine::on_cpu(manifest, files).await).await,
     };
     #[cfg(feature = "webgpu")]
@@ -89,8 +87,6 @@ async fn test_webgpu(manifest: &Manifest, files: &Files) -> Tested {
     }
 }
 
-const CPU: &str = "WebAssembly, one thread";
-
 #[cfg(feature = "webgpu")]
 async fn on_webgpu(
     manifest: &Manifest,
@@ -101,21 +97,19 @@ async fn on_webgpu(
     let gpu = Gpu::find(on_lost).await?;
     let (engine, self_test) = gpu.open(manifest, files).await?;
     if !self_test.passed() {
-        return Err(Error::Device(format!(
-            "its self-test differs from the CPU by {:.1e}",
-            self_test.largest()
-        )));
+        let difference = wording::differs_from_cpu(self_test.largest());
+        return Err(Error::Device(difference));
     }
     let mut notices = Vec::new();
     if choice == DeviceChoice::Auto {
         let gpu_ms = engine.picture_ms().await?;
         let cpu_ms = cpu_picture_ms(manifest, files, &engine.golden).await?;
         let [gpu_time, cpu_time] = [gpu_ms, cpu_ms].map(crate::format::duration);
-        let times = format!("a picture takes {gpu_time} there, {cpu_time} on the CPU");
+        let times = wording::times(&gpu_time, &cpu_time);
         if gpu_ms > cpu_ms {
             return Err(Error::Device(times));
         }
-        notices.push(format!("WebGPU is used: {times}."));
+        notices.push(wording::used(&times));
     }
     let running = Running {
         device: DeviceKind::Webgpu,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::protocol::{Answer, Choice, Effects, Question, Stage};
 use crate::timeout::{DEVICE_SECONDS, unless_stuck};
+use crate::wording;
 use burn::prelude::Device;
 use shared_model::aliases::NameMatch;
 use shared_model::archive::Archive;
@@ -324,7 +325,7 @@ pub(super) async fn cpu_picture_ms(
 /// A file of the bundle.
 fn part(files: &Files, path: &str) -> Result<Vec<u8>> {
     let bytes = files.get(path).cloned();
-    bytes.ok_or_else(|| Error::file(path, "the bundle does not name this file"))
+    bytes.ok_or_else(|| Error::file(path, wording::model::NOT_IN_BUNDLE))
 }
 
 fn decoded<'a>(pictures: &'a HashMap<u32, Decoded>, question: &Question) -> Vec<&'a Decoded> {
@@ -348,9 +349,6 @@ fn query<'a>(
 
 /// Awaits the device, which must not be silent for `seconds`.
 pub(super) async fn answered<T>(seconds: u32, work: impl Future<Output = Result<T>>) -> Result<T> {
-    unless_stuck(seconds, work).await.unwrap_or_else(|| {
-        Err(Error::Device(format!(
-            "the graphics processor did not answer for {seconds} seconds"
-        )))
-    })
+    let done = unless_stuck(seconds, work).await;
+    done.unwrap_or_else(|| Err(Error::Device(wording::device::silent(seconds))))
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use crate::protocol::{DeviceKind, Event, Meaning, Question};
+use crate::wording;
 use gloo_timers::future::TimeoutFuture;
 use shared_model::archive::Archive;
 use shared_model::data::Mention;
@@ -61,12 +62,12 @@ pub(crate) async fn link_batch(engine: &Engine, name: &str, inbox: &Queue) -> Re
         // Messages arrive while the worker pauses.
         TimeoutFuture::new(0).await;
         if !inbox.borrow().waiting.is_empty() {
-            return Err(Error::file(name, "stopped, as something else was asked"));
+            return Err(Error::file(name, wording::batch::STOPPED));
         }
         let of_post = engine.lines(post, now).await;
         let of_post = of_post.map_err(|error| match error {
             Error::Device(reason) => Error::Device(reason),
-            error => Error::file(format!("{name}, post {}", done + 1), error),
+            error => Error::file(wording::batch::post(name, done + 1), error),
         })?;
         let gold = post.entity.as_deref();
         lines.extend(of_post.into_iter().map(|line| (line, gold)));
@@ -90,7 +91,7 @@ pub(crate) async fn restore_own(engine: &mut Engine) {
         Ok(None) => return tell_own(&engine.own).await,
         Ok(Some(zip)) => add_own(engine, Archive::read(&zip)).await,
         Err(reason) => {
-            let message = format!("What was kept cannot be read: {reason}.");
+            let message = wording::own::kept_unreadable(&reason);
             send(&Event::OwnRefused { message }, None);
             false
         }

@@ -15,6 +15,7 @@ use std::rc::Rc;
 
 use crate::message::Message;
 use crate::protocol::{DeviceChoice, DeviceKind, Event, Loaded, Request, Tested};
+use crate::wording::model as wording;
 use futures_util::{StreamExt as _, stream};
 use gloo_timers::future::TimeoutFuture;
 use js_sys::{ArrayBuffer, Uint8Array};
@@ -41,7 +42,7 @@ pub fn start() {
         // A panic inside a promise reaches no error handler of the page: it is reported from here.
         match DEVICE.get() {
             Some(DeviceKind::Webgpu) => send(&Event::DeviceLost, None),
-            _ => fail(None, format!("The model stopped: {info}"), true),
+            _ => fail(None, wording::panicked(info), true),
         }
     }));
     let inbox = Queue::default();
@@ -196,10 +197,8 @@ async fn handle(
             Ok(()) => send(&Event::Chosen { prototypes }, None),
             Err(error) => fail_or_fall_back(None, &error),
         },
-        (Request::Link { id, .. }, None) => {
-            fail(Some(id), "The model is not loaded yet.".to_owned(), false)
-        }
-        (_, None) => fail(None, "The model is not loaded yet.".to_owned(), false),
+        (Request::Link { id, .. }, None) => fail(Some(id), wording::NOT_LOADED.to_owned(), false),
+        (_, None) => fail(None, wording::NOT_LOADED.to_owned(), false),
     }
 }
 

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 
 use crate::cache::{FileCache, Store};
 use crate::fetch::{describe, fetch};
+use crate::wording::model as wording;
 use js_sys::{Reflect, Uint8Array};
 use shared_model::manifest::{FileEntry, MANIFEST, MAX_MANIFEST_BYTES, Manifest};
 use wasm_bindgen::JsCast as _;
@@ -89,11 +90,7 @@ impl Storage {
 
     /// Goes on without the store. Only the first reason is told.
     fn keep_nothing(&self, reason: &str) {
-        self.notice.get_or_init(|| {
-            format!(
-                "Downloads cannot be kept here, so every visit downloads the model again: {reason}."
-            )
-        });
+        self.notice.get_or_init(|| wording::not_kept(reason));
     }
 
     async fn download(
@@ -116,13 +113,13 @@ pub(crate) async fn read(
     progress: impl Fn(u64),
 ) -> Result<Vec<u8>, String> {
     let reader: ReadableStreamDefaultReader = body
-        .ok_or("the answer is empty")?
+        .ok_or(wording::EMPTY)?
         .get_reader()
         .dyn_into()
-        .map_err(|_| "the answer cannot be read")?;
+        .map_err(|_| wording::UNREADABLE)?;
     let mut bytes = Vec::new();
     loop {
-        let broken = |error| format!("the download broke off: {}", describe(error));
+        let broken = |error| wording::broke_off(&describe(error));
         let chunk = JsFuture::from(reader.read()).await.map_err(broken)?;
         if Reflect::get(&chunk, &"done".into())
             .map_err(broken)?
@@ -132,7 +129,7 @@ pub(crate) async fn read(
         }
         let chunk = Uint8Array::new(&Reflect::get(&chunk, &"value".into()).map_err(broken)?);
         if bytes.len() as u64 + u64::from(chunk.length()) > limit {
-            return Err("longer than the manifest says: altered".to_owned());
+            return Err(wording::TOO_LONG.to_owned());
         }
         let start = bytes.len();
         bytes.resize(start + chunk.length() as usize, 0);

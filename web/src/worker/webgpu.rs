@@ -9,6 +9,7 @@ use shared_model::self_test::SelfTest;
 use super::engine::{Engine, Files, answered};
 use crate::adapter::is_software;
 use crate::timeout::DEVICE_SECONDS;
+use crate::wording::device as wording;
 
 /// Seconds for which a simulated adapter may be silent: it computes on the CPU, slowly.
 const SIMULATED_SECONDS: u32 = 60;
@@ -31,8 +32,7 @@ impl Gpu {
     pub(super) async fn find(on_lost: impl Fn(String) + Send + 'static) -> Result<Self> {
         let (device, setup) = answered(DEVICE_SECONDS, async {
             let opened = Device::wgpu_options().init_with_setup_async().await;
-            opened
-                .map_err(|error| Error::Device(format!("this browser offers no adapter ({error})")))
+            opened.map_err(|error| Error::Device(wording::no_adapter(error)))
         })
         .await?;
         setup
@@ -71,7 +71,7 @@ fn is_simulated(info: &AdapterInfo) -> bool {
 
 fn name(info: &AdapterInfo) -> String {
     match info.name.as_str() {
-        "" => "an unnamed adapter".to_owned(),
+        "" => wording::UNNAMED.to_owned(),
         name => name.to_owned(),
     }
 }
