@@ -4,9 +4,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod baselines;
 mod cues;
 mod detr;
 mod network;
+mod reference;
 
 use std::ops::Range;
 use std::path::Path;

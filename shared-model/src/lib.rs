@@ -12,6 +12,7 @@ pub mod adam;
 mod addresses;
 pub mod aliases;
 pub mod archive;
+pub mod baselines;
 pub mod batch;
 pub mod bundle;
 pub mod calibration;

@@ -91,7 +91,7 @@ impl Targets {
     /// # Shapes
     ///
     /// - output: `[batch, n_candidates]`
-    fn others(&self) -> Tensor<2> {
+    pub(crate) fn others(&self) -> Tensor<2> {
         let [_, n_candidates] = self.mask.dims();
         let columns = Tensor::<1, Int>::arange(0..n_candidates as i64, &self.mask.device());
         let columns = columns.cast(self.gold.dtype()).unsqueeze::<2>();

@@ -56,15 +56,16 @@ impl WordTable {
         self.width
     }
 
+    /// The vector of a word without case and diacritics; `None` if it is not known.
+    pub fn get(&self, word: &str) -> Option<&[f32]> {
+        let row = *self.index.get(word)?;
+        Some(&self.vectors[row * self.width..(row + 1) * self.width])
+    }
+
     /// The mean vector of the mention's known words; `None` if none is known.
     pub fn embed(&self, mention: &str) -> Option<Vec<f32>> {
         let folded = fold(mention);
-        crate::math::mean(
-            folded
-                .split(' ')
-                .filter_map(|word| self.index.get(word))
-                .map(|&row| &self.vectors[row * self.width..(row + 1) * self.width]),
-        )
+        crate::math::mean(folded.split(' ').filter_map(|word| self.get(word)))
     }
 }
 

@@ -134,8 +134,8 @@ impl Evaluation {
             *cue.weight(&mut model.scorer) = 0.0;
         }
         let network = Network::among(&model.systems);
-        let trained: HashSet<String> = match network {
-            Some(network) => network.training.entities.iter().cloned().collect(),
+        let trained: HashSet<String> = match model.systems.first() {
+            Some(system) => system.training().entities.iter().cloned().collect(),
             None => train
                 .iter()
                 .filter_map(|post| post.entity.clone())
@@ -145,7 +145,7 @@ impl Evaluation {
         let features = Features::open(dataset, &model.encoders, &model.fingerprint)?;
         let kb = build(dataset, &model.encoders, &features, settings)?;
         let linker = model.linker(kb)?;
-        let systems = systems::of_run(&model.systems, &linker, dataset, &train);
+        let systems = systems::of_run(&model.systems, &linker, dataset, &train)?;
         let level = systems.iter().map(|system| system.needs()).max();
         let level = level.unwrap_or(FeatureLevel::None);
         let encode =

@@ -23,7 +23,7 @@ use shared_model::pack::{Pack, Precision, write};
 use shared_model::self_test::Golden;
 
 use crate::files;
-use crate::run::{EncoderOrigin, Example, Network, Run, manifest};
+use crate::run::{EncoderOrigin, Example, LearnedSystem, Network, Run, manifest};
 use crate::weights::{self, CLASSES, CONTEXT, JOINT, WORDS};
 
 /// Width and height of the self-test's picture, in pixels.
@@ -62,6 +62,12 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
     }
 
     let learned = run.learned(run_folder)?;
+    for system in &learned {
+        if let LearnedSystem::Baseline(baseline) = system {
+            let name = baseline.config.kind.name();
+            eprintln!("{name} stays in the run folder: it is for comparisons, no bundle has it");
+        }
+    }
     let network = Network::among(&learned);
     if let Some(network) = network {
         let bytes = write(network.pack.entries(), &[], precision)?;

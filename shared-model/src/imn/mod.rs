@@ -24,7 +24,7 @@ pub use scorer::{ImnScorer, NetworkTerm, TrainedImn};
 pub use side::{CentredEntity, PlainSequence, mention_sequences, side};
 
 /// A network wider than this is refused before it is allocated.
-const MAX_WIDTH: usize = 4096;
+pub(crate) const MAX_WIDTH: usize = 4096;
 
 /// Number of auxiliary spaces.
 pub const LEVELS: usize = 3;
@@ -149,7 +149,7 @@ impl Sequence {
     /// # Shapes
     ///
     /// - output: `[n, 1]`
-    fn present(&self) -> Tensor<2> {
+    pub(crate) fn present(&self) -> Tensor<2> {
         self.mask.clone().bool_not().float().max_dim(1)
     }
 }
@@ -265,7 +265,7 @@ impl Imn {
 ///
 /// - a, b: `[batch, n, width]`, broadcast
 /// - output: `[batch, n]`
-fn cosine(a: Tensor<3>, b: Tensor<3>) -> Tensor<2> {
+pub(crate) fn cosine(a: Tensor<3>, b: Tensor<3>) -> Tensor<2> {
     let square = |x: Tensor<3>| (x.clone() * x).sum_dim(2);
     // The gradient of a root at 0 is infinite.
     let norms = (square(a.clone()) * square(b.clone()))

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
+use shared_model::baselines::BaselineKind;
 use shared_model::imn::Modality;
 
 use super::{ChoiceArgs, EncoderArgs, ModelArgs, choice, parse_part};
@@ -61,6 +62,12 @@ pub(crate) struct TrainArgs {
     /// Last stage of training; the stages before it are run first, but for `text`, which is run alone.
     #[arg(long, value_enum, default_value = "task")]
     pub(crate) stage: StageArg,
+    /// Train a system of the paper's Table 2 in the place of the IMN, on the train mentions alone. `imn eval` ranks with it alone, and as NAME+cues beside the training-free scorer.
+    #[arg(long, value_parser = systems(), conflicts_with_all = ["paper", "stage"])]
+    pub(crate) system: Option<BaselineKind>,
+    /// Width of the embeddings and hidden states of `--system`.
+    #[arg(long, default_value_t = 128, requires = "system", value_parser = clap::value_parser!(u32).range(2..=4096))]
+    pub(crate) width: u32,
     /// Train the network as the paper describes it: without the training-free scorer, from random weights, with learning rate 1e-3.
     #[arg(long)]
     pub(crate) paper: bool,
@@ -102,7 +109,7 @@ pub(crate) struct TrainArgs {
     /// Maximum number of steps of task learning, or of the context encoder [default: 600; for the context encoder those of one epoch].
     #[arg(long)]
     pub(crate) steps: Option<usize>,
-    /// Learning rate [default: 3e-4; 1e-3 with --paper; 3e-5 for the context encoder].
+    /// Learning rate [default: 3e-4; 1e-3 with --paper or --system; 3e-5 for the context encoder].
     #[arg(long)]
     pub(crate) learning_rate: Option<f64>,
     /// Number of the text encoder's last layers that `--stage text` tunes; the lower ones are shared with the text encoder [default: all].
@@ -136,6 +143,21 @@ pub(crate) enum StageArg {
     Knowledge,
     /// Task learning: link mentions.
     Task,
+}
+
+fn systems() -> impl TypedValueParser<Value = BaselineKind> {
+    choice(BaselineKind::ALL.map(|kind| {
+        let description = match kind {
+            BaselineKind::Jmel => "One joint embedding of text and picture per side",
+            BaselineKind::Arnn => "Recurrent layers over word vectors, attention by the candidate",
+            BaselineKind::Bert => "As ARNN, over the tokens of BERT",
+            BaselineKind::Dzmned => {
+                "Recurrent layers over words and letters, attention over the modalities"
+            }
+            BaselineKind::DzmnedBert => "As DZMNED, over the tokens of BERT",
+        };
+        (kind.name(), description, kind)
+    }))
 }
 
 fn modalities() -> impl TypedValueParser<Value = Modality> {

@@ -8,15 +8,16 @@ use std::path::Path;
 
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
+use shared_model::baselines::BaselineConfig;
 use shared_model::calibration::Calibration;
 use shared_model::data::{Mention, picture_paths};
-use shared_model::imn::TrainedImn;
+use shared_model::imn::{NetworkTerm, TrainedImn};
 use shared_model::manifest::{Licence, Training};
 use shared_model::pack::Pack;
 use shared_model::scorer::ScorerConfig;
 
 pub(crate) use bundle::{manifest, open_bundle};
-pub(crate) use model::{LearnedSystem, Model, Network};
+pub(crate) use model::{LearnedSystem, Model, Network, TrainedBaseline};
 pub(crate) use origin::EncoderOrigin;
 
 use crate::files::{read, read_json};
@@ -58,6 +59,17 @@ pub(crate) enum SavedSystem {
     Imn {
         /// Shape of the network and weights of its term.
         trained: TrainedImn,
+        /// What it was trained on.
+        training: Training,
+    },
+    /// A system of the paper's Table 2.
+    Baseline {
+        /// Shape of the system.
+        config: BaselineConfig,
+        /// Its term beside the training-free score of a candidate that it was trained on.
+        seen: NetworkTerm,
+        /// Its term beside the training-free score of a candidate that is new to it.
+        new: NetworkTerm,
         /// What it was trained on.
         training: Training,
     },
@@ -111,15 +123,30 @@ impl Run {
 
     /// Reads the weights of the trained systems.
     pub(crate) fn learned(&self, folder: &Path) -> anyhow::Result<Vec<LearnedSystem>> {
-        let load = |system: &SavedSystem| match system {
-            SavedSystem::Imn { trained, training } => {
-                let path = folder.join(Network::FILE);
-                Ok(LearnedSystem::Imn(Network {
-                    pack: Pack::read(&path.display().to_string(), read(&path)?)?,
-                    trained: trained.clone(),
-                    training: training.clone(),
-                }))
-            }
+        let pack = |file: &str| -> anyhow::Result<Pack> {
+            let path = folder.join(file);
+            Ok(Pack::read(&path.display().to_string(), read(&path)?)?)
+        };
+        let load = |system: &SavedSystem| {
+            Ok(match system.clone() {
+                SavedSystem::Imn { trained, training } => LearnedSystem::Imn(Network {
+                    pack: pack(Network::FILE)?,
+                    trained,
+                    training,
+                }),
+                SavedSystem::Baseline {
+                    config,
+                    seen,
+                    new,
+                    training,
+                } => LearnedSystem::Baseline(TrainedBaseline {
+                    pack: pack(TrainedBaseline::FILE)?,
+                    config,
+                    seen,
+                    new,
+                    training,
+                }),
+            })
         };
         self.systems.iter().map(load).collect()
     }

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use burn::prelude::Device;
+use shared_model::baselines::BaselineConfig;
 use shared_model::bundle::Bundle;
 use shared_model::calibration::Calibration;
 use shared_model::encoders::{Encoders, Models};
-use shared_model::imn::{ImnScorer, TrainedImn};
+use shared_model::imn::{ImnScorer, NetworkTerm, TrainedImn};
 use shared_model::kb::KnowledgeBase;
 use shared_model::linker::Linker;
 use shared_model::manifest::{MANIFEST, Training};
@@ -38,6 +39,23 @@ pub(crate) struct Model {
 pub(crate) enum LearnedSystem {
     /// The paper's network.
     Imn(Network),
+    /// A system of the paper's Table 2.
+    Baseline(TrainedBaseline),
+}
+
+/// A trained system of the paper's Table 2.
+#[derive(Debug, Clone)]
+pub(crate) struct TrainedBaseline {
+    /// Weights of the system.
+    pub(crate) pack: Pack,
+    /// Shape of the system.
+    pub(crate) config: BaselineConfig,
+    /// Its term beside the training-free score of a candidate that it was trained on.
+    pub(crate) seen: NetworkTerm,
+    /// Its term beside the training-free score of a candidate that is new to it.
+    pub(crate) new: NetworkTerm,
+    /// What it was trained on.
+    pub(crate) training: Training,
 }
 
 /// A trained network without a knowledge base.
@@ -87,6 +105,12 @@ impl LearnedSystem {
                 trained: network.trained.clone(),
                 training: network.training.clone(),
             },
+            Self::Baseline(baseline) => SavedSystem::Baseline {
+                config: baseline.config.clone(),
+                seen: baseline.seen,
+                new: baseline.new,
+                training: baseline.training.clone(),
+            },
         }
     }
 
@@ -94,8 +118,22 @@ impl LearnedSystem {
     pub(crate) fn weights(&self) -> (&'static str, &Pack) {
         match self {
             Self::Imn(network) => (Network::FILE, &network.pack),
+            Self::Baseline(baseline) => (TrainedBaseline::FILE, &baseline.pack),
         }
     }
+
+    /// What it was trained on.
+    pub(crate) fn training(&self) -> &Training {
+        match self {
+            Self::Imn(network) => &network.training,
+            Self::Baseline(baseline) => &baseline.training,
+        }
+    }
+}
+
+impl TrainedBaseline {
+    /// The name of the weights' file in runs.
+    pub(crate) const FILE: &str = "baseline.bpk";
 }
 
 impl Network {
@@ -104,10 +142,10 @@ impl Network {
 
     /// The network among a run's systems, if there is one.
     pub(crate) fn among(systems: &[LearnedSystem]) -> Option<&Self> {
-        systems
-            .iter()
-            .map(|LearnedSystem::Imn(network)| network)
-            .next()
+        systems.iter().find_map(|system| match system {
+            LearnedSystem::Imn(network) => Some(network),
+            LearnedSystem::Baseline(_) => None,
+        })
     }
 
     /// Encodes a knowledge base's entities.

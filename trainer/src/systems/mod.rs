@@ -2,12 +2,14 @@
 //!
 //! Another learned system is a module here, an arm of [`LearnedSystem`], and a training stage.
 
+mod baseline;
 mod imn;
 mod name_only;
 mod popularity;
 mod prototype;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use anyhow::Context as _;
 use shared_model::data::Post;
@@ -127,16 +129,21 @@ pub(crate) fn of_run<'a>(
     linker: &'a Linker,
     dataset: &Dataset,
     train: &[Post],
-) -> Vec<Box<dyn System + 'a>> {
+) -> anyhow::Result<Vec<Box<dyn System + 'a>>> {
     let mut systems: Vec<Box<dyn System + 'a>> = Vec::new();
     for system in learned {
-        systems.push(match system {
-            LearnedSystem::Imn(_) => Box::new(imn::Imn(linker)),
-        });
+        match system {
+            LearnedSystem::Imn(_) => systems.push(Box::new(imn::Imn(linker))),
+            LearnedSystem::Baseline(trained) => {
+                let baseline = Rc::new(baseline::Baseline::load(trained, linker)?);
+                systems.push(Box::new(baseline::Alone(Rc::clone(&baseline))));
+                systems.push(Box::new(baseline::BesideCues(baseline)));
+            }
+        }
     }
     if learned.is_empty() || !linker.scorer.is_zero() {
         systems.push(Box::new(prototype::Prototype(linker)));
     }
     systems.extend(without_encoders(dataset, train));
-    systems
+    Ok(systems)
 }

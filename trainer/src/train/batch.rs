@@ -23,6 +23,8 @@ const MAX_CANDIDATES: usize = 17;
 pub(super) struct Batch {
     pub(super) mentions: Side,
     pub(super) entities: Side,
+    /// Training set and position in the knowledge base of each row of `entities`.
+    pub(super) rows: Vec<(usize, usize)>,
     /// `[batch, n_candidates]`, rows of `entities`.
     pub(super) candidates: Tensor<2, Int>,
     pub(super) targets: Targets,
@@ -191,6 +193,7 @@ fn assemble(
         // NIL is never a target: it is in no batch of a training step.
         gold.push(column);
     }
+    let positions = entities.iter().map(|key| (key.set, key.entity)).collect();
     let entities: Vec<Vec<PlainSequence>> = entities
         .into_iter()
         .map(|key| {
@@ -209,6 +212,7 @@ fn assemble(
     Batch {
         mentions: side(inputs, &mentions, device),
         entities: side(inputs, &entities, device),
+        rows: positions,
         candidates: Tensor::from_data(TensorData::new(candidates, shape), device),
         targets: Targets {
             mask: Tensor::from_data(TensorData::new(mask, shape), device),

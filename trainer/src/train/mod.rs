@@ -1,5 +1,6 @@
 //! `imn train`: plan, data, stages, weights of the network, calibration, run.
 
+mod baseline;
 mod batch;
 mod calibrate;
 mod data;
@@ -19,6 +20,7 @@ use anyhow::{Context as _, ensure};
 use burn::prelude::Device;
 use shared_model::calibration::Calibration;
 use shared_model::scorer::ScorerConfig;
+use shared_model::words::WordTable;
 
 use self::calibrate::{CalibrationErrors, Scored, calibrate, calibrate_balanced, refusals};
 use self::data::{Example, TrainingSet, held_out};
@@ -64,7 +66,9 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         sets.iter().any(|set| !set.examples.is_empty()),
         "no dataset has a train.jsonl; `imn prototypes` makes a run without training"
     );
-    let settings = Settings::new(&args, &sets, micro_batches);
+    let words = model.encoders.words.as_ref();
+    let word_width = words.map_or(1, WordTable::width);
+    let settings = Settings::new(&args, &sets, micro_batches, word_width);
     plan::check_data(args.stage, &sets, &settings)?;
     save_or_verify(&args.run.join("train.toml"), &settings, args.resume)?;
     if !args.resume {
@@ -80,6 +84,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         fit::scorer(&sets, &settings)
     };
     let (temperature, _) = calibrate(&training_free(&sets, &scorer, None), None);
+    let mut baseline = None;
     let network = match args.stage {
         StageArg::Knowledge | StageArg::Task => {
             let ids = network::prepare(&mut sets, &settings)?;
@@ -92,9 +97,14 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
                 device: &devices[0],
                 helpers: &devices[1..],
             };
-            let trained = network::train(&setup, &args)?;
-            let training = network::training(&datasets, &settings, ids, &trained.selection);
-            Some((trained, training))
+            let training = network::training(&datasets, &settings, ids);
+            match &settings.baseline {
+                Some(config) => {
+                    baseline = Some(baseline::train(&setup, config, words, &args, training)?);
+                    None
+                }
+                None => Some((network::train(&setup, &args)?, training)),
+            }
         }
         StageArg::Text | StageArg::Prototype => None,
     };
@@ -155,7 +165,11 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         encoders: origin,
         scorer,
         calibration: Some(report.calibration.clone()),
-        systems: network.map(LearnedSystem::Imn).into_iter().collect(),
+        systems: network
+            .map(LearnedSystem::Imn)
+            .into_iter()
+            .chain(baseline.map(LearnedSystem::Baseline))
+            .collect(),
     };
     let dataset = dataset.context("clap requires a dataset")?;
     write_run(dataset, kb.text, vectors, fitted, &args.run)?;

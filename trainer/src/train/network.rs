@@ -21,13 +21,15 @@ use crate::holdout::Part;
 use crate::learn::{Outcome, learn};
 use crate::run::Network;
 
-/// Adds what only a network needs, and returns the ids of the entities that it is trained on.
+/// Adds what only a network or a baseline needs, and returns the ids of the entities that it is trained on.
 pub(super) fn prepare(
     sets: &mut [TrainingSet],
     settings: &Settings,
 ) -> anyhow::Result<Vec<String>> {
     for set in &mut *sets {
-        set.add_posts(settings.seed, &settings.modalities)?;
+        if settings.baseline.is_none() {
+            set.add_posts(settings.seed, &settings.modalities)?;
+        }
         set.freeze(&settings.imn.inputs);
     }
     let ids = mark_known(sets, &settings.shares);
@@ -159,17 +161,19 @@ impl Trained {
                 seen: self.selection.terms.seen,
                 new: self.selection.terms.new,
             },
-            training,
+            training: Training {
+                gain: self.selection.gain,
+                ..training
+            },
         })
     }
 }
 
-/// What a network was trained on.
+/// What a system is trained on.
 pub(super) fn training(
     datasets: &[Dataset],
     settings: &Settings,
     entities: Vec<String>,
-    selection: &Selection,
 ) -> Training {
     let used = datasets.iter().zip(&settings.shares);
     let used = used.filter(|(_, share)| **share > 0.0);
@@ -178,6 +182,6 @@ pub(super) fn training(
         datasets: used
             .map(|(dataset, _)| format!("{} ({})", dataset.info.name, dataset.info.licence))
             .collect(),
-        gain: selection.gain,
+        gain: None,
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
+use shared_model::baselines::BaselineConfig;
 use shared_model::imn::{ImnConfig, Input, Modality};
 use shared_model::loss::FusionLoss;
 
@@ -38,11 +39,23 @@ pub(super) struct Settings {
     pub(super) validation: usize,
     pub(super) loss: FusionLoss,
     pub(super) imn: ImnConfig,
+    /// The system of Table 2 that is trained in the place of the network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) baseline: Option<BaselineConfig>,
 }
 
 impl Settings {
     /// The settings that `args` ask for; modalities that no knowledge base has are left out.
-    pub(super) fn new(args: &TrainArgs, sets: &[TrainingSet], micro_batches: usize) -> Self {
+    ///
+    /// # Arguments
+    ///
+    /// - word_width: width of the word vectors; 1 without any.
+    pub(super) fn new(
+        args: &TrainArgs,
+        sets: &[TrainingSet],
+        micro_batches: usize,
+        word_width: usize,
+    ) -> Self {
         let width = |modality: Modality| match modality {
             Modality::Text => sets
                 .iter()
@@ -66,6 +79,16 @@ impl Settings {
             })
             .collect();
         let modalities = inputs.iter().map(|input| input.modality).collect();
+        let baseline = args.system.map(|kind| BaselineConfig {
+            kind,
+            inputs: inputs.clone(),
+            word_width,
+            d_model: args.width as usize,
+            dropout: args.dropout,
+        });
+        let learns_from_mentions_alone = baseline.is_some();
+        let before_task = |steps: usize| if learns_from_mentions_alone { 0 } else { steps };
+        let is_published = args.paper || baseline.is_some();
         Self {
             datasets: args.datasets.clone(),
             shares: if args.shares.is_empty() {
@@ -81,9 +104,9 @@ impl Settings {
             micro_batches,
             learning_rate: args
                 .learning_rate
-                .unwrap_or(if args.paper { 1e-3 } else { 3e-4 }),
-            metric_steps: args.metric_steps,
-            knowledge_steps: args.knowledge_steps,
+                .unwrap_or(if is_published { 1e-3 } else { 3e-4 }),
+            metric_steps: before_task(args.metric_steps),
+            knowledge_steps: before_task(args.knowledge_steps),
             task_steps: args.steps.unwrap_or(600),
             evaluate_every: args.evaluate_every as usize,
             patience: args.patience,
@@ -98,6 +121,7 @@ impl Settings {
                 }
             },
             modalities,
+            baseline,
         }
     }
 
@@ -158,7 +182,7 @@ pub(super) fn check_data(
 
 /// Removes the checkpoints of an older run.
 pub(super) fn clear_checkpoints(run: &Path) -> anyhow::Result<()> {
-    for stage in ["metric", "knowledge", "task", "text"] {
+    for stage in ["metric", "knowledge", "task", "text", "baseline"] {
         let checkpoint = run.join(format!("checkpoint-{stage}.bpk"));
         if checkpoint.exists() {
             std::fs::remove_file(&checkpoint)

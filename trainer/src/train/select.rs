@@ -98,6 +98,12 @@ pub(super) struct Selection {
 }
 
 impl Selection {
+    /// As [`Self::choose`], for a system that was trained without the training-free scorer: the unit brings its scores to the spread of that scorer's.
+    pub(super) fn choose_beside(held: &[Held]) -> Self {
+        let unit = spread(held, |held| &held.prior) / spread(held, |held| &held.cosines);
+        Self::choose(held, if unit.is_finite() { unit } else { 0.0 })
+    }
+
     /// Chooses the weight of known candidates by what all lists gain, and keeps it if the gain on lists of those alone is proven;
     /// then that of new candidates on the other lists, where known candidates already have theirs.
     ///
@@ -154,8 +160,8 @@ impl Selection {
         }
     }
 
-    /// The paper's form: the cosine alone.
-    pub(super) fn paper(held: &[Held]) -> Self {
+    /// The network alone, as in the paper's form: what it gains is its mean reciprocal rank.
+    pub(super) fn alone(held: &[Held]) -> Self {
         let mean = |are_known: bool| {
             let part = held
                 .iter()
@@ -185,6 +191,17 @@ impl Selection {
             ],
         }
     }
+}
+
+/// Standard deviation of the scores within a list, averaged over the lists.
+fn spread(held: &[Held], scores: fn(&Held) -> &Vec<f32>) -> f64 {
+    let deviations = held.iter().map(|held| {
+        let scores = scores(held).iter().map(|score| f64::from(*score));
+        let n = scores.len().max(1) as f64;
+        let mean = scores.clone().sum::<f64>() / n;
+        (scores.map(|score| (score - mean).powi(2)).sum::<f64>() / n).sqrt()
+    });
+    deviations.sum::<f64>() / held.len().max(1) as f64
 }
 
 /// Mean cosine between held-out mentions and the candidates of one kind that they do not mean; 0 without any.

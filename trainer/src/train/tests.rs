@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use burn::prelude::*;
 use rand::RngExt as _;
-use shared_model::data::Entity;
+use shared_model::data::{Entity, Mention};
 use shared_model::imn::{ImnConfig, Input, Modality};
 use shared_model::kb::{KbPost, KbText, KnowledgeBase};
 use shared_model::loss::FusionLoss;
@@ -83,7 +83,7 @@ fn noise(n_examples: usize) -> TrainingSet {
                 query: Query::Mention {
                     features: Arc::new(PostFeatures::of_text(vector(&mut rng))),
                     text: format!("text {i}"),
-                    surface: "text".to_owned(),
+                    mention: Mention { start: 0, end: 4 },
                 },
                 pooled: Vec::new(),
                 cues: vec![Default::default(); candidates.len()],
@@ -180,6 +180,7 @@ fn settings() -> Settings {
             dropout: 0.0,
             ..ImnConfig::paper(inputs)
         },
+        baseline: None,
     }
 }
 

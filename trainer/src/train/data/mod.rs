@@ -12,7 +12,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use shared_model::classes::ClassTable;
 use shared_model::cues::{CueIndex, CueQuery};
-use shared_model::data::Post;
+use shared_model::data::{Mention, Post};
 use shared_model::encoders::Encoders;
 use shared_model::evidence::{Observed, Sides};
 use shared_model::imn::{CentredEntity, Input, Modality, PlainSequence, mention_sequences};
@@ -87,8 +87,8 @@ pub(crate) enum Query {
         features: Arc<PostFeatures>,
         /// Text of the post.
         text: String,
-        /// Characters of the mention.
-        surface: String,
+        /// Span of the mention.
+        mention: Mention,
     },
     /// A post of the knowledge base, of which the pooled vectors are kept.
     Timeline(usize),
@@ -241,7 +241,7 @@ impl TrainingSet {
             let query = Query::Mention {
                 features: Arc::new(mention.features),
                 text: mention.post.text.clone(),
-                surface: mention.surface.to_owned(),
+                mention: mention.mention,
             };
             let cues = self.cues_of(&query, &mention.candidates, without, modalities);
             let examples = match gold {
@@ -276,10 +276,11 @@ impl TrainingSet {
             Query::Mention {
                 features,
                 text,
-                surface,
+                mention,
             } => {
                 pooled = features.without_tokens().pooled();
-                (&pooled, text, surface.as_str())
+                let surface = mention.surface(text).expect("checked when it was encoded");
+                (&pooled, text, surface)
             }
             Query::Timeline(post) => (&self.kb.pooled[*post], &self.kb.text.posts[*post].text, ""),
         };

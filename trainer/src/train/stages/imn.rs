@@ -73,7 +73,7 @@ impl<'a> ImnStage<'a> {
         self.renew_norms(&mut model.model);
         let held = self.cosines(&model.model, &self.held)?;
         let selection = if self.setup.settings.paper {
-            Selection::paper(&held)
+            Selection::alone(&held)
         } else {
             Selection::choose(&held, SHARPNESS * self.setup.temperature)
         };

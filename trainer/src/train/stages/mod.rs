@@ -1,5 +1,6 @@
 //! Stages of a training: one module each.
 
+pub(super) mod baseline;
 pub(super) mod contrastive;
 pub(super) mod imn;
 pub(super) mod text;
