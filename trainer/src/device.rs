@@ -7,7 +7,10 @@ use burn::prelude::Device;
 
 /// The value of `--device`: one device, or several among which `imn train` divides its batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DeviceArg(Vec<DeviceName>);
+pub(crate) struct DeviceArg {
+    text: String,
+    names: Vec<DeviceName>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum DeviceName {
@@ -30,7 +33,10 @@ impl FromStr for DeviceArg {
         let names = list.split(',').map(DeviceName::of);
         let refuse = || "expected auto, flex, wgpu, cuda, cuda:1 or the address of an `imn serve-device` like ws://host:3000";
         let names: Option<Vec<DeviceName>> = names.collect();
-        names.map(Self).ok_or_else(|| refuse().to_owned())
+        Ok(Self {
+            text: list.to_owned(),
+            names: names.ok_or_else(|| refuse().to_owned())?,
+        })
     }
 }
 
@@ -61,19 +67,24 @@ impl DeviceName {
 }
 
 impl DeviceArg {
+    /// The argument as it was given.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Opens the device of a command that uses only one.
     pub(crate) fn open(&self) -> anyhow::Result<Device> {
         ensure!(
-            self.0.len() == 1,
+            self.names.len() == 1,
             "--device: only knowledge and task learning and `imn serve-device` use several devices; name one"
         );
-        let first = self.0[0].open()?.into_iter().next();
+        let first = self.names[0].open()?.into_iter().next();
         first.context("--device: the server offers no device")
     }
 
     /// Opens all devices, in the order of their names.
     pub(crate) fn open_all(&self) -> anyhow::Result<Vec<Device>> {
-        let devices = self.0.iter().map(DeviceName::open);
+        let devices = self.names.iter().map(DeviceName::open);
         Ok(devices.collect::<anyhow::Result<Vec<_>>>()?.concat())
     }
 }
@@ -219,8 +230,8 @@ mod tests {
     fn a_list_names_each_device() {
         let names = "flex,cuda:1,ws://host:3000".parse();
         let remote = DeviceName::Remote("ws://host:3000".to_owned());
-        let expected = DeviceArg(vec![DeviceName::Flex, DeviceName::Cuda(1), remote]);
-        assert_eq!(names, Ok(expected));
+        let expected = vec![DeviceName::Flex, DeviceName::Cuda(1), remote];
+        assert_eq!(names.map(|arg: DeviceArg| arg.names), Ok(expected));
         for wrong in ["", "gpu", "flex,", "cuda:one", "http://host:3000"] {
             assert!(wrong.parse::<DeviceArg>().is_err(), "{wrong:?}");
         }

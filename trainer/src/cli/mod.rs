@@ -56,7 +56,7 @@ pub(crate) enum Command {
     Link(LinkArgs),
     /// Evaluate a run or a bundle on the labelled mentions of a dataset, beside the baselines.
     Eval(EvalArgs),
-    /// Compare systems in tables and figures, as a plan in TOML says.
+    /// Train and compare systems in tables and figures, as a plan in TOML says.
     Experiments(ExperimentsArgs),
     /// Export a run as the bundle that the web page and `imn link` read.
     Export(ExportArgs),
@@ -267,8 +267,11 @@ pub(crate) struct EvalArgs {
 
 #[derive(Args)]
 pub(crate) struct ExperimentsArgs {
-    /// Plan in TOML: a title, and tables of systems with their runs. Paths in it are relative to it.
+    /// Plan in TOML: a title, trainings, and tables of systems with their runs. Paths in it are relative to it.
     pub(crate) file: PathBuf,
+    /// Number of trainings at a time, which share the processor cores.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) jobs: u16,
     /// Folder to write RESULT.md and the figures to [default: the folder of the plan].
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,

@@ -2,7 +2,9 @@
 
 mod compare;
 mod figure;
+mod trainings;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, ensure};
@@ -16,12 +18,18 @@ use crate::files;
 use crate::outcomes::{Outcome, Subset};
 
 use compare::Table;
+use trainings::{TrainingPlan, train_missing};
 
 /// The plan. Its paths are relative to the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Plan {
     title: String,
+    /// Weight folder of the trainings; that of the user if absent.
+    weights: Option<PathBuf>,
+    /// What is trained before the tables are made.
+    #[serde(default)]
+    trainings: Vec<TrainingPlan>,
     tables: Vec<TablePlan>,
 }
 
@@ -54,7 +62,10 @@ fn test() -> Split {
 struct SystemPlan {
     name: String,
     /// One per seed: run folders, bundle folders, or files that `imn eval --outcomes` wrote.
+    #[serde(default)]
     runs: Vec<PathBuf>,
+    /// Name of a training, in the place of its runs.
+    training: Option<String>,
     /// Name of the system; the run's own if absent.
     row: Option<String>,
     /// Position on the axis of a line figure.
@@ -80,10 +91,12 @@ enum FigureKind {
 pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::Result<()> {
     let text = String::from_utf8(files::read(&args.file)?)?;
     let named = || args.file.display().to_string();
-    let plan: Plan = toml::from_str(&text)
+    let mut plan: Plan = toml::from_str(&text)
         .map_err(|error| one_line(&text, &error))
         .with_context(named)?;
-    let folder = args.file.parent().unwrap_or(Path::new("."));
+    let folder = args.file.parent();
+    let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
     let to = args.out.as_deref().unwrap_or(folder);
     let file = args.file.file_name().unwrap_or_default().to_string_lossy();
     let source = match &args.date {
@@ -91,10 +104,22 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
         None => format!("`imn experiments {file}`"),
     };
 
+    plan.name_runs().with_context(named)?;
+    let n_jobs = usize::from(args.jobs);
+    let (trainings, weights) = (&plan.trainings, plan.weights.as_deref());
+    let failed = train_missing(trainings, weights, folder, n_jobs, &device).with_context(named)?;
+    let failed: HashMap<PathBuf, String> = failed.into_iter().collect();
+
     let mut result = format!("# {}\n", plan.title);
     let mut figures = Vec::new();
     for (number, table) in plan.tables.iter().enumerate() {
         let refuse = || format!("{}, {:?}", named(), table.title);
+        let mut runs = table.systems.iter().flat_map(|system| &system.runs);
+        if let Some(run) = runs.find(|run| failed.contains_key(*run)) {
+            let (run, title) = (run.display(), &table.title);
+            result += &format!("\n## {title}\n\nNot made: the training of {run} failed.\n");
+            continue;
+        }
         let dataset = Dataset::open(&folder.join(&table.dataset)).with_context(refuse)?;
         let reader = Reader {
             folder,
@@ -119,7 +144,44 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
         plan.tables.len(),
         to.join("RESULT.md").display()
     );
+    let mut failed: Vec<String> = failed
+        .iter()
+        .map(|(run, reason)| format!("{}: {reason}", run.display()))
+        .collect();
+    failed.sort();
+    ensure!(
+        failed.is_empty(),
+        "{} of the trainings failed, the same command goes on with them: {}",
+        failed.len(),
+        failed.join("; ")
+    );
     Ok(())
+}
+
+impl Plan {
+    /// Puts the runs of trainings in the place of their names.
+    fn name_runs(&mut self) -> anyhow::Result<()> {
+        let (trainings, weights) = (&self.trainings, self.weights.as_deref());
+        for system in self.tables.iter_mut().flat_map(|table| &mut table.systems) {
+            let Some(name) = &system.training else {
+                continue;
+            };
+            let training = trainings.iter().find(|training| training.name == *name);
+            let training = training
+                .with_context(|| format!("{:?}: no training is called {name:?}", system.name))?;
+            ensure!(
+                system.runs.is_empty(),
+                "{:?} has both runs and a training",
+                system.name
+            );
+            system.runs = training
+                .jobs(weights)
+                .into_iter()
+                .map(|job| job.run)
+                .collect();
+        }
+        Ok(())
+    }
 }
 
 /// The error in one line: without its excerpt of the file.
@@ -144,9 +206,24 @@ impl Reader<'_> {
         own.unwrap_or(self.dataset.info.candidate_policy)
     }
 
+    /// The file in which a run of a training keeps its outcomes.
+    fn kept_name(&self) -> String {
+        let dataset = self.plan.dataset.file_name().unwrap_or_default();
+        format!(
+            "outcomes-{}-{}-{}.jsonl",
+            dataset.to_string_lossy(),
+            self.plan.split.name(),
+            self.policy().name()
+        )
+    }
+
     /// The outcomes of a run folder, a bundle folder or a file; at least one.
     fn outcomes(&self, run: &Path) -> anyhow::Result<Vec<Outcome>> {
         let path = self.folder.join(run);
+        let kept = path.join(self.kept_name());
+        if is_newer(&kept, &path.join("run.json")) {
+            return files::read_jsonl(&kept);
+        }
         if path.is_dir() {
             let device = self.device.open()?;
             let protocol = Protocol {
@@ -157,10 +234,24 @@ impl Reader<'_> {
                 without: &[],
             };
             let evaluation = Evaluation::of(&self.dataset, &path, protocol, &device)?;
+            let is_trained_here = path.join(trainings::ARGUMENTS).exists();
+            if is_trained_here {
+                files::write_jsonl(&kept, &evaluation.outcomes)?;
+            }
             return Ok(evaluation.outcomes);
         }
         let outcomes: Vec<Outcome> = files::read_jsonl(&path)?;
         ensure!(!outcomes.is_empty(), "{} is empty", path.display());
         Ok(outcomes)
     }
+}
+
+/// Whether `file` exists and was written after `other`.
+fn is_newer(file: &Path, other: &Path) -> bool {
+    let written = |path: &Path| {
+        path.metadata()
+            .and_then(|metadata| metadata.modified())
+            .ok()
+    };
+    matches!((written(file), written(other)), (Some(file), Some(other)) if file > other)
 }

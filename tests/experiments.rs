@@ -1,0 +1,122 @@
+//! `imn experiments` with trainings: all systems of Table 2 from a dataset to a table, what is there is kept, a failure stops nothing else.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::Path;
+
+use tests::{Dir, trainable, weights};
+
+const SHORT: &str =
+    r#""--steps", "2", "--evaluate-every", "1", "--batch", "8", "--validation", "20""#;
+
+/// The plan of a table of all systems, with 2 steps each.
+fn plan(seeds: &str) -> String {
+    let weights = weights().display().to_string();
+    let mut plan = format!("title = \"All systems\"\nweights = {weights:?}\n");
+    let mut systems = String::new();
+    for name in ["jmel", "arnn", "bert", "dzmned", "dzmned-bert"] {
+        plan += &format!(
+            "[[trainings]]\nname = {name:?}\ndatasets = [\"data\"]\nseeds = {seeds}\n\
+             flags = [\"--system\", {name:?}, \"--width\", \"16\", {SHORT}]\n"
+        );
+        systems += &format!("{{ name = {name:?}, training = {name:?} }},");
+    }
+    plan += &format!(
+        "[[trainings]]\nname = \"imn\"\ndatasets = [\"data\"]\nseeds = {seeds}\n\
+         flags = [\"--metric-steps\", \"1\", \"--knowledge-steps\", \"1\", {SHORT}]\n\
+         [[tables]]\ntitle = \"Table 2\"\ndataset = \"data\"\nsplit = \"test\"\nprimary = [\"IMN\", \"dzmned-bert\"]\n\
+         systems = [{{ name = \"IMN\", training = \"imn\" }}, {systems}\
+         {{ name = \"JMEL and cues\", training = \"jmel\", row = \"jmel+cues\" }}]\n"
+    );
+    plan
+}
+
+fn written(path: &Path) -> std::time::SystemTime {
+    path.metadata().unwrap().modified().unwrap()
+}
+
+#[test]
+fn a_plan_trains_what_is_missing_and_compares_all_systems() {
+    let dir = Dir::new();
+    trainable(dir.root());
+    dir.create("plan.toml", plan("[0]"));
+    dir.imn("experiments plan.toml --jobs 2").ok();
+    let result = fs::read_to_string(dir.path("RESULT.md")).unwrap();
+    for row in [
+        "| IMN | 1 |",
+        "| jmel | 1 |",
+        "| arnn | 1 |",
+        "| bert | 1 |",
+        "| dzmned | 1 |",
+        "| dzmned-bert | 1 |",
+        "| JMEL and cues | 1 |",
+        "| prototype | 1 |",
+        "| IMN | +",
+    ] {
+        assert!(result.contains(row), "no {row:?} in\n{result}");
+    }
+    for seed in ["arnn-0", "imn-0"] {
+        assert!(dir.path("runs").join(seed).join("train.log").exists());
+    }
+
+    let run = dir.path("runs/jmel-0/run.json");
+    let before = written(&run);
+    dir.create("plan.toml", plan("[0]").replace("Table 2", "Again"));
+    dir.imn("experiments plan.toml").ok();
+    assert_eq!(before, written(&run), "a finished run was trained again");
+    let again = fs::read_to_string(dir.path("RESULT.md")).unwrap();
+    assert_eq!(again.replace("Again", "Table 2"), result);
+
+    dir.create("plan.toml", plan("[0]").replace("\"16\"", "\"8\""));
+    let said = ["other arguments", "jmel-0"];
+    dir.imn("experiments plan.toml").refused(&said);
+}
+
+#[test]
+fn a_training_that_fails_is_named_and_stops_no_other() {
+    let dir = Dir::new();
+    trainable(dir.root());
+    let weights = weights().display().to_string();
+    let training = |name: &str, system: &str| {
+        format!(
+            "[[trainings]]\nname = {name:?}\ndatasets = [\"data\"]\nflags = [\"--system\", {system:?}, {SHORT}]\n"
+        )
+    };
+    let table = |name: &str| {
+        format!(
+            "[[tables]]\ntitle = {name:?}\ndataset = \"data\"\nprimary = [{name:?}, \"prototype\"]\n\
+             systems = [{{ name = {name:?}, training = {name:?} }}]\n"
+        )
+    };
+    let plan = [
+        format!("title = \"t\"\nweights = {weights:?}\n"),
+        training("wrong", "no-such-system"),
+        training("right", "jmel"),
+        table("wrong"),
+        table("right"),
+    ];
+    dir.create("plan.toml", plan.concat());
+    let run = dir.imn("experiments plan.toml");
+    assert_eq!(run.status, Some(1), "{}", run.stderr);
+    let last = run.stderr.lines().last().unwrap();
+    let said = [
+        "imn: 1 of the trainings failed",
+        "wrong-0",
+        "no-such-system",
+    ];
+    assert!(said.iter().all(|said| last.contains(said)), "{last}");
+    let result = fs::read_to_string(dir.path("RESULT.md")).unwrap();
+    assert!(
+        result.contains("Not made: the training of runs/wrong-0 failed."),
+        "{result}"
+    );
+    assert!(result.contains("| right | 1 |"), "{result}");
+
+    dir.create(
+        "plan.toml",
+        format!("title = \"t\"\ntrainings = []\n{}", table("none")),
+    );
+    dir.imn("experiments plan.toml")
+        .refused(&["no training is called", "none"]);
+}
