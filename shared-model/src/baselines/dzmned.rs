@@ -4,14 +4,13 @@ use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::prelude::*;
 use burn::tensor::activation::{sigmoid, softmax};
 
+use super::inputs::LETTERS;
 use super::jmel::JointEmbedding;
 use super::reader::Reader;
 use super::{BaselineConfig, Batch, Letters, MARGIN, Reads, Words, cosines};
 use crate::imn::Modality;
 use crate::loss::{Targets, triplet};
 
-/// Number of rows of the table of letters; other characters share them.
-const LETTERS: usize = 4096;
 /// Width of a letter's vector.
 const LETTER_WIDTH: usize = 32;
 /// Added to the attention logits of a missing picture.
@@ -105,9 +104,4 @@ impl Dzmned {
         let read = self.spellers.iter().zip(directions).map(read);
         Tensor::cat(read.collect(), 1)
     }
-}
-
-/// Row of a character in the table of letters.
-pub(super) fn row_of(letter: char) -> i32 {
-    (letter as usize % LETTERS) as i32
 }

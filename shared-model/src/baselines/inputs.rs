@@ -2,7 +2,6 @@
 
 use burn::prelude::*;
 
-use super::dzmned::row_of;
 use super::{BaselineConfig, Batch, Reads};
 use crate::data::Mention;
 use crate::error::{Error, Result};
@@ -10,6 +9,8 @@ use crate::imn::{Modality, Side};
 use crate::normalise::fold;
 use crate::words::WordTable;
 
+/// Number of rows of the table of letters, which the characters share.
+pub(super) const LETTERS: usize = 4096;
 /// Number of words that are read on either side of a mention (Eshel et al. 2017).
 const MAX_WORDS: usize = 50;
 /// Number of letters that are read of a name.
@@ -189,6 +190,11 @@ fn letters(names: &[&str], device: &Device) -> Letters {
         backward: padded(true),
         mask: mask(lengths, length, device),
     }
+}
+
+/// Row of a character in the table of letters.
+fn row_of(letter: char) -> i32 {
+    (letter as usize % LETTERS) as i32
 }
 
 fn mask(lengths: impl Iterator<Item = usize>, length: usize, device: &Device) -> Tensor<2, Bool> {
