@@ -172,7 +172,6 @@ pub struct Batch {
 ///
 /// Should be created with [`BaselineConfig`].
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Baseline {
     /// [`BaselineKind::Jmel`].
     Jmel(Jmel),

@@ -7,6 +7,7 @@ use super::Words;
 
 /// One state per position. States of real positions never depend on padding, which is at the end.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a model has one or two")]
 pub(super) enum Reader {
     Gru(Gru),
     Lstm(Lstm),
