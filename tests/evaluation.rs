@@ -362,8 +362,8 @@ fn tables_average_seeds_and_compare_with_the_reference() {
     for line in [
         "# Of a test",
         "## Invented mentions",
-        "| system | seeds | P@1, all (40) | P@1, seen (10) | P@1, unseen (30) | MRR |",
-        "| IMN | 2 | 75.0 [75.0, 75.0] | 75.0 [75.0, 75.0] | 75.0 [75.0, 75.0] | 75.0 |",
+        "| system | seeds | P@1, all (40) | P@1, seen (10) | P@1, unseen (30) | R@3 | R@10 | MRR |",
+        "| IMN | 2 | 75.0 [75.0, 75.0] | 75.0 [75.0, 75.0] | 75.0 [75.0, 75.0] | 75.0 | 75.0 | 75.0 |",
         "| IMN, one seed | 1 | 50.0 ",
         "| prototype | 2 | 50.0 [",
         "| 0.0 [0.0, 0.0] |",
@@ -388,6 +388,16 @@ fn tables_average_seeds_and_compare_with_the_reference() {
             assert!(svg.contains(said), "{figure} does not say {said:?}");
         }
     }
+    let results = fs::read(dir.path("result/results.json")).unwrap();
+    let results: Value = serde_json::from_slice(&results).unwrap();
+    let table = &results["tables"][0];
+    assert_eq!(table["mentions"]["seen"], 10);
+    let row = &table["rows"][0];
+    assert_eq!((&row["name"], &row["r@3"]), (&json!("IMN"), &json!(0.75)));
+    assert_eq!(row["p@1"]["all"]["value"], 0.75);
+    let compared = &table["comparisons"][0];
+    assert_eq!(compared["difference"], 0.25);
+    assert!(compared["primary"] == true && compared["p"].as_f64().unwrap() < 0.05);
     let first = fs::read(dir.path("result/RESULT.md")).unwrap();
     dir.imn(command).ok();
     assert!(

@@ -203,3 +203,51 @@ fn mask(lengths: impl Iterator<Item = usize>, length: usize, device: &Device) ->
     let n = mask.len() / length;
     Tensor::from_data(TensorData::new(mask, [n, length]), device)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::{Pack, Precision, write};
+
+    fn table() -> WordTable {
+        let words = ["a", "b", "jaguar", "c", "d"].map(str::to_owned);
+        let entries = WordTable::entries(&words, vec![1.0, 2.0, 3.0, 4.0, 5.0], 1);
+        let bytes = write(entries, &[], Precision::F32).unwrap();
+        WordTable::from_pack(&Pack::read("words.bpk", bytes).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn words_are_read_towards_the_mention_or_in_both_directions() {
+        let mention = Mention { start: 6, end: 12 };
+        let read =
+            |is_split| known_words("A x B jaguar C, D!", mention, is_split, &table()).unwrap();
+        assert_eq!(read(true), [vec![1.0, 2.0], vec![5.0, 4.0]]);
+        let all = vec![1.0, 2.0, 3.0, 4.0, 5.0];
+        let backward = all.iter().rev().copied().collect();
+        assert_eq!(read(false), [all, backward]);
+    }
+
+    #[test]
+    fn no_more_words_are_read_than_the_nearest() {
+        let text = format!("{}jaguar{}", "a b ".repeat(40), " c d".repeat(40));
+        let mention = Mention {
+            start: 160,
+            end: 166,
+        };
+        let [before, after] = known_words(&text, mention, true, &table()).unwrap();
+        assert_eq!((before.len(), after.len()), (MAX_WORDS, MAX_WORDS));
+        assert_eq!((before.last(), after.last()), (Some(&2.0), Some(&4.0)));
+    }
+
+    #[test]
+    fn letters_are_reversed_before_their_padding() {
+        let letters = letters(&["Ab", "Çde"], &Device::flex());
+        let ids =
+            |tensor: Tensor<2, Int>| -> Vec<i64> { tensor.into_data().iter::<i64>().collect() };
+        let [a, b, c, d, e] = ['a', 'b', 'c', 'd', 'e'].map(|letter| letter as i64);
+        assert_eq!(ids(letters.forward), [a, b, 0, c, d, e]);
+        assert_eq!(ids(letters.backward), [b, a, 0, e, d, c]);
+        let mask: Vec<bool> = letters.mask.into_data().iter::<bool>().collect();
+        assert_eq!(mask, [false, false, true, false, false, false]);
+    }
+}

@@ -239,3 +239,108 @@ fn rows(entities: Tensor<2>, candidates: &Tensor<2, Int>) -> Tensor<3> {
         .select(0, flat)
         .reshape([batch, n_candidates, width])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Mention;
+    use crate::imn::{PlainSequence, side};
+    use crate::pack::{Precision, write};
+    use crate::words::WordTable;
+
+    const TEXTS: [&str; 3] = [
+        "An old jaguar sleeps in a tree",
+        "jaguar",
+        "My jaguar of 1961",
+    ];
+    const NAMES: [&str; 3] = ["Jaguar", "Jaguar Cars", "Jaguar, the cat of America"];
+
+    fn config(kind: BaselineKind) -> BaselineConfig {
+        let input = |modality, width| Input { modality, width };
+        BaselineConfig {
+            kind,
+            inputs: vec![input(Modality::Text, 3), input(Modality::Image, 2)],
+            word_width: 2,
+            d_model: 4,
+            dropout: 0.0,
+        }
+    }
+
+    fn table() -> WordTable {
+        let words = ["an", "old", "jaguar", "in", "tree", "my", "of"].map(str::to_owned);
+        let vectors = (0..2 * words.len()).map(|i| (i as f32).sin()).collect();
+        let bytes = write(WordTable::entries(&words, vectors, 2), &[], Precision::F32).unwrap();
+        WordTable::from_pack(&Pack::read("words.bpk", bytes).unwrap()).unwrap()
+    }
+
+    /// A post or an entity with `length` vectors; the second row has no picture.
+    fn sequences(row: usize) -> Vec<PlainSequence> {
+        let sequence = |length: usize, width: usize| PlainSequence {
+            vectors: (0..length * width)
+                .map(|i| ((7 * row + i) as f32).cos())
+                .collect(),
+            pictures: vec![0; length],
+            pooled: (0..width).map(|i| ((5 * row + i) as f32).sin()).collect(),
+        };
+        let image = match row {
+            1 => PlainSequence::default(),
+            _ => sequence(row + 1, 2),
+        };
+        vec![sequence(2 * row + 1, 3), image]
+    }
+
+    /// Scores of some of the posts, each among all entities.
+    fn scores(model: &Baseline, config: &BaselineConfig, posts: &[usize]) -> Vec<f32> {
+        let device = Device::flex();
+        let texts: Vec<(&str, Mention)> = posts
+            .iter()
+            .map(|&post| {
+                let text = TEXTS[post];
+                let start = text.find("jaguar").unwrap();
+                let end = start + 6;
+                (text, Mention { start, end })
+            })
+            .collect();
+        let mentions: Vec<_> = posts.iter().map(|&post| sequences(post)).collect();
+        let entities: Vec<_> = (0..NAMES.len()).map(sequences).collect();
+        let sides = [
+            side(&config.inputs, &mentions, &device),
+            side(&config.inputs, &entities, &device),
+        ];
+        let candidates = Tensor::<1, Int>::arange(0..NAMES.len() as i64, &device);
+        let candidates = candidates.unsqueeze::<2>().repeat_dim(0, posts.len());
+        let batch = config.batch(&texts, sides, &NAMES, candidates, Some(&table()));
+        let scores = model.forward(&batch.unwrap());
+        scores.into_data().try_into_vec().unwrap()
+    }
+
+    #[test]
+    fn a_batch_equals_its_rows_without_their_padding() {
+        for kind in BaselineKind::ALL {
+            let config = config(kind);
+            let model = config.init(&Device::flex());
+            let together = scores(&model, &config, &[0, 1, 2]);
+            for post in 0..TEXTS.len() {
+                let alone = scores(&model, &config, &[post]);
+                let row = &together[post * NAMES.len()..][..NAMES.len()];
+                for (alone, row) in alone.iter().zip(row) {
+                    assert!((alone - row).abs() < 1e-5, "{kind:?}: {alone} {row}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn without_word_vectors_a_system_that_reads_them_says_so() {
+        let device = Device::flex();
+        for (kind, is_refused) in [(BaselineKind::Arnn, true), (BaselineKind::Bert, false)] {
+            let config = config(kind);
+            let rows = [sequences(0)];
+            let sides = [(); 2].map(|()| side(&config.inputs, &rows, &device));
+            let post = ("jaguar", Mention { start: 0, end: 6 });
+            let candidates = Tensor::from_data([[0]], &device);
+            let batch = config.batch(&[post], sides, &NAMES[..1], candidates, None);
+            assert_eq!(batch.is_err(), is_refused, "{kind:?}");
+        }
+    }
+}

@@ -272,7 +272,7 @@ pub(crate) struct ExperimentsArgs {
     /// Number of trainings at a time, which share the processor cores.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) jobs: u16,
-    /// Folder to write RESULT.md and the figures to [default: the folder of the plan].
+    /// Folder to write RESULT.md, results.json and the figures to [default: the folder of the plan].
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Date to print in the captions.

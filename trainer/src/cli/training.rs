@@ -63,7 +63,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_enum, default_value = "task")]
     pub(crate) stage: StageArg,
     /// Train a system of the paper's Table 2 in the place of the IMN, on the train mentions alone. `imn eval` ranks with it alone, and as NAME+cues beside the training-free scorer.
-    #[arg(long, value_parser = systems(), conflicts_with_all = ["paper", "stage"])]
+    #[arg(long, value_parser = systems(), conflicts_with_all = ["paper", "stage", "metric_steps", "knowledge_steps", "accumulate"])]
     pub(crate) system: Option<BaselineKind>,
     /// Width of the embeddings and hidden states of `--system`.
     #[arg(long, default_value_t = 128, requires = "system", value_parser = clap::value_parser!(u32).range(2..=4096))]

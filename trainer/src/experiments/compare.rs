@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context as _, ensure};
+use serde_json::{Map, Value, json};
 
 use super::{Reader, SystemPlan, TablePlan};
 use crate::outcomes::{Answer, Outcome, Subset};
@@ -41,6 +42,10 @@ pub(super) struct Row {
     values: Vec<f64>,
     /// P@1 with its interval, by subset; `None` for a subset without mentions.
     pub(super) p_at_1: [Option<(f64, [f64; 2])>; 3],
+    /// Mean of R@3 over all mentions.
+    r_at_3: f64,
+    /// Mean of R@10 over all mentions.
+    r_at_10: f64,
     /// Mean reciprocal rank.
     mrr: f64,
     /// Position on the axis of a line figure.
@@ -121,23 +126,54 @@ impl Table {
         })
     }
 
+    /// The table as it is written to `results.json`: shares between 0 and 1.
+    pub(super) fn json(&self) -> Value {
+        let row = |row: &Row| {
+            let mut p_at_1 = Map::new();
+            for (subset, cell) in SUBSETS.iter().zip(row.p_at_1) {
+                let cell = cell.map(|(value, ends)| json!({"value": value, "interval": ends}));
+                p_at_1.insert(subset.name().to_owned(), cell.into());
+            }
+            json!({
+                "name": row.name, "seeds": row.seeds, "p@1": p_at_1,
+                "r@3": row.r_at_3, "r@10": row.r_at_10, "mrr": row.mrr,
+            })
+        };
+        let counts = SUBSETS.iter().zip(self.counts);
+        let counts = counts.map(|(subset, n)| (subset.name().to_owned(), n.into()));
+        let comparison = |(i, (name, comparison)): (usize, &(String, Comparison))| {
+            json!({
+                "name": name, "difference": comparison.difference, "interval": comparison.interval,
+                "p": comparison.p, "primary": i == 0,
+            })
+        };
+        json!({
+            "title": self.title, "caption": self.caption,
+            "mentions": counts.collect::<Map<String, Value>>(),
+            "rows": self.rows.iter().map(row).collect::<Vec<_>>(),
+            "reference": self.reference, "compared": self.compared.name(),
+            "comparisons": self.comparisons.iter().enumerate().map(comparison).collect::<Vec<_>>(),
+        })
+    }
+
     /// The table in Markdown: rows, comparisons and caption.
     pub(super) fn markdown(&self) -> String {
         let [all, seen, unseen] = self.counts;
         let mut text = format!(
-            "| system | seeds | P@1, all ({all}) | P@1, seen ({seen}) | P@1, unseen ({unseen}) | MRR |\n\
-             |---|---|---|---|---|---|\n"
+            "| system | seeds | P@1, all ({all}) | P@1, seen ({seen}) | P@1, unseen ({unseen}) | R@3 | R@10 | MRR |\n\
+             |---|---|---|---|---|---|---|---|\n"
         );
         for row in &self.rows {
             let [all, seen, unseen] = row.p_at_1.map(|cell| match cell {
                 Some((value, ends)) => format!("{:.1} {}", 100.0 * value, percents(ends)),
                 None => "-".to_owned(),
             });
-            let Row {
-                name, seeds, mrr, ..
-            } = row;
-            let mrr = 100.0 * mrr;
-            text += &format!("| {name} | {seeds} | {all} | {seen} | {unseen} | {mrr:.1} |\n");
+            let Row { name, seeds, .. } = row;
+            let [r_at_3, r_at_10, mrr] =
+                [row.r_at_3, row.r_at_10, row.mrr].map(|share| format!("{:.1}", 100.0 * share));
+            text += &format!(
+                "| {name} | {seeds} | {all} | {seen} | {unseen} | {r_at_3} | {r_at_10} | {mrr} |\n"
+            );
         }
         text += &format!(
             "\n| P@1 against {}, {} | difference, points | p |\n|---|---|---|\n",
@@ -264,7 +300,10 @@ impl Row {
         };
         let values: anyhow::Result<Vec<f64>> = means(|answer| answer.recall_at(1));
         let values = values?;
-        let reciprocal_ranks: anyhow::Result<Vec<f64>> = means(Answer::reciprocal_rank);
+        let average_of = |value| -> anyhow::Result<f64> {
+            let values: anyhow::Result<Vec<f64>> = means(value);
+            Ok(average(&values?))
+        };
         let p_at_1 = SUBSETS.map(|subset| {
             let (mentions, values): (Vec<&Outcome>, Vec<f64>) = mentions
                 .iter()
@@ -280,7 +319,9 @@ impl Row {
             seeds: runs.len(),
             values,
             p_at_1,
-            mrr: average(&reciprocal_ranks?),
+            r_at_3: average_of(|answer| answer.recall_at(3))?,
+            r_at_10: average_of(|answer| answer.recall_at(10))?,
+            mrr: average_of(Answer::reciprocal_rank)?,
             at: plan.at,
             line: plan.line.clone(),
         })

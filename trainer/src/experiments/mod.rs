@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, ensure};
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::cli::ExperimentsArgs;
 use crate::dataset::{CandidatePolicy, Dataset, Modalities, Split};
@@ -87,7 +88,7 @@ enum FigureKind {
     Share,
 }
 
-/// Evaluates runs that are given as folders, and writes `RESULT.md` and the figures.
+/// Trains what is missing, evaluates runs that are given as folders, and writes `RESULT.md`, `results.json` and the figures.
 pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::Result<()> {
     let text = String::from_utf8(files::read(&args.file)?)?;
     let named = || args.file.display().to_string();
@@ -111,7 +112,7 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
     let failed: HashMap<PathBuf, String> = failed.into_iter().collect();
 
     let mut result = format!("# {}\n", plan.title);
-    let mut figures = Vec::new();
+    let (mut figures, mut tables) = (Vec::new(), Vec::new());
     for (number, table) in plan.tables.iter().enumerate() {
         let refuse = || format!("{}, {:?}", named(), table.title);
         let mut runs = table.systems.iter().flat_map(|system| &system.runs);
@@ -129,6 +130,7 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
         };
         let computed = Table::of(table, &reader, &source).with_context(refuse)?;
         result += &format!("\n## {}\n\n{}", table.title, computed.markdown());
+        tables.push(computed.json());
         if let Some(kind) = table.figure {
             let name = format!("figure-{}.svg", number + 1);
             result += &format!("\n![{}]({name})\n", table.title);
@@ -138,6 +140,8 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
     for (name, svg) in &figures {
         files::write(&to.join(name), svg.as_bytes())?;
     }
+    let results = json!({"title": plan.title, "source": source, "tables": tables});
+    files::write_json(&to.join("results.json"), &results)?;
     files::write(&to.join("RESULT.md"), result.as_bytes())?;
     eprintln!(
         "{} tables -> {}",

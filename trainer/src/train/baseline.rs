@@ -35,8 +35,8 @@ pub(super) fn train(
         "{name} reads word vectors, and the weights have none; get them with `imn weights fetch`"
     );
     ensure!(
-        setup.helpers.is_empty() && settings.micro_batches == 1,
-        "--system trains on one device, without --accumulate"
+        setup.helpers.is_empty(),
+        "--system trains on one device; --device names several"
     );
     let task = sets.iter().enumerate().map(|(position, set)| {
         let examples = set.fit().map(|example| (position, example));
