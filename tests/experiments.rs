@@ -15,7 +15,7 @@ fn plan(seeds: &str) -> String {
     let weights = weights().display().to_string();
     let mut plan = format!("title = \"All systems\"\nweights = {weights:?}\n");
     let mut systems = String::new();
-    for name in ["jmel", "arnn", "bert", "dzmned", "dzmned-bert"] {
+    for name in ["et", "jmel", "arnn", "bert", "dzmned", "dzmned-bert"] {
         plan += &format!(
             "[[trainings]]\nname = {name:?}\ndatasets = [\"data\"]\nseeds = {seeds}\n\
              flags = [\"--system\", {name:?}, \"--width\", \"16\", {SHORT}]\n"
@@ -45,6 +45,7 @@ fn a_plan_trains_what_is_missing_and_compares_all_systems() {
     let result = fs::read_to_string(dir.path("RESULT.md")).unwrap();
     for row in [
         "| IMN | 1 |",
+        "| et | 1 |",
         "| jmel | 1 |",
         "| arnn | 1 |",
         "| bert | 1 |",
@@ -69,7 +70,7 @@ fn a_plan_trains_what_is_missing_and_compares_all_systems() {
     assert_eq!(again.replace("Again", "Table 2"), result);
 
     dir.create("plan.toml", plan("[0]").replace("\"16\"", "\"8\""));
-    let said = ["other arguments", "jmel-0"];
+    let said = ["other arguments", "et-0"];
     dir.imn("experiments plan.toml").refused(&said);
 }
 

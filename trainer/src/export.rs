@@ -63,10 +63,12 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
 
     let learned = run.learned(run_folder)?;
     for system in &learned {
-        if let LearnedSystem::Baseline(baseline) = system {
-            let name = baseline.config.kind.name();
-            eprintln!("{name} stays in the run folder: it is for comparisons, no bundle has it");
-        }
+        let name = match system {
+            LearnedSystem::Imn(_) => continue,
+            LearnedSystem::Baseline(baseline) => baseline.config.kind.name(),
+            LearnedSystem::ExtraTrees(_) => "et",
+        };
+        eprintln!("{name} stays in the run folder: it is for comparisons, no bundle has it");
     }
     let network = Network::among(&learned);
     if let Some(network) = network {

@@ -33,6 +33,7 @@ mod spill;
 mod statistics;
 mod systems;
 mod train;
+mod trees;
 mod weights;
 mod write_run;
 

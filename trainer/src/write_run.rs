@@ -53,8 +53,7 @@ pub(crate) fn write_run(
     let path = folder.join("kb.bpk");
     let written = writer(vectors, &[], Precision::F16).write_to_file(&path);
     written.with_context(|| format!("cannot write {}", path.display()))?;
-    for system in &fitted.systems {
-        let (file, weights) = system.weights();
+    for (file, weights) in fitted.systems.iter().flat_map(LearnedSystem::weights) {
         let bytes = write(weights.entries(), &[], Precision::F32)?;
         files::write(&folder.join(file), &bytes)?;
     }

@@ -14,7 +14,7 @@ use shared_model::prototype::Selection;
 use shared_model::vision::VisionKind;
 
 pub(crate) use data::WorldArgs;
-pub(crate) use training::{PretrainArgs, StageArg, TrainArgs};
+pub(crate) use training::{PretrainArgs, StageArg, TableSystem, TrainArgs};
 
 use crate::cues::Cue;
 use crate::device::DeviceArg;

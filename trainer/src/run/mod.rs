@@ -17,7 +17,7 @@ use shared_model::pack::Pack;
 use shared_model::scorer::ScorerConfig;
 
 pub(crate) use bundle::{manifest, open_bundle};
-pub(crate) use model::{LearnedSystem, Model, Network, TrainedBaseline};
+pub(crate) use model::{LearnedSystem, Model, Network, TrainedBaseline, TrainedTrees};
 pub(crate) use origin::EncoderOrigin;
 
 use crate::files::{read, read_json};
@@ -72,6 +72,19 @@ pub(crate) enum SavedSystem {
         new: NetworkTerm,
         /// What it was trained on.
         training: Training,
+    },
+    /// ET.
+    ExtraTrees {
+        /// Shape of its JMEL.
+        config: BaselineConfig,
+        /// As of a baseline.
+        seen: NetworkTerm,
+        /// As of a baseline.
+        new: NetworkTerm,
+        /// What it was trained on.
+        training: Training,
+        /// Seed of the trees.
+        seed: u64,
     },
 }
 
@@ -145,6 +158,23 @@ impl Run {
                     seen,
                     new,
                     training,
+                }),
+                SavedSystem::ExtraTrees {
+                    config,
+                    seen,
+                    new,
+                    training,
+                    seed,
+                } => LearnedSystem::ExtraTrees(TrainedTrees {
+                    jmel: TrainedBaseline {
+                        pack: pack(TrainedBaseline::FILE)?,
+                        config,
+                        seen,
+                        new,
+                        training,
+                    },
+                    rows: pack(TrainedTrees::FILE)?,
+                    seed,
                 }),
             })
         };

@@ -41,6 +41,24 @@ pub(crate) enum LearnedSystem {
     Imn(Network),
     /// A system of the paper's Table 2.
     Baseline(TrainedBaseline),
+    /// ET.
+    ExtraTrees(TrainedTrees),
+}
+
+/// A trained ET.
+#[derive(Debug, Clone)]
+pub(crate) struct TrainedTrees {
+    /// Its JMEL, with the terms of the trees beside the training-free score.
+    pub(crate) jmel: TrainedBaseline,
+    /// What the trees are fitted on.
+    pub(crate) rows: Pack,
+    /// Seed of the trees.
+    pub(crate) seed: u64,
+}
+
+impl TrainedTrees {
+    /// The name of the rows' file in runs.
+    pub(crate) const FILE: &str = "trees.bpk";
 }
 
 /// A trained system of the paper's Table 2.
@@ -111,14 +129,25 @@ impl LearnedSystem {
                 new: baseline.new,
                 training: baseline.training.clone(),
             },
+            Self::ExtraTrees(TrainedTrees { jmel, seed, .. }) => SavedSystem::ExtraTrees {
+                config: jmel.config.clone(),
+                seen: jmel.seen,
+                new: jmel.new,
+                training: jmel.training.clone(),
+                seed: *seed,
+            },
         }
     }
 
-    /// Its weights, and the name of their file in a run folder.
-    pub(crate) fn weights(&self) -> (&'static str, &Pack) {
+    /// Its weights, and the names of their files in a run folder.
+    pub(crate) fn weights(&self) -> Vec<(&'static str, &Pack)> {
         match self {
-            Self::Imn(network) => (Network::FILE, &network.pack),
-            Self::Baseline(baseline) => (TrainedBaseline::FILE, &baseline.pack),
+            Self::Imn(network) => vec![(Network::FILE, &network.pack)],
+            Self::Baseline(baseline) => vec![(TrainedBaseline::FILE, &baseline.pack)],
+            Self::ExtraTrees(TrainedTrees { jmel, rows, .. }) => vec![
+                (TrainedBaseline::FILE, &jmel.pack),
+                (TrainedTrees::FILE, rows),
+            ],
         }
     }
 
@@ -127,6 +156,7 @@ impl LearnedSystem {
         match self {
             Self::Imn(network) => &network.training,
             Self::Baseline(baseline) => &baseline.training,
+            Self::ExtraTrees(trees) => &trees.jmel.training,
         }
     }
 }
@@ -144,7 +174,7 @@ impl Network {
     pub(crate) fn among(systems: &[LearnedSystem]) -> Option<&Self> {
         systems.iter().find_map(|system| match system {
             LearnedSystem::Imn(network) => Some(network),
-            LearnedSystem::Baseline(_) => None,
+            LearnedSystem::Baseline(_) | LearnedSystem::ExtraTrees(_) => None,
         })
     }
 

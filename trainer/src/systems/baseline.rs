@@ -55,7 +55,7 @@ impl<'a> Baseline<'a> {
     }
 
     /// The score of each candidate of each mention.
-    fn scores(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Vec<f32>>> {
+    pub(super) fn scores(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Vec<f32>>> {
         let mut scores = Vec::with_capacity(mentions.len());
         let bar = progress(mentions.len(), self.config.kind.name());
         let mut rest = mentions;
@@ -171,18 +171,27 @@ impl System for BesideCues<'_> {
     }
 
     fn score(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Scores>> {
-        let Baseline { linker, terms, .. } = &*self.0;
-        let own = self.0.scores(mentions)?;
-        let rows: Vec<_> = mentions.iter().zip(own).collect();
-        on_all_cores(&rows, self.name(), |(mention, own)| {
-            let reading = Reading {
-                pooled: mention.features.without_tokens().pooled(),
-                imn: None,
-            };
-            let cues = Scores::of_linker(linker, mention, &reading)?.values;
-            let sums = mention.candidates.iter().zip(cues).zip(own);
-            let sums = sums.map(|((&entity, cues), own)| cues + terms[entity].of(*own));
-            Ok(sums.collect::<Vec<f32>>().into())
-        })
+        let scores = self.0.scores(mentions)?;
+        beside_cues(&self.0, self.name(), mentions, scores)
     }
+}
+
+/// The training-free scores with the scores of a system added, by the system's terms.
+pub(super) fn beside_cues(
+    Baseline { linker, terms, .. }: &Baseline,
+    name: &'static str,
+    mentions: &[EncodedMention],
+    scores: Vec<Vec<f32>>,
+) -> anyhow::Result<Vec<Scores>> {
+    let rows: Vec<_> = mentions.iter().zip(scores).collect();
+    on_all_cores(&rows, name, |(mention, own)| {
+        let reading = Reading {
+            pooled: mention.features.without_tokens().pooled(),
+            imn: None,
+        };
+        let cues = Scores::of_linker(linker, mention, &reading)?.values;
+        let sums = mention.candidates.iter().zip(cues).zip(own);
+        let sums = sums.map(|((&entity, cues), own)| cues + terms[entity].of(*own));
+        Ok(sums.collect::<Vec<f32>>().into())
+    })
 }

@@ -3,6 +3,7 @@
 //! Another learned system is a module here, an arm of [`LearnedSystem`], and a training stage.
 
 mod baseline;
+mod extra_trees;
 mod imn;
 mod name_only;
 mod popularity;
@@ -138,6 +139,12 @@ pub(crate) fn of_run<'a>(
                 let baseline = Rc::new(baseline::Baseline::load(trained, linker)?);
                 systems.push(Box::new(baseline::Alone(Rc::clone(&baseline))));
                 systems.push(Box::new(baseline::BesideCues(baseline)));
+            }
+            LearnedSystem::ExtraTrees(trained) => {
+                let trees = extra_trees::ExtraTrees::load(trained, linker, dataset, train)?;
+                let trees = Rc::new(trees);
+                systems.push(Box::new(extra_trees::Alone(Rc::clone(&trees))));
+                systems.push(Box::new(extra_trees::BesideCues(trees)));
             }
         }
     }

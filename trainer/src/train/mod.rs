@@ -168,7 +168,7 @@ pub(crate) fn train(args: TrainArgs, device: DeviceArg, as_json: bool) -> anyhow
         systems: network
             .map(LearnedSystem::Imn)
             .into_iter()
-            .chain(baseline.map(LearnedSystem::Baseline))
+            .chain(baseline)
             .collect(),
     };
     let dataset = dataset.context("clap requires a dataset")?;

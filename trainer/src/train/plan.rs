@@ -9,7 +9,7 @@ use shared_model::imn::{ImnConfig, Input, Modality};
 use shared_model::loss::FusionLoss;
 
 use super::data::TrainingSet;
-use crate::cli::{StageArg, TrainArgs};
+use crate::cli::{StageArg, TableSystem, TrainArgs};
 use crate::learn::Plan;
 
 /// Mentions that BatchNorm needs at once.
@@ -42,6 +42,9 @@ pub(super) struct Settings {
     /// The system of Table 2 that is trained in the place of the network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) baseline: Option<BaselineConfig>,
+    /// Whether it is the JMEL of ET.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) extra_trees: bool,
 }
 
 impl Settings {
@@ -79,8 +82,8 @@ impl Settings {
             })
             .collect();
         let modalities = inputs.iter().map(|input| input.modality).collect();
-        let baseline = args.system.map(|kind| BaselineConfig {
-            kind,
+        let baseline = args.system.map(|system| BaselineConfig {
+            kind: system.network(),
             inputs: inputs.clone(),
             word_width,
             d_model: args.width as usize,
@@ -122,6 +125,7 @@ impl Settings {
             },
             modalities,
             baseline,
+            extra_trees: args.system == Some(TableSystem::ExtraTrees),
         }
     }
 

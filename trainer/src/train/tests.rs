@@ -181,6 +181,7 @@ fn settings() -> Settings {
             ..ImnConfig::paper(inputs)
         },
         baseline: None,
+        extra_trees: false,
     }
 }
 
