@@ -12,8 +12,8 @@ use shared_model::loss::Targets;
 use tests::{close, device, fixture};
 
 use crate::reference::{
-    Collect, Numbers, Parameter, ReferenceSequence, booleans, check_gradients, filled, integers,
-    stream, tensor, tolerance,
+    Numbers, Parameter, ReferenceSequence, booleans, check_gradients, filled, gradients_of,
+    integers, stream, tensor, tolerance,
 };
 use crate::values;
 
@@ -155,13 +155,7 @@ fn the_baselines_and_their_losses_are_the_references() {
         let loss = model.loss(&batch, &targets);
         check("loss", values(loss.clone()));
         let gradients = loss.backward();
-        let mut collect = Collect {
-            path: Vec::new(),
-            name: &name,
-            gradients: &gradients,
-            found: BTreeMap::new(),
-        };
-        model.visit(&mut collect);
-        check_gradients(kind, &collect.found, &case.parameters);
+        let found = gradients_of(&model, &name, &gradients);
+        check_gradients(kind, &found, &case.parameters);
     }
 }

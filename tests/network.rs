@@ -12,8 +12,8 @@ use shared_model::loss::{FusionLoss, Targets, adaptive, info_nce, triplet};
 use tests::{close, device, fixture};
 
 use crate::reference::{
-    Collect, Numbers, Parameter, ReferenceSequence, booleans, check_gradients, filled, integers,
-    stream, tensor, tolerance, weights,
+    Numbers, Parameter, ReferenceSequence, booleans, check_gradients, filled, gradients_of,
+    integers, stream, tensor, tolerance, weights,
 };
 use crate::values;
 
@@ -156,14 +156,7 @@ fn imn_and_its_losses_are_the_references() {
         let fusion = loss.forward(&similarities, &targets);
         check("fusion", values(fusion.clone()));
         let gradients = fusion.backward();
-        let mut collect = Collect {
-            path: Vec::new(),
-            name: &name,
-            gradients: &gradients,
-            found: BTreeMap::new(),
-        };
-        model.visit(&mut collect);
-        let mut found = collect.found;
+        let mut found = gradients_of(&model, &name, &gradients);
         // A network that reads no image has the table of pictures all the same.
         found.retain(|name, _| case.parameters.iter().any(|known| known.name == *name));
         check_gradients(&case.name, &found, &case.parameters);
@@ -386,16 +379,10 @@ fn joint_encoder_and_its_tasks_are_the_references() {
         check("total", values(total.clone()), &[expected.total]);
 
         let gradients = total.backward();
-        let mut collect = Collect {
-            path: Vec::new(),
-            name: &name,
-            gradients: &gradients,
-            found: BTreeMap::new(),
-        };
-        encoder.visit(&mut collect);
-        heads.visit(&mut collect);
+        let mut found = gradients_of(&encoder, &name, &gradients);
+        found.extend(gradients_of(&heads, &name, &gradients));
         let of_words = values(words.grad(&gradients).unwrap());
-        collect.found.insert(table.to_owned(), of_words);
-        check_gradients(&case.name, &collect.found, &case.parameters);
+        found.insert(table.to_owned(), of_words);
+        check_gradients(&case.name, &found, &case.parameters);
     }
 }

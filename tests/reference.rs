@@ -139,11 +139,11 @@ pub(crate) fn filled<M: Module>(module: M, name: &dyn Fn(&str) -> String, device
 }
 
 /// Sums the gradients under the reference's names, in its layout.
-pub(crate) struct Collect<'a> {
-    pub(crate) path: Vec<String>,
-    pub(crate) name: &'a dyn Fn(&str) -> String,
-    pub(crate) gradients: &'a Gradients,
-    pub(crate) found: BTreeMap<String, Vec<f32>>,
+struct Collect<'a> {
+    path: Vec<String>,
+    name: &'a dyn Fn(&str) -> String,
+    gradients: &'a Gradients,
+    found: BTreeMap<String, Vec<f32>>,
 }
 
 impl ModuleVisitor for Collect<'_> {
@@ -173,6 +173,22 @@ impl ModuleVisitor for Collect<'_> {
             *sum += gradient;
         }
     }
+}
+
+/// The gradients of a module under the reference's names, in its layout.
+pub(crate) fn gradients_of(
+    module: &impl Module,
+    name: &dyn Fn(&str) -> String,
+    gradients: &Gradients,
+) -> BTreeMap<String, Vec<f32>> {
+    let mut collect = Collect {
+        path: Vec::new(),
+        name,
+        gradients,
+        found: BTreeMap::new(),
+    };
+    module.visit(&mut collect);
+    collect.found
 }
 
 /// Asserts that all gradients of `modules` are the reference's; nothing may lack on either side.

@@ -7,7 +7,7 @@ use crate::aliases::AliasIndex;
 use crate::calibration::{Calibration, rank_with_probabilities};
 use crate::cards::{Answer, EntityCard};
 use crate::context::{self, Context};
-use crate::cues::{CueIndex, CueQuery};
+use crate::cues::{CandidateCues, CueIndex, CueQuery};
 use crate::data::{Candidate, Cues, MAX_IMAGES, Mention, Parts, Ranking, ScorerKind};
 use crate::encoders::Encoders;
 use crate::error::{Error, Result};
@@ -221,6 +221,11 @@ impl Linker {
         Ok(posts.into_iter().map(reading).collect())
     }
 
+    /// The cues of candidates, before anything is weighted.
+    pub fn observe(&self, query: &CueQuery, candidates: &[usize]) -> Vec<CandidateCues> {
+        self.cues.observe(&self.kb, query, candidates)
+    }
+
     /// Ranks the candidates of a query whose post is encoded already; equal scores keep the order given.
     ///
     /// # Errors
@@ -249,7 +254,7 @@ impl Linker {
             (Some(imn), Some(vectors)) if with_network => imn.score(vectors, candidates),
             _ => vec![None; candidates.len()],
         };
-        let cues = self.cues.observe(&self.kb, &cue_query, candidates);
+        let cues = self.observe(&cue_query, candidates);
         let cues = cues.into_iter().map(|cues| cues.restricted(&conditions));
         let cues = cues.zip(&network);
         let mut ranked: Vec<Candidate> = candidates

@@ -65,7 +65,7 @@ pub(crate) fn export(run_folder: &Path, target: &Path, precision: Precision) -> 
     for system in &learned {
         let name = match system {
             LearnedSystem::Imn(_) => continue,
-            LearnedSystem::Baseline(baseline) => baseline.config.kind.name(),
+            LearnedSystem::Baseline(baseline) => baseline.saved.config.kind.name(),
             LearnedSystem::ExtraTrees(_) => "et",
         };
         eprintln!("{name} stays in the run folder: it is for comparisons, no bundle has it");

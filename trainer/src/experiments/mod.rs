@@ -145,7 +145,7 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
     files::write(&to.join("RESULT.md"), result.as_bytes())?;
     eprintln!(
         "{} tables -> {}",
-        plan.tables.len(),
+        tables.len(),
         to.join("RESULT.md").display()
     );
     let mut failed: Vec<String> = failed
@@ -210,24 +210,9 @@ impl Reader<'_> {
         own.unwrap_or(self.dataset.info.candidate_policy)
     }
 
-    /// The file in which a run of a training keeps its outcomes.
-    fn kept_name(&self) -> String {
-        let dataset = self.plan.dataset.file_name().unwrap_or_default();
-        format!(
-            "outcomes-{}-{}-{}.jsonl",
-            dataset.to_string_lossy(),
-            self.plan.split.name(),
-            self.policy().name()
-        )
-    }
-
     /// The outcomes of a run folder, a bundle folder or a file; at least one.
     fn outcomes(&self, run: &Path) -> anyhow::Result<Vec<Outcome>> {
         let path = self.folder.join(run);
-        let kept = path.join(self.kept_name());
-        if is_newer(&kept, &path.join("run.json")) {
-            return files::read_jsonl(&kept);
-        }
         if path.is_dir() {
             let device = self.device.open()?;
             let protocol = Protocol {
@@ -238,24 +223,10 @@ impl Reader<'_> {
                 without: &[],
             };
             let evaluation = Evaluation::of(&self.dataset, &path, protocol, &device)?;
-            let is_trained_here = path.join(trainings::ARGUMENTS).exists();
-            if is_trained_here {
-                files::write_jsonl(&kept, &evaluation.outcomes)?;
-            }
             return Ok(evaluation.outcomes);
         }
         let outcomes: Vec<Outcome> = files::read_jsonl(&path)?;
         ensure!(!outcomes.is_empty(), "{} is empty", path.display());
         Ok(outcomes)
     }
-}
-
-/// Whether `file` exists and was written after `other`.
-fn is_newer(file: &Path, other: &Path) -> bool {
-    let written = |path: &Path| {
-        path.metadata()
-            .and_then(|metadata| metadata.modified())
-            .ok()
-    };
-    matches!((written(file), written(other)), (Some(file), Some(other)) if file > other)
 }

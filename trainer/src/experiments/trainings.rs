@@ -45,7 +45,7 @@ pub(super) struct Job {
 }
 
 /// File of a run folder: the arguments that it was trained with.
-pub(super) const ARGUMENTS: &str = "arguments.json";
+const ARGUMENTS: &str = "arguments.json";
 /// File of a run folder: what its training printed.
 const LOG: &str = "train.log";
 

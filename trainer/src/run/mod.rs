@@ -62,30 +62,28 @@ pub(crate) enum SavedSystem {
         /// What it was trained on.
         training: Training,
     },
-    /// A system of the paper's Table 2.
-    Baseline {
-        /// Shape of the system.
-        config: BaselineConfig,
-        /// Its term beside the training-free score of a candidate that it was trained on.
-        seen: NetworkTerm,
-        /// Its term beside the training-free score of a candidate that is new to it.
-        new: NetworkTerm,
-        /// What it was trained on.
-        training: Training,
-    },
+    /// A system of the paper's Table 2 with a network.
+    Baseline(SavedBaseline),
     /// ET.
     ExtraTrees {
-        /// Shape of its JMEL.
-        config: BaselineConfig,
-        /// As of a baseline.
-        seen: NetworkTerm,
-        /// As of a baseline.
-        new: NetworkTerm,
-        /// What it was trained on.
-        training: Training,
+        /// Its JMEL, with the terms of the trees.
+        jmel: SavedBaseline,
         /// Seed of the trees.
         seed: u64,
     },
+}
+
+/// A trained system of the paper's Table 2, but for its weights.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SavedBaseline {
+    /// Shape of the network.
+    pub(crate) config: BaselineConfig,
+    /// Term of the system beside the training-free score of a candidate that it was trained on.
+    pub(crate) seen: NetworkTerm,
+    /// Term of the system beside the training-free score of a candidate that is new to it.
+    pub(crate) new: NetworkTerm,
+    /// What it was trained on.
+    pub(crate) training: Training,
 }
 
 /// A line of `examples.jsonl` in a dataset folder, and an item of `examples.json` in a bundle.
@@ -147,31 +145,14 @@ impl Run {
                     trained,
                     training,
                 }),
-                SavedSystem::Baseline {
-                    config,
-                    seen,
-                    new,
-                    training,
-                } => LearnedSystem::Baseline(TrainedBaseline {
+                SavedSystem::Baseline(saved) => LearnedSystem::Baseline(TrainedBaseline {
                     pack: pack(TrainedBaseline::FILE)?,
-                    config,
-                    seen,
-                    new,
-                    training,
+                    saved,
                 }),
-                SavedSystem::ExtraTrees {
-                    config,
-                    seen,
-                    new,
-                    training,
-                    seed,
-                } => LearnedSystem::ExtraTrees(TrainedTrees {
+                SavedSystem::ExtraTrees { jmel, seed } => LearnedSystem::ExtraTrees(TrainedTrees {
                     jmel: TrainedBaseline {
                         pack: pack(TrainedBaseline::FILE)?,
-                        config,
-                        seen,
-                        new,
-                        training,
+                        saved: jmel,
                     },
                     rows: pack(TrainedTrees::FILE)?,
                     seed,

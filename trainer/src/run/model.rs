@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use burn::prelude::Device;
-use shared_model::baselines::BaselineConfig;
 use shared_model::bundle::Bundle;
 use shared_model::calibration::Calibration;
 use shared_model::encoders::{Encoders, Models};
-use shared_model::imn::{ImnScorer, NetworkTerm, TrainedImn};
+use shared_model::imn::{ImnScorer, TrainedImn};
 use shared_model::kb::KnowledgeBase;
 use shared_model::linker::Linker;
 use shared_model::manifest::{MANIFEST, Training};
@@ -15,7 +14,7 @@ use shared_model::pack::Pack;
 use shared_model::scorer::ScorerConfig;
 
 use super::bundle::{open_bundle, part};
-use super::{EncoderOrigin, Run, SavedSystem};
+use super::{EncoderOrigin, Run, SavedBaseline, SavedSystem};
 use crate::weights::{self, Fingerprint};
 
 /// A model without a knowledge base.
@@ -45,35 +44,24 @@ pub(crate) enum LearnedSystem {
     ExtraTrees(TrainedTrees),
 }
 
-/// A trained ET.
-#[derive(Debug, Clone)]
-pub(crate) struct TrainedTrees {
-    /// Its JMEL, with the terms of the trees beside the training-free score.
-    pub(crate) jmel: TrainedBaseline,
-    /// What the trees are fitted on.
-    pub(crate) rows: Pack,
-    /// Seed of the trees.
-    pub(crate) seed: u64,
-}
-
-impl TrainedTrees {
-    /// The name of the rows' file in runs.
-    pub(crate) const FILE: &str = "trees.bpk";
-}
-
 /// A trained system of the paper's Table 2.
 #[derive(Debug, Clone)]
 pub(crate) struct TrainedBaseline {
-    /// Weights of the system.
+    /// Weights of the network.
     pub(crate) pack: Pack,
-    /// Shape of the system.
-    pub(crate) config: BaselineConfig,
-    /// Its term beside the training-free score of a candidate that it was trained on.
-    pub(crate) seen: NetworkTerm,
-    /// Its term beside the training-free score of a candidate that is new to it.
-    pub(crate) new: NetworkTerm,
-    /// What it was trained on.
-    pub(crate) training: Training,
+    /// Everything else.
+    pub(crate) saved: SavedBaseline,
+}
+
+/// A trained ET.
+#[derive(Debug, Clone)]
+pub(crate) struct TrainedTrees {
+    /// Its JMEL, with the terms of the trees.
+    pub(crate) jmel: TrainedBaseline,
+    /// The rows that the trees are fitted on.
+    pub(crate) rows: Pack,
+    /// Seed of the trees.
+    pub(crate) seed: u64,
 }
 
 /// A trained network without a knowledge base.
@@ -123,17 +111,9 @@ impl LearnedSystem {
                 trained: network.trained.clone(),
                 training: network.training.clone(),
             },
-            Self::Baseline(baseline) => SavedSystem::Baseline {
-                config: baseline.config.clone(),
-                seen: baseline.seen,
-                new: baseline.new,
-                training: baseline.training.clone(),
-            },
+            Self::Baseline(baseline) => SavedSystem::Baseline(baseline.saved.clone()),
             Self::ExtraTrees(TrainedTrees { jmel, seed, .. }) => SavedSystem::ExtraTrees {
-                config: jmel.config.clone(),
-                seen: jmel.seen,
-                new: jmel.new,
-                training: jmel.training.clone(),
+                jmel: jmel.saved.clone(),
                 seed: *seed,
             },
         }
@@ -155,8 +135,8 @@ impl LearnedSystem {
     pub(crate) fn training(&self) -> &Training {
         match self {
             Self::Imn(network) => &network.training,
-            Self::Baseline(baseline) => &baseline.training,
-            Self::ExtraTrees(trees) => &trees.jmel.training,
+            Self::Baseline(baseline) => &baseline.saved.training,
+            Self::ExtraTrees(trees) => &trees.jmel.saved.training,
         }
     }
 }
@@ -164,6 +144,11 @@ impl LearnedSystem {
 impl TrainedBaseline {
     /// The name of the weights' file in runs.
     pub(crate) const FILE: &str = "baseline.bpk";
+}
+
+impl TrainedTrees {
+    /// The name of the rows' file in runs.
+    pub(crate) const FILE: &str = "trees.bpk";
 }
 
 impl Network {

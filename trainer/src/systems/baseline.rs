@@ -1,20 +1,18 @@
-//! The systems of the paper's Table 2: alone, as published, and beside the training-free score.
+//! The systems of the paper's Table 2 that have a network.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use burn::prelude::*;
 use shared_model::baselines::{self, BaselineConfig, BaselineKind, Reads};
 use shared_model::imn::{CentredEntity, NetworkTerm, mention_sequences, side};
-use shared_model::linker::{Linker, Reading};
+use shared_model::linker::Linker;
 use shared_model::tensors::read;
 
-use super::{Scores, System};
+use super::published::Published;
 use crate::features::FeatureLevel;
 use crate::files::progress;
 use crate::mentions::EncodedMention;
-use crate::parallel::on_all_cores;
-use crate::run::TrainedBaseline;
+use crate::run::{SavedBaseline, TrainedBaseline};
 
 /// Number of candidates that are scored at once, at most.
 const MAX_CANDIDATES: usize = 4096;
@@ -32,46 +30,22 @@ pub(super) struct Baseline<'a> {
 
 impl<'a> Baseline<'a> {
     pub(super) fn load(trained: &TrainedBaseline, linker: &'a Linker) -> anyhow::Result<Self> {
-        let seen = &trained.training.entities;
+        let SavedBaseline {
+            config,
+            seen,
+            new,
+            training,
+        } = &trained.saved;
         let entities = linker.kb.text.entities.iter();
-        let term = |is_seen: bool| if is_seen { trained.seen } else { trained.new };
+        let is_seen = |id: &String| training.entities.binary_search(id).is_ok();
         Ok(Self {
-            network: trained
-                .config
-                .load(&trained.pack, &linker.encoders.device)?,
-            config: trained.config.clone(),
+            network: config.load(&trained.pack, &linker.encoders.device)?,
+            config: config.clone(),
             linker,
             terms: entities
-                .map(|entity| term(seen.binary_search(&entity.id).is_ok()))
+                .map(|entity| if is_seen(&entity.id) { *seen } else { *new })
                 .collect(),
         })
-    }
-
-    fn needs(&self) -> FeatureLevel {
-        match self.config.kind.reads() {
-            Reads::Tokens => FeatureLevel::Tokens,
-            _ => FeatureLevel::Pooled,
-        }
-    }
-
-    /// The score of each candidate of each mention.
-    pub(super) fn scores(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Vec<f32>>> {
-        let mut scores = Vec::with_capacity(mentions.len());
-        let bar = progress(mentions.len(), self.config.kind.name());
-        let mut rest = mentions;
-        while !rest.is_empty() {
-            let mut n_candidates = 0;
-            let fits = rest.iter().take(MAX_MENTIONS).take_while(|mention| {
-                n_candidates += mention.candidates.len();
-                n_candidates <= MAX_CANDIDATES
-            });
-            let (batch, others) = rest.split_at(fits.count().max(1));
-            scores.extend(self.scores_of(batch)?);
-            bar.inc(batch.len() as u64);
-            rest = others;
-        }
-        bar.finish_and_clear();
-        Ok(scores)
     }
 
     fn scores_of(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Vec<f32>>> {
@@ -134,64 +108,48 @@ impl<'a> Baseline<'a> {
     }
 }
 
-/// The system as it was published.
-pub(super) struct Alone<'a>(pub(super) Rc<Baseline<'a>>);
-
-impl System for Alone<'_> {
-    fn name(&self) -> &'static str {
-        self.0.config.kind.name()
-    }
-
-    fn needs(&self) -> FeatureLevel {
-        self.0.needs()
-    }
-
-    fn score(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Scores>> {
-        let scores = self.0.scores(mentions)?;
-        Ok(scores.into_iter().map(Scores::from).collect())
-    }
-}
-
-/// The system beside the cues that the IMN has, by a weight that was chosen on held-out mentions.
-pub(super) struct BesideCues<'a>(pub(super) Rc<Baseline<'a>>);
-
-impl System for BesideCues<'_> {
-    fn name(&self) -> &'static str {
-        match self.0.config.kind {
-            BaselineKind::Jmel => "jmel+cues",
-            BaselineKind::Arnn => "arnn+cues",
-            BaselineKind::Bert => "bert+cues",
-            BaselineKind::Dzmned => "dzmned+cues",
-            BaselineKind::DzmnedBert => "dzmned-bert+cues",
+impl Published for Baseline<'_> {
+    fn names(&self) -> [&'static str; 2] {
+        match self.config.kind {
+            BaselineKind::Jmel => ["jmel", "jmel+cues"],
+            BaselineKind::Arnn => ["arnn", "arnn+cues"],
+            BaselineKind::Bert => ["bert", "bert+cues"],
+            BaselineKind::Dzmned => ["dzmned", "dzmned+cues"],
+            BaselineKind::DzmnedBert => ["dzmned-bert", "dzmned-bert+cues"],
         }
     }
 
     fn needs(&self) -> FeatureLevel {
-        self.0.needs()
+        match self.config.kind.reads() {
+            Reads::Tokens => FeatureLevel::Tokens,
+            _ => FeatureLevel::Pooled,
+        }
     }
 
-    fn score(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Scores>> {
-        let scores = self.0.scores(mentions)?;
-        beside_cues(&self.0, self.name(), mentions, scores)
+    fn linker(&self) -> &Linker {
+        self.linker
     }
-}
 
-/// The training-free scores with the scores of a system added, by the system's terms.
-pub(super) fn beside_cues(
-    Baseline { linker, terms, .. }: &Baseline,
-    name: &'static str,
-    mentions: &[EncodedMention],
-    scores: Vec<Vec<f32>>,
-) -> anyhow::Result<Vec<Scores>> {
-    let rows: Vec<_> = mentions.iter().zip(scores).collect();
-    on_all_cores(&rows, name, |(mention, own)| {
-        let reading = Reading {
-            pooled: mention.features.without_tokens().pooled(),
-            imn: None,
-        };
-        let cues = Scores::of_linker(linker, mention, &reading)?.values;
-        let sums = mention.candidates.iter().zip(cues).zip(own);
-        let sums = sums.map(|((&entity, cues), own)| cues + terms[entity].of(*own));
-        Ok(sums.collect::<Vec<f32>>().into())
-    })
+    fn terms(&self) -> &[NetworkTerm] {
+        &self.terms
+    }
+
+    fn scores(&self, mentions: &[EncodedMention]) -> anyhow::Result<Vec<Vec<f32>>> {
+        let mut scores = Vec::with_capacity(mentions.len());
+        let bar = progress(mentions.len(), self.config.kind.name());
+        let mut rest = mentions;
+        while !rest.is_empty() {
+            let mut n_candidates = 0;
+            let fits = rest.iter().take(MAX_MENTIONS).take_while(|mention| {
+                n_candidates += mention.candidates.len();
+                n_candidates <= MAX_CANDIDATES
+            });
+            let (batch, others) = rest.split_at(fits.count().max(1));
+            scores.extend(self.scores_of(batch)?);
+            bar.inc(batch.len() as u64);
+            rest = others;
+        }
+        bar.finish_and_clear();
+        Ok(scores)
+    }
 }

@@ -8,9 +8,9 @@ mod imn;
 mod name_only;
 mod popularity;
 mod prototype;
+mod published;
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use anyhow::Context as _;
 use shared_model::data::Post;
@@ -18,6 +18,8 @@ use shared_model::evidence::Conditions;
 use shared_model::linker::{Linker, Query, Reading};
 use shared_model::names::Names;
 
+use baseline::Baseline;
+use extra_trees::ExtraTrees;
 pub(crate) use popularity::ByEntity;
 
 use crate::dataset::Dataset;
@@ -116,12 +118,15 @@ impl Scores {
 
 /// The systems that rank by a dataset alone, without encoders.
 pub(crate) fn without_encoders(dataset: &Dataset, train: &[Post]) -> Vec<Box<dyn System>> {
-    let entities = &dataset.entities;
-    let golds = train.iter().filter_map(|post| post.entity.as_deref());
     vec![
-        Box::new(ByEntity::counting("popularity", entities, golds)),
-        Box::new(name_only::NameOnly(Names::of(entities))),
+        Box::new(popularity(dataset, train)),
+        Box::new(name_only::NameOnly(Names::of(&dataset.entities))),
     ]
+}
+
+fn popularity(dataset: &Dataset, train: &[Post]) -> ByEntity {
+    let golds = train.iter().filter_map(|post| post.entity.as_deref());
+    ByEntity::counting("popularity", &dataset.entities, golds)
 }
 
 /// All systems of a run: the trained ones, the training-free scorer, and those without encoders. The first is the run's own.
@@ -136,15 +141,13 @@ pub(crate) fn of_run<'a>(
         match system {
             LearnedSystem::Imn(_) => systems.push(Box::new(imn::Imn(linker))),
             LearnedSystem::Baseline(trained) => {
-                let baseline = Rc::new(baseline::Baseline::load(trained, linker)?);
-                systems.push(Box::new(baseline::Alone(Rc::clone(&baseline))));
-                systems.push(Box::new(baseline::BesideCues(baseline)));
+                systems.extend(published::rows(Baseline::load(trained, linker)?));
             }
             LearnedSystem::ExtraTrees(trained) => {
-                let trees = extra_trees::ExtraTrees::load(trained, linker, dataset, train)?;
-                let trees = Rc::new(trees);
-                systems.push(Box::new(extra_trees::Alone(Rc::clone(&trees))));
-                systems.push(Box::new(extra_trees::BesideCues(trees)));
+                let popularity = popularity(dataset, train);
+                systems.extend(published::rows(ExtraTrees::load(
+                    trained, linker, popularity,
+                )?));
             }
         }
     }

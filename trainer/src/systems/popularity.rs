@@ -37,6 +37,13 @@ impl ByEntity {
     }
 }
 
+impl ByEntity {
+    /// The score of an entity, by its position in the knowledge base.
+    pub(crate) fn score_of(&self, entity: usize) -> f32 {
+        self.scores[entity]
+    }
+}
+
 impl System for ByEntity {
     fn name(&self) -> &'static str {
         self.name

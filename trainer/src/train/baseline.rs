@@ -17,7 +17,7 @@ use super::stages::Setup;
 use super::stages::baseline::{BaselineStage, NAME};
 use crate::cli::TrainArgs;
 use crate::learn::{learn, rng};
-use crate::run::{LearnedSystem, TrainedBaseline, TrainedTrees};
+use crate::run::{LearnedSystem, SavedBaseline, TrainedBaseline, TrainedTrees};
 use crate::trees::{Features, Forest, Rows, features};
 
 /// Number of candidates of a mention that the trees are fitted on, at most.
@@ -74,12 +74,14 @@ pub(super) fn train(
     let trained = |selection: Selection| -> anyhow::Result<TrainedBaseline> {
         Ok(TrainedBaseline {
             pack: Pack::read(TrainedBaseline::FILE, bytes)?,
-            config: config.clone(),
-            seen: selection.terms.seen,
-            new: selection.terms.new,
-            training: Training {
-                gain: selection.gain,
-                ..training
+            saved: SavedBaseline {
+                config: config.clone(),
+                seen: selection.terms.seen,
+                new: selection.terms.new,
+                training: Training {
+                    gain: selection.gain,
+                    ..training
+                },
             },
         })
     };

@@ -162,7 +162,7 @@ fn Results(tested: Vec<Tested>) -> impl IntoView {
     };
     view! {
         <div class="licences" tabindex="0" role="region" aria-label=wording::RESULTS>
-            <table data-testid="tested">
+            <table class="tested" data-testid="tested">
                 <thead>
                     <tr>{wording::COLUMNS.map(|heading| view! { <th scope="col">{heading}</th> }).collect_view()}</tr>
                 </thead>

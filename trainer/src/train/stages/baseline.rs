@@ -7,12 +7,11 @@ use rand::rngs::StdRng;
 use shared_model::baselines::{Baseline, BaselineConfig, Batch};
 use shared_model::data::Mention;
 use shared_model::loss::Targets;
-use shared_model::tensors::read;
 use shared_model::words::WordTable;
 
 use super::Setup;
-use crate::learn::{LOSS, Metrics, Optimised, Stage, rng};
-use crate::train::batch::{self, dropped, whole};
+use crate::learn::{LOSS, Metrics, Optimised, Stage};
+use crate::train::batch::{self, dropped};
 use crate::train::data::{Placed, Query};
 use crate::train::sampler::{Sampler, named};
 use crate::train::select::{Held, Selection};
@@ -47,27 +46,10 @@ impl<'a> BaselineStage<'a> {
         examples: &[Placed<'a>],
     ) -> anyhow::Result<Vec<Held>> {
         let model = model.clone().valid();
-        let Setup {
-            sets,
-            settings,
-            scorer,
-            device,
-            ..
-        } = self.setup;
-        let device = (*device).clone().inner();
-        let mut held = Vec::with_capacity(examples.len());
-        for examples in examples.chunks(settings.batch) {
-            let batch = whole(examples, sets, &self.config.inputs, scorer, &device);
-            let scores = model.forward(&self.read(examples, batch)?.0);
-            let [_, n_candidates] = scores.dims();
-            let scores = pollster::block_on(read(scores))?;
-            for (&placed, scores) in examples.iter().zip(scores.chunks(n_candidates)) {
-                let (set, example) = placed;
-                let scores = scores[..example.candidates.len()].to_vec();
-                held.push(Held::new(placed, &sets[set], scorer, scores));
-            }
-        }
-        Ok(held)
+        self.setup
+            .held(examples, &self.config.inputs, |examples, batch| {
+                Ok(model.forward(&self.read(examples, batch)?.0))
+            })
     }
 
     /// The batch as the system reads it.
@@ -89,12 +71,7 @@ impl<'a> BaselineStage<'a> {
     }
 
     fn draw(&self, step: usize) -> (Vec<Placed<'a>>, StdRng) {
-        let settings = self.setup.settings;
-        let mut rng = rng(settings.seed, NAME, step);
-        let mut drawn = Vec::with_capacity(settings.batch);
-        let sampler = &self.sampler;
-        sampler.draw(settings.batch, &mut rng, |placed, _| drawn.push(placed));
-        (drawn, rng)
+        self.setup.draw(&self.sampler, NAME, step)
     }
 }
 

@@ -9,11 +9,10 @@ use burn::tensor::Device;
 use rand::rngs::StdRng;
 use shared_model::imn::{Imn, Similarities};
 use shared_model::loss::{FusionLoss, info_nce};
-use shared_model::tensors::read;
 
 use super::Setup;
-use crate::learn::{LOSS, Metrics, Optimised, Stage, Team, reseed, rng};
-use crate::train::batch::{Batch, dropped, whole};
+use crate::learn::{LOSS, Metrics, Optimised, Stage, Team, reseed};
+use crate::train::batch::{Batch, dropped};
 use crate::train::data::Placed;
 use crate::train::plan::Settings;
 use crate::train::sampler::{Sampler, named};
@@ -87,36 +86,14 @@ impl<'a> ImnStage<'a> {
         examples: &[Placed<'a>],
     ) -> anyhow::Result<Vec<Held>> {
         let model = model.clone().valid();
-        let Setup {
-            sets,
-            settings,
-            scorer,
-            device,
-            ..
-        } = self.setup;
-        let device = (*device).clone().inner();
-        let mut held = Vec::with_capacity(examples.len());
-        for examples in examples.chunks(settings.batch) {
-            let batch = whole(examples, sets, &settings.imn.inputs, scorer, &device);
-            let fusion = similarities(&model, &batch).fusion;
-            let [_, n_candidates] = fusion.dims();
-            let fusion = pollster::block_on(read(fusion))?;
-            for (&placed, cosines) in examples.iter().zip(fusion.chunks(n_candidates)) {
-                let (set, example) = placed;
-                let cosines = cosines[..example.candidates.len()].to_vec();
-                held.push(Held::new(placed, &sets[set], scorer, cosines));
-            }
-        }
-        Ok(held)
+        let inputs = &self.setup.settings.imn.inputs;
+        self.setup.held(examples, inputs, |_, batch| {
+            Ok(similarities(&model, &batch).fusion)
+        })
     }
 
     fn draw(&self, stage: &str, step: usize) -> (Vec<Placed<'a>>, StdRng) {
-        let Settings { seed, batch, .. } = *self.setup.settings;
-        let mut rng = rng(seed, stage, step);
-        let mut drawn = Vec::with_capacity(batch);
-        let sampler = &self.sampler;
-        sampler.draw(batch, &mut rng, |placed, _| drawn.push(placed));
-        (drawn, rng)
+        self.setup.draw(&self.sampler, stage, step)
     }
 
     /// Takes the running statistics of BatchNorm anew, as the plain mean over some batches.
