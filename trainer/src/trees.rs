@@ -17,7 +17,7 @@ const TRIED: usize = 3;
 /// Smallest number of rows in a leaf.
 const LEAF: usize = 5;
 
-/// The features of a candidate.
+/// What is known of one candidate, in the order of [`features`].
 pub(crate) type Features = [f32; FEATURES];
 
 /// The features of a candidate.
