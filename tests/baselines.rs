@@ -128,7 +128,7 @@ fn the_baselines_and_their_losses_are_the_references() {
     let widths = reference.config.modalities.iter();
     let inputs: Vec<Input> = widths
         .zip(&reference.config.widths)
-        .map(|(&modality, &width)| Input { modality, width })
+        .map(|(&modality, &width)| Input::new(modality, width))
         .collect();
     let kinds: Vec<BaselineKind> = reference.cases.iter().map(|case| case.kind).collect();
     assert_eq!(kinds, BaselineKind::ALL);

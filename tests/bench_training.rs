@@ -62,7 +62,7 @@ fn main() {
 
 fn config() -> ImnConfig {
     let input =
-        |&(modality, width, ..): &(Modality, usize, usize, usize)| Input { modality, width };
+        |&(modality, width, ..): &(Modality, usize, usize, usize)| Input::new(modality, width);
     ImnConfig::ours(INPUTS.iter().map(input).collect())
 }
 

@@ -45,16 +45,33 @@ pub fn weights() -> PathBuf {
     folder
 }
 
-/// The device of the parity tests and of the training benchmark: the CPU, or the GPU that the variable IMN_DEVICE names (`wgpu` or `cuda`).
+/// The device of the parity tests and of the training benchmark: the CPU, or the device that the variable IMN_DEVICE names.
 pub fn device() -> Device {
     match std::env::var("IMN_DEVICE").as_deref() {
         Err(_) | Ok("flex") => Device::flex(),
         Ok("wgpu") => Device::wgpu(DeviceKind::DefaultDevice),
         #[cfg(feature = "cuda")]
         Ok("cuda") => Device::cuda(0),
+        #[cfg(feature = "libtorch")]
+        Ok(name @ ("libtorch" | "libtorch:0")) => libtorch(name.ends_with(":0")),
         Ok(other) => {
-            panic!("IMN_DEVICE={other}: expected flex, wgpu or, with `--features tests/cuda`, cuda")
+            panic!(
+                "IMN_DEVICE={other}: expected flex, wgpu or, with the feature of this name, cuda, libtorch or libtorch:0"
+            )
         }
+    }
+}
+
+#[cfg(feature = "libtorch")]
+#[expect(
+    deprecated,
+    reason = "Burn keeps its LibTorch backend until CubeCL replaces it"
+)]
+fn libtorch(gpu: bool) -> Device {
+    if gpu {
+        Device::libtorch_cuda(0)
+    } else {
+        Device::libtorch()
     }
 }
 

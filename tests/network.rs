@@ -57,7 +57,7 @@ impl ReferenceConfig {
                 .modalities
                 .iter()
                 .zip(&self.widths)
-                .map(|(&modality, &width)| Input { modality, width })
+                .map(|(&modality, &width)| Input::new(modality, width))
                 .collect(),
             d_model: self.d,
             d_aux: self.aux,

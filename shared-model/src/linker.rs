@@ -385,10 +385,7 @@ mod tests {
     fn linker(seen: &[&str], terms: [NetworkTerm; 2], nil_logit: Option<f32>) -> Linker {
         let (device, kb) = (Device::flex(), kb());
         let [seen_term, new_term] = terms;
-        let inputs = vec![Input {
-            modality: Modality::Text,
-            width: 4,
-        }];
+        let inputs = vec![Input::new(Modality::Text, 4)];
         let trained = TrainedImn {
             config: ImnConfig::ours(inputs),
             seen: seen_term,

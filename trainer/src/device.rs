@@ -22,6 +22,8 @@ enum DeviceName {
     Wgpu,
     /// A CUDA GPU, by its number.
     Cuda(usize),
+    /// PyTorch's libraries, on the CPU or on a CUDA GPU with its number.
+    LibTorch(Option<usize>),
     /// The devices of an `imn serve-device`, by its address.
     Remote(String),
 }
@@ -31,7 +33,7 @@ impl FromStr for DeviceArg {
 
     fn from_str(list: &str) -> Result<Self, String> {
         let names = list.split(',').map(DeviceName::of);
-        let refuse = || "expected auto, flex, wgpu, cuda, cuda:1 or the address of an `imn serve-device` like ws://host:3000";
+        let refuse = || "expected auto, flex, wgpu, cuda, cuda:1, libtorch, libtorch:0 or the address of an `imn serve-device` like ws://host:3000";
         let names: Option<Vec<DeviceName>> = names.collect();
         Ok(Self {
             text: list.to_owned(),
@@ -47,8 +49,13 @@ impl DeviceName {
             "flex" => Some(Self::Flex),
             "wgpu" => Some(Self::Wgpu),
             "cuda" => Some(Self::Cuda(0)),
+            "libtorch" => Some(Self::LibTorch(None)),
             _ if name.starts_with("ws://") => Some(Self::Remote(name.to_owned())),
-            _ => name.strip_prefix("cuda:")?.parse().ok().map(Self::Cuda),
+            _ => match name.split_once(':')? {
+                ("cuda", number) => number.parse().ok().map(Self::Cuda),
+                ("libtorch", number) => number.parse().ok().map(|gpu| Self::LibTorch(Some(gpu))),
+                _ => None,
+            },
         }
     }
 
@@ -59,6 +66,7 @@ impl DeviceName {
             Self::Flex => return Ok(vec![Device::flex()]),
             Self::Wgpu => wgpu().map(|gpu| (gpu.device, gpu.name))?,
             Self::Cuda(number) => cuda(*number)?,
+            Self::LibTorch(gpu) => libtorch(*gpu)?,
             Self::Remote(address) => return remote::devices(address),
         };
         eprintln!("device: {name}");
@@ -140,6 +148,29 @@ fn cuda(number: usize) -> anyhow::Result<(Device, String)> {
 #[cfg(not(feature = "cuda"))]
 fn cuda(_: usize) -> anyhow::Result<(Device, String)> {
     anyhow::bail!("this `imn` was built without CUDA; build it with --features cuda")
+}
+
+#[cfg(feature = "libtorch")]
+#[expect(
+    deprecated,
+    reason = "Burn keeps its LibTorch backend until CubeCL replaces it"
+)]
+fn libtorch(gpu: Option<usize>) -> anyhow::Result<(Device, String)> {
+    let Some(number) = gpu else {
+        return Ok((Device::libtorch(), "the CPU (LibTorch)".to_owned()));
+    };
+    let found = Device::enumerate(burn::tensor::DeviceType::LibTorch).into_vec();
+    ensure!(
+        found.contains(&Device::libtorch_cuda(number)),
+        "LibTorch finds no CUDA device {number}; try --device libtorch, which is the CPU"
+    );
+    let name = format!("CUDA device {number} (LibTorch)");
+    Ok((Device::libtorch_cuda(number), name))
+}
+
+#[cfg(not(feature = "libtorch"))]
+fn libtorch(_: Option<usize>) -> anyhow::Result<(Device, String)> {
+    anyhow::bail!("this `imn` was built without LibTorch; build it with --features libtorch")
 }
 
 pub(crate) use remote::serve;
@@ -228,11 +259,24 @@ mod tests {
 
     #[test]
     fn a_list_names_each_device() {
-        let names = "flex,cuda:1,ws://host:3000".parse();
+        let names = "flex,cuda:1,libtorch,libtorch:0,ws://host:3000".parse();
         let remote = DeviceName::Remote("ws://host:3000".to_owned());
-        let expected = vec![DeviceName::Flex, DeviceName::Cuda(1), remote];
+        let expected = vec![
+            DeviceName::Flex,
+            DeviceName::Cuda(1),
+            DeviceName::LibTorch(None),
+            DeviceName::LibTorch(Some(0)),
+            remote,
+        ];
         assert_eq!(names.map(|arg: DeviceArg| arg.names), Ok(expected));
-        for wrong in ["", "gpu", "flex,", "cuda:one", "http://host:3000"] {
+        for wrong in [
+            "",
+            "gpu",
+            "flex,",
+            "cuda:one",
+            "libtorch:",
+            "http://host:3000",
+        ] {
             assert!(wrong.parse::<DeviceArg>().is_err(), "{wrong:?}");
         }
     }

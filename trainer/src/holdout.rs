@@ -52,6 +52,8 @@ pub(crate) struct Mentions<'a> {
     pub(crate) entities: &'a [Entity],
     /// Mentions with their candidates, as positions among `entities`.
     pub(crate) rows: Vec<(&'a Post, &'a [usize])>,
+    /// Number of the last rows that are held out, those of dev.jsonl; `None` to draw among all rows.
+    pub(crate) n_dev: Option<usize>,
 }
 
 /// The hold-out of a training.
@@ -97,22 +99,32 @@ impl HoldOut {
     pub(crate) fn new(datasets: &[Mentions]) -> anyhow::Result<Self> {
         let held_entities = held_entities(datasets);
         let mut pictures = Pictures::default();
-        let mut rows = Vec::new();
+        let (mut rows, mut given) = (Vec::new(), Vec::new());
         for dataset in datasets {
             for (post, _) in &dataset.rows {
                 rows.push(Row::new(dataset.folder, post, &mut pictures)?);
             }
+            let n = dataset.rows.len();
+            let part = |n_dev, i| {
+                if i + n_dev < n {
+                    Part::Fit
+                } else {
+                    Part::HeldMention
+                }
+            };
+            given.extend((0..n).map(|i| Some(part(dataset.n_dev?, i))));
         }
         let mut hold_out = Self {
             pictures: RefCell::new(pictures),
             ..Self::default()
         };
         let mut parts = Vec::with_capacity(rows.len());
-        for (row, is_held) in rows.iter().zip(held_rows(&rows)) {
-            let part = match row.entity {
-                Some(entity) if held_entities.contains(entity) => Part::HeldEntity,
-                _ if is_held => Part::HeldMention,
-                _ => Part::Fit,
+        for ((row, is_held), given) in rows.iter().zip(held_rows(&rows)).zip(given) {
+            let part = match (given, row.entity) {
+                (Some(part), _) => part,
+                (None, Some(entity)) if held_entities.contains(entity) => Part::HeldEntity,
+                (None, _) if is_held => Part::HeldMention,
+                (None, _) => Part::Fit,
             };
             let contents = match part {
                 Part::Fit => &mut hold_out.fit,
@@ -150,6 +162,7 @@ impl HoldOut {
             rows: mentions(rows)
                 .zip(lists.iter().map(Vec::as_slice))
                 .collect(),
+            n_dev: None,
         });
         let hold_out = Self::new(&all.collect::<Vec<_>>())?;
         Ok((hold_out, lists))

@@ -256,7 +256,7 @@ mod tests {
     const NAMES: [&str; 3] = ["Jaguar", "Jaguar Cars", "Jaguar, the cat of America"];
 
     fn config(kind: BaselineKind) -> BaselineConfig {
-        let input = |modality, width| Input { modality, width };
+        let input = |modality, width| Input::new(modality, width);
         BaselineConfig {
             kind,
             inputs: vec![input(Modality::Text, 3), input(Modality::Image, 2)],

@@ -186,10 +186,7 @@ mod tests {
 
     fn network() -> (Imn, Tensor<3>, Tensor<3>) {
         let device = Device::flex();
-        let inputs = vec![Input {
-            modality: Modality::Text,
-            width: 4,
-        }];
+        let inputs = vec![Input::new(Modality::Text, 4)];
         let random =
             |n: usize| Tensor::random([n, LEVELS, 112], Distribution::Normal(0.0, 1.0), &device);
         (ImnConfig::ours(inputs).init(&device), random(2), random(5))

@@ -48,6 +48,39 @@ pub struct Input {
     pub modality: Modality,
     /// Width of its vectors.
     pub width: usize,
+    /// The sides of which it is read; on the other it is missing.
+    #[serde(default, skip_serializing_if = "ReadOn::is_default")]
+    pub read_on: ReadOn,
+}
+
+/// Sides of which a modality is read (the rows of the paper's Table 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadOn {
+    /// Mentions and entities.
+    #[default]
+    Both,
+    /// Mentions alone.
+    Mentions,
+    /// Entities alone.
+    Entities,
+}
+
+impl ReadOn {
+    fn is_default(&self) -> bool {
+        *self == Self::Both
+    }
+}
+
+impl Input {
+    /// A modality that is read on both sides.
+    pub fn new(modality: Modality, width: usize) -> Self {
+        Self {
+            modality,
+            width,
+            read_on: ReadOn::Both,
+        }
+    }
 }
 
 impl ImnConfig {

@@ -4,7 +4,7 @@
 
 use burn::prelude::*;
 
-use super::{Input, Modality, Sequence, Side};
+use super::{Input, Modality, ReadOn, Sequence, Side};
 use crate::kb::KnowledgeBase;
 use crate::math::normalised;
 use crate::statistics::Statistics;
@@ -56,7 +56,8 @@ pub fn mention_sequences(
         .map(|input| {
             let centre = |vector: &[f32]| centred(statistics, input.modality, vector);
             let mut sequence = PlainSequence::default();
-            let Some(whole) = modality_of(input.modality, pooled) else {
+            let whole = modality_of(input.modality, pooled);
+            let Some(whole) = whole.filter(|_| input.read_on != ReadOn::Entities) else {
                 return sequence;
             };
             sequence.pooled = centre(whole);
@@ -110,6 +111,7 @@ impl CentredEntity {
                 Some((Some(chosen.post), vector))
             });
             let vectors = posts.chain(profile.map(|vector| (None, vector)));
+            let vectors = vectors.filter(|_| input.read_on != ReadOn::Mentions);
             let centre = |(post, vector): (_, &Vec<f32>)| {
                 (post, centred(&kb.statistics, input.modality, vector))
             };

@@ -40,7 +40,9 @@ pub fn generate(classes: &[Class], settings: &Settings) -> Result<Benchmark, Few
             Part::Test => (settings.mentions.div_ceil(2), settings.mentions.div_ceil(2)),
         };
         let mut posts = generator.mentions(part, true, seen);
-        posts.extend(generator.mentions(part, false, unseen));
+        if groups.iter().any(|group| !group.trains) {
+            posts.extend(generator.mentions(part, false, unseen));
+        }
         posts.shuffle(&mut rng(settings.seed, &format!("{name}.jsonl")));
         for (i, post) in posts.iter_mut().enumerate() {
             post.id = format!("{name}-{}-{}", post.id, i + 1);
@@ -333,6 +335,7 @@ mod tests {
         missing: 0.2,
         images: 2,
         nil: 0.2,
+        unseen: 0.3,
         posts: 2..=4,
         mentions: 120,
         seed: 5,

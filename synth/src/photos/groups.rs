@@ -9,9 +9,6 @@ use super::classes::Class;
 use super::{names, settings::Settings};
 use crate::random::rng;
 
-/// Share of the groups that never train.
-const UNSEEN: f64 = 0.3;
-
 /// Classes of one name.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -64,7 +61,9 @@ pub(super) fn groups(classes: &[Class], settings: &Settings) -> Vec<Group> {
     }
 
     let n = groups.len();
-    let unseen = ((n as f64 * UNSEEN).round() as usize).clamp(usize::from(n > 1), n.max(1) - 1);
+    let share = settings.unseen;
+    let least = usize::from(n > 1 && share > 0.0);
+    let unseen = ((n as f64 * share).round() as usize).clamp(least, n.max(1) - 1);
     let groups = groups.into_iter().enumerate();
     groups
         .map(|(i, (name, members))| Group {

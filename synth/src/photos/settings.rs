@@ -19,6 +19,8 @@ pub struct Settings {
     pub images: usize,
     /// Share of mentions whose class is not among the candidates.
     pub nil: f64,
+    /// Share of the names whose classes have no train mentions.
+    pub unseen: f64,
     /// Number of timeline posts per entity.
     pub posts: RangeInclusive<usize>,
     /// Number of train mentions with an entity, from which the sizes of dev and test follow.

@@ -53,6 +53,9 @@ pub(crate) struct WorldArgs {
     /// Share of mentions whose sense is not a candidate (NIL); one sense is then left out of every candidate list.
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = parse_part, conflicts_with = "by")]
     pub(crate) nil: f64,
+    /// Share of the names whose senses have no train mentions: their dev and test mentions measure new entities. 0 trains on all entities, as the paper does.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.3, value_parser = parse_part, conflicts_with = "by")]
+    pub(crate) unseen: f64,
     /// Number of train mentions with an entity. Dev has a quarter of them, and an eighth of unseen entities; test has half of each.
     #[arg(long, value_name = "N", default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..=10_000_000), conflicts_with = "by")]
     pub(crate) mentions: u32,
@@ -112,6 +115,7 @@ impl WorldArgs {
             missing: self.missing,
             images: *number("images", &self.images, "1").end(),
             nil: self.nil,
+            unseen: self.unseen,
             posts: number("posts", &self.posts, "2..6"),
             mentions: self.mentions as usize,
             seed: self.seed,

@@ -14,7 +14,7 @@ use shared_model::prototype::Selection;
 use shared_model::vision::VisionKind;
 
 pub(crate) use data::WorldArgs;
-pub(crate) use training::{PretrainArgs, StageArg, TableSystem, TrainArgs};
+pub(crate) use training::{HoldOutArg, PretrainArgs, StageArg, TableSystem, TrainArgs};
 
 use crate::cues::Cue;
 use crate::device::DeviceArg;
@@ -24,7 +24,7 @@ use crate::{dataset, weights};
 #[derive(Parser)]
 #[command(name = "imn", version, propagate_version = true)]
 pub(crate) struct Cli {
-    /// Device to compute on: auto (a GPU if there is one), flex (the CPU), wgpu, cuda (or cuda:1, ...), or the address that `imn serve-device` prints. `train` accepts several, separated by commas.
+    /// Device to compute on: auto (a GPU if there is one), flex (the CPU), wgpu, cuda (or cuda:1, ...), libtorch (the CPU by PyTorch's libraries; libtorch:0 is their first CUDA GPU), or the address that `imn serve-device` prints. `train` accepts several, separated by commas.
     #[arg(long, global = true, default_value = "auto")]
     pub(crate) device: DeviceArg,
     /// Print the result as JSON on standard output.

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 use shared_model::baselines::BaselineKind;
-use shared_model::imn::Modality;
+use shared_model::imn::{LEVELS, Modality};
 
 use super::{ChoiceArgs, EncoderArgs, ModelArgs, choice, parse_part};
 
@@ -77,6 +78,15 @@ pub(crate) struct TrainArgs {
     /// Keep the weights of the training-free scorer as they are in the bundle, or the defaults: for a model that is meant for other knowledge bases than those it is trained on. What its scores are worth by the kind of evidence is fitted all the same.
     #[arg(long, conflicts_with_all = ["paper", "modalities"])]
     pub(crate) keep_scorer: bool,
+    /// Share of the train mentions that are trained on, the same ones for a seed; all held-out mentions stay.
+    #[arg(long, default_value_t = 1.0, value_name = "SHARE", value_parser = parse_train_share)]
+    pub(crate) train_share: f64,
+    /// Mentions that early stopping and the weights are chosen on.
+    #[arg(long, value_enum, default_value = "train")]
+    pub(crate) hold_out: HoldOutArg,
+    /// Weights of the auxiliary spaces in the loss of the network (τ1, τ2, τ3 of the paper's eq. 14); 0 leaves a space out.
+    #[arg(long, value_name = "NUMBER,NUMBER,NUMBER", conflicts_with = "system", value_parser = parse_aux_weights, default_value = "0.5,0.5,0.5")]
+    pub(crate) aux_weights: AuxWeights,
     /// Share of the posts that mean none of their candidates where the model will be used [default: the share in the data that NIL is calibrated on].
     #[arg(long, value_name = "SHARE", value_parser = parse_nil_share)]
     pub(crate) nil_share: Option<f64>,
@@ -88,6 +98,12 @@ pub(crate) struct TrainArgs {
         default_value = "text,image,joint"
     )]
     pub(crate) modalities: Vec<Modality>,
+    /// Those of them that the network reads of mentions [default: all].
+    #[arg(long, value_parser = modalities(), value_delimiter = ',', requires = "paper")]
+    pub(crate) mention_modalities: Option<Vec<Modality>>,
+    /// Those of them that the network reads of entities [default: all].
+    #[arg(long, value_parser = modalities(), value_delimiter = ',', requires = "paper")]
+    pub(crate) entity_modalities: Option<Vec<Modality>>,
     /// Seed of the random generator.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -131,6 +147,15 @@ pub(crate) struct TrainArgs {
     pub(crate) model: ModelArgs,
     #[command(flatten)]
     pub(crate) choice: ChoiceArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum HoldOutArg {
+    /// A part of train.jsonl: a tenth of the mentions, and a tenth of the entities with all their mentions, so that new entities count.
+    Train,
+    /// dev.jsonl: all mentions of train.jsonl are trained on, as in the paper.
+    Dev,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -188,6 +213,27 @@ fn modalities() -> impl TypedValueParser<Value = Modality> {
         ("image", "Pictures", Modality::Image),
         ("joint", joint, Modality::Joint),
     ])
+}
+
+/// τ1, τ2, τ3 of the paper's eq. 14.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AuxWeights(pub(crate) [f64; LEVELS]);
+
+fn parse_aux_weights(list: &str) -> Result<AuxWeights, String> {
+    let weights = list.split(',').map(|weight| weight.parse().ok());
+    let weights: Option<Vec<f64>> = weights.collect();
+    weights
+        .and_then(|weights| weights.try_into().ok())
+        .filter(|weights: &[f64; LEVELS]| {
+            weights.iter().all(|weight| (0.0..=100.0).contains(weight))
+        })
+        .map(AuxWeights)
+        .ok_or_else(|| format!("expected {LEVELS} numbers from 0 to 100, separated by commas"))
+}
+
+fn parse_train_share(part: &str) -> Result<f64, String> {
+    let part = parse_part(part).ok().filter(|part| *part > 0.0);
+    part.ok_or_else(|| "expected a share above 0, at most 1".to_owned())
 }
 
 fn parse_nil_share(part: &str) -> Result<f64, String> {

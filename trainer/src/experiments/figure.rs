@@ -11,7 +11,8 @@ use super::compare::{Row, Table};
 
 const WIDTH: u32 = 860;
 const BLUE: RGBColor = RGBColor(47, 95, 152);
-const COLOURS: [RGBColor; 5] = [
+/// Colours of lines.
+pub(super) const COLOURS: [RGBColor; 5] = [
     BLUE,
     RGBColor(190, 92, 30),
     RGBColor(40, 125, 85),

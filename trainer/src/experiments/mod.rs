@@ -3,8 +3,8 @@
 mod compare;
 mod figure;
 mod trainings;
+mod tried;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, ensure};
@@ -19,7 +19,7 @@ use crate::files;
 use crate::outcomes::{Outcome, Subset};
 
 use compare::Table;
-use trainings::{TrainingPlan, train_missing};
+use trainings::{Trainer, Training, TrainingPlan};
 
 /// The plan. Its paths are relative to the file.
 #[derive(Debug, Deserialize)]
@@ -105,11 +105,15 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
         None => format!("`imn experiments {file}`"),
     };
 
-    plan.name_runs().with_context(named)?;
-    let n_jobs = usize::from(args.jobs);
-    let (trainings, weights) = (&plan.trainings, plan.weights.as_deref());
-    let failed = train_missing(trainings, weights, folder, n_jobs, &device).with_context(named)?;
-    let failed: HashMap<PathBuf, String> = failed.into_iter().collect();
+    plan.check_rows().with_context(named)?;
+    let trainer = Trainer {
+        folder,
+        weights: plan.weights.as_deref(),
+        n_jobs: usize::from(args.jobs),
+        device: &device,
+    };
+    let (trainings, failed) = trainer.train(&plan.trainings).with_context(named)?;
+    plan.name_runs(&trainings);
 
     let mut result = format!("# {}\n", plan.title);
     let (mut figures, mut tables) = (Vec::new(), Vec::new());
@@ -137,6 +141,18 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
             figures.push((name, figure::draw(&computed, kind).with_context(refuse)?));
         }
     }
+    let tried: Vec<Training> = trainings
+        .into_iter()
+        .filter(|training| !training.tried.is_empty())
+        .collect();
+    if !tried.is_empty() {
+        let name = "curves.svg".to_owned();
+        result += &format!(
+            "\n## Trainings\n\n{}\n![Learning curves]({name})\n",
+            tried::table(&tried)
+        );
+        figures.push((name, tried::curves(&tried, folder).with_context(named)?));
+    }
     for (name, svg) in &figures {
         files::write(&to.join(name), svg.as_bytes())?;
     }
@@ -163,28 +179,34 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
 }
 
 impl Plan {
-    /// Puts the runs of trainings in the place of their names.
-    fn name_runs(&mut self) -> anyhow::Result<()> {
-        let (trainings, weights) = (&self.trainings, self.weights.as_deref());
-        for system in self.tables.iter_mut().flat_map(|table| &mut table.systems) {
+    /// Refuses rows of trainings that the plan does not have.
+    fn check_rows(&self) -> anyhow::Result<()> {
+        for system in self.tables.iter().flat_map(|table| &table.systems) {
             let Some(name) = &system.training else {
                 continue;
             };
-            let training = trainings.iter().find(|training| training.name == *name);
-            let training = training
-                .with_context(|| format!("{:?}: no training is called {name:?}", system.name))?;
+            ensure!(
+                self.trainings.iter().any(|training| training.name == *name),
+                "{:?}: no training is called {name:?}",
+                system.name
+            );
             ensure!(
                 system.runs.is_empty(),
                 "{:?} has both runs and a training",
                 system.name
             );
-            system.runs = training
-                .jobs(weights)
-                .into_iter()
-                .map(|job| job.run)
-                .collect();
         }
         Ok(())
+    }
+
+    /// Puts the runs of trainings in the place of their names.
+    fn name_runs(&mut self, trainings: &[Training]) {
+        for system in self.tables.iter_mut().flat_map(|table| &mut table.systems) {
+            let named = |training: &&Training| Some(&training.name) == system.training.as_ref();
+            if let Some(training) = trainings.iter().find(named) {
+                system.runs.clone_from(&training.runs);
+            }
+        }
     }
 }
 

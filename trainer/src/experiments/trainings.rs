@@ -1,6 +1,6 @@
 //! The trainings of a plan: each in a process of its own, which a kill or a failure leaves to be resumed.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::device::DeviceArg;
 use crate::files;
+use crate::learn::Outcome;
 
 /// The plan of a training.
 #[derive(Debug, Deserialize)]
@@ -24,6 +25,9 @@ pub(super) struct TrainingPlan {
     /// Flags of `imn train`.
     #[serde(default)]
     flags: Vec<String>,
+    /// Flags that are tried beside them, with the first seed; those with the best held-out result train the other seeds.
+    #[serde(default)]
+    grid: Vec<Vec<String>>,
     /// One run is trained per seed.
     #[serde(default = "first_seed")]
     seeds: Vec<u64>,
@@ -31,6 +35,30 @@ pub(super) struct TrainingPlan {
 
 fn first_seed() -> Vec<u64> {
     vec![0]
+}
+
+/// The runs of a training.
+#[derive(Debug)]
+pub(super) struct Training {
+    /// Name in the plan.
+    pub(super) name: String,
+    /// Settings that were tried, each with its run of the first seed.
+    pub(super) tried: Vec<Tried>,
+    /// The runs with the chosen settings, one per seed; all that were tried if one of them failed.
+    pub(super) runs: Vec<PathBuf>,
+}
+
+/// A setting of a grid.
+#[derive(Debug)]
+pub(super) struct Tried {
+    /// The flags, or "" without a grid.
+    pub(super) flags: String,
+    /// Run folder, relative to the plan.
+    pub(super) run: PathBuf,
+    /// What the run came to.
+    pub(super) outcome: Outcome,
+    /// Whether the other seeds have this setting.
+    pub(super) is_chosen: bool,
 }
 
 /// A run of a training.
@@ -50,29 +78,112 @@ const ARGUMENTS: &str = "arguments.json";
 const LOG: &str = "train.log";
 
 impl TrainingPlan {
-    /// A job per seed.
+    /// The settings that are tried with the first seed: those of the grid, or none beside the flags.
+    fn settings(&self) -> Vec<&[String]> {
+        if self.grid.is_empty() {
+            return vec![&[]];
+        }
+        self.grid.iter().map(Vec::as_slice).collect()
+    }
+
+    /// The run with one seed and one setting of the grid.
     ///
     /// # Arguments
     ///
     /// - weights: weight folder, relative to the plan; `None` for the user's.
-    pub(super) fn jobs(&self, weights: Option<&Path>) -> Vec<Job> {
-        let seeds = self.seeds.iter();
-        let job = |seed: &u64| {
-            let run = Path::new("runs").join(format!("{}-{seed}", self.name));
-            let mut arguments = vec!["train".to_owned()];
-            arguments.extend(self.datasets.iter().map(|path| path.display().to_string()));
-            arguments.extend(["--run".to_owned(), run.display().to_string()]);
-            arguments.extend(["--seed".to_owned(), seed.to_string()]);
-            arguments.extend(weights_flag(weights));
-            arguments.extend(self.flags.iter().cloned());
-            Job {
-                run,
-                datasets: self.datasets.clone(),
-                arguments,
-            }
-        };
-        seeds.map(job).collect()
+    fn job(&self, setting: &[String], seed: u64, weights: Option<&Path>) -> Job {
+        let parts = std::iter::once(self.name.as_str());
+        let parts = parts.chain(setting.iter().map(|flag| flag.trim_start_matches('-')));
+        let name = parts.collect::<Vec<_>>().join("-");
+        let run = Path::new("runs").join(format!("{name}-{seed}"));
+        let mut arguments = vec!["train".to_owned()];
+        arguments.extend(self.datasets.iter().map(|path| path.display().to_string()));
+        arguments.extend(["--run".to_owned(), run.display().to_string()]);
+        arguments.extend(["--seed".to_owned(), seed.to_string()]);
+        arguments.extend(weights_flag(weights));
+        arguments.extend(self.flags.iter().chain(setting).cloned());
+        Job {
+            run,
+            datasets: self.datasets.clone(),
+            arguments,
+        }
     }
+
+    /// The runs of the first seed, one per setting.
+    fn trials(&self, weights: Option<&Path>) -> Vec<Job> {
+        let settings = self.settings().into_iter();
+        let first = self.seeds.iter().take(1);
+        let settings = first.flat_map(|&seed| settings.clone().map(move |setting| (setting, seed)));
+        settings
+            .map(|(setting, seed)| self.job(setting, seed, weights))
+            .collect()
+    }
+
+    /// The runs of the other seeds, with the setting whose trial has the best held-out result.
+    ///
+    /// # Errors
+    ///
+    /// If a trial left no outcome.
+    fn chosen(
+        &self,
+        folder: &Path,
+        weights: Option<&Path>,
+    ) -> anyhow::Result<(Training, Vec<Job>)> {
+        let mut tried = Vec::new();
+        for (setting, job) in self.settings().into_iter().zip(self.trials(weights)) {
+            tried.push(Tried {
+                flags: setting.join(" "),
+                outcome: outcome(&folder.join(&job.run))?,
+                run: job.run,
+                is_chosen: false,
+            });
+        }
+        let best = tried.iter().enumerate().max_by(|(i, a), (j, b)| {
+            // Of equals the first.
+            a.held_out().total_cmp(&b.held_out()).then(j.cmp(i))
+        });
+        let (best, _) = best.with_context(|| format!("{}: no seeds", self.name))?;
+        tried[best].is_chosen = true;
+        let setting = self.settings()[best];
+        let others = self.seeds[1..]
+            .iter()
+            .map(|&seed| self.job(setting, seed, weights));
+        let others: Vec<Job> = others.collect();
+        let runs = std::iter::once(&tried[best].run).chain(others.iter().map(|job| &job.run));
+        let training = Training {
+            name: self.name.clone(),
+            runs: runs.cloned().collect(),
+            tried,
+        };
+        Ok((training, others))
+    }
+}
+
+impl Tried {
+    /// The watched figure at the best step: a mean reciprocal rank, or what it gains over the training-free scorer.
+    pub(super) fn held_out(&self) -> f64 {
+        self.outcome.best.get(WATCHED).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// The figure that early stopping watches.
+pub(super) const WATCHED: &str = "gain";
+
+/// Name of the last stage of a run.
+pub(super) fn last_stage(run: &Path) -> anyhow::Result<&'static str> {
+    let stages = ["task", "baseline", "knowledge"];
+    let last = stages
+        .into_iter()
+        .find(|stage| run.join(outcome_file(stage)).exists());
+    last.with_context(|| format!("{} has no outcome of a training", run.display()))
+}
+
+fn outcome_file(stage: &str) -> String {
+    format!("outcome-{stage}.json")
+}
+
+fn outcome(run: &Path) -> anyhow::Result<Outcome> {
+    files::read_json(&run.join(outcome_file(last_stage(run)?)))
 }
 
 fn weights_flag(weights: Option<&Path>) -> Vec<String> {
@@ -128,73 +239,117 @@ impl Job {
     }
 }
 
-/// Encodes the datasets of missing runs, and trains them; returns the failed ones with their reasons.
-///
-/// # Errors
-///
-/// If a run was trained with other arguments, or a dataset cannot be encoded.
-pub(super) fn train_missing(
-    plans: &[TrainingPlan],
-    weights: Option<&Path>,
-    folder: &Path,
-    n_jobs: usize,
-    device: &DeviceArg,
-) -> anyhow::Result<Vec<(PathBuf, String)>> {
-    let mut names = BTreeSet::new();
-    for plan in plans {
-        ensure!(
-            names.insert(&plan.name),
-            "two trainings are called {:?}",
-            plan.name
-        );
-    }
-    let mut missing = VecDeque::new();
-    for job in plans.iter().flat_map(|plan| plan.jobs(weights)) {
-        if !job.is_done(folder)? {
-            missing.push_back(job);
+/// How a plan is trained.
+pub(super) struct Trainer<'a> {
+    /// Folder of the plan.
+    pub(super) folder: &'a Path,
+    /// Weight folder, relative to the plan; `None` for the user's.
+    pub(super) weights: Option<&'a Path>,
+    /// Number of trainings at a time.
+    pub(super) n_jobs: usize,
+    pub(super) device: &'a DeviceArg,
+}
+
+/// Failed runs, each with the reason.
+pub(super) type Failed = HashMap<PathBuf, String>;
+
+impl Trainer<'_> {
+    /// Trains what is missing of all trainings: first every setting of their grids, then the other seeds.
+    ///
+    /// # Errors
+    ///
+    /// If a run was trained with other arguments, or a dataset cannot be encoded.
+    pub(super) fn train(&self, plans: &[TrainingPlan]) -> anyhow::Result<(Vec<Training>, Failed)> {
+        let mut names = BTreeSet::new();
+        for plan in plans {
+            ensure!(
+                names.insert(&plan.name),
+                "two trainings are called {:?}",
+                plan.name
+            );
         }
-    }
-    let datasets: BTreeSet<&PathBuf> = missing.iter().flat_map(|job| &job.datasets).collect();
-    for dataset in datasets {
-        let status = Command::new(std::env::current_exe()?)
-            .current_dir(folder)
-            .args(["--device", device.as_str(), "features"])
-            .arg(dataset)
-            .args(weights_flag(weights))
-            .status()?;
-        ensure!(status.success(), "{} cannot be encoded", dataset.display());
-    }
-    let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let n_threads = (n_cores / n_jobs).max(1);
-    let (bar, failed) = (
-        files::progress(missing.len(), "trainings"),
-        Mutex::new(Vec::new()),
-    );
-    let missing = Mutex::new(missing);
-    let next = || missing.lock().expect("no thread panics").pop_front();
-    let work = || {
-        while let Some(job) = next() {
-            let start = Instant::now();
-            let name = job.run.display();
-            match job.train(folder, device, n_threads) {
-                Ok(()) => {
-                    let seconds = start.elapsed().as_secs();
-                    bar.suspend(|| eprintln!("{name}: trained in {seconds} s"));
-                }
-                Err(error) => {
-                    bar.suspend(|| eprintln!("{name}: {error:#}"));
-                    let failure = (job.run.clone(), format!("{error:#}"));
-                    failed.lock().expect("no thread panics").push(failure);
-                }
+        let trials = plans.iter().flat_map(|plan| plan.trials(self.weights));
+        let mut failed = self.train_missing(trials.collect())?;
+        let (mut trainings, mut others) = (Vec::new(), Vec::new());
+        for plan in plans {
+            let trials: Vec<PathBuf> = plan
+                .trials(self.weights)
+                .into_iter()
+                .map(|job| job.run)
+                .collect();
+            if trials.iter().any(|run| failed.contains_key(run)) {
+                trainings.push(Training {
+                    name: plan.name.clone(),
+                    tried: Vec::new(),
+                    runs: trials,
+                });
+                continue;
             }
-            bar.inc(1);
+            let (training, jobs) = plan.chosen(self.folder, self.weights)?;
+            trainings.push(training);
+            others.extend(jobs);
         }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..n_jobs {
-            scope.spawn(work);
+        failed.extend(self.train_missing(others)?);
+        Ok((trainings, failed))
+    }
+
+    /// Encodes the datasets of missing runs, and trains them; returns the failed ones with their reasons.
+    fn train_missing(&self, jobs: Vec<Job>) -> anyhow::Result<Failed> {
+        let Self {
+            folder,
+            weights,
+            n_jobs,
+            device,
+        } = *self;
+        let mut missing = VecDeque::new();
+        for job in jobs {
+            if !job.is_done(folder)? {
+                missing.push_back(job);
+            }
         }
-    });
-    bar.finish_and_clear();
-    Ok(failed.into_inner().expect("no thread panics"))
+        let datasets: BTreeSet<&PathBuf> = missing.iter().flat_map(|job| &job.datasets).collect();
+        for dataset in datasets {
+            let status = Command::new(std::env::current_exe()?)
+                .current_dir(folder)
+                .args(["--device", device.as_str(), "features"])
+                .arg(dataset)
+                .args(weights_flag(weights))
+                .status()?;
+            ensure!(status.success(), "{} cannot be encoded", dataset.display());
+        }
+        let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let n_threads = (n_cores / n_jobs).max(1);
+        let (bar, failed) = (
+            files::progress(missing.len(), "trainings"),
+            Mutex::new(Failed::new()),
+        );
+        let missing = Mutex::new(missing);
+        let next = || missing.lock().expect("no thread panics").pop_front();
+        let work = || {
+            while let Some(job) = next() {
+                let start = Instant::now();
+                let name = job.run.display();
+                match job.train(folder, device, n_threads) {
+                    Ok(()) => {
+                        let seconds = start.elapsed().as_secs();
+                        bar.suspend(|| eprintln!("{name}: trained in {seconds} s"));
+                    }
+                    Err(error) => {
+                        bar.suspend(|| eprintln!("{name}: {error:#}"));
+                        let reason = format!("{error:#}");
+                        let mut failed = failed.lock().expect("no thread panics");
+                        failed.insert(job.run.clone(), reason);
+                    }
+                }
+                bar.inc(1);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..n_jobs {
+                scope.spawn(work);
+            }
+        });
+        bar.finish_and_clear();
+        Ok(failed.into_inner().expect("no thread panics"))
+    }
 }

@@ -35,6 +35,7 @@ fn parts(posts: &[Post], pictures: &[(&str, &str)]) -> Vec<Part> {
         folder: folder.path(),
         entities: &entities(200),
         rows: posts.iter().map(|post| (post, &[][..])).collect(),
+        n_dev: None,
     }]);
     hold_out.unwrap().parts(0).to_vec()
 }
@@ -199,6 +200,7 @@ fn no_order_matters() {
             folder: folder.path(),
             entities,
             rows,
+            n_dev: None,
         };
         let slices = rows.iter().map(|(post, list)| (*post, list.as_slice()));
         let mut datasets = [of(&entities[..], slices.collect()), of(&b[..], Vec::new())];
@@ -270,6 +272,7 @@ fn an_encoder_and_the_network_on_it_are_measured_on_what_neither_saw() {
                 .iter()
                 .zip(lists[0].iter().map(Vec::as_slice))
                 .collect(),
+            n_dev: None,
         }])
         .unwrap();
         assert_eq!(of_encoder.parts(0), of_network.parts(0));
@@ -343,6 +346,7 @@ fn a_post_that_repeats_a_mention_goes_with_it() {
         folder: folder.path(),
         entities: &entities,
         rows: posts.iter().map(|post| (post, &[][..])).collect(),
+        n_dev: None,
     }])
     .unwrap();
     let parts = hold_out.parts(0);

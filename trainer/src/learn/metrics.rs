@@ -54,6 +54,15 @@ impl Line {
     }
 }
 
+/// The held-out values of a figure in the file of a run, with their steps.
+pub(crate) fn evaluations(path: &Path, figure: &str) -> anyhow::Result<Vec<(f64, f64)>> {
+    let lines: Vec<Line> = files::read_jsonl(path)?;
+    let dev = lines.iter().filter(|line| line.part == Part::Dev);
+    Ok(dev
+        .filter_map(|line| Some((line.step as f64, line.figure(figure)?)))
+        .collect())
+}
+
 /// The file, and its lines in memory for the curves.
 pub(crate) struct Log {
     path: PathBuf,

@@ -25,6 +25,7 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use metrics::evaluations;
 pub(crate) use optimised::Optimised;
 pub(crate) use schedule::{rows, warmed};
 pub(crate) use settings::save_or_verify;
@@ -32,7 +33,7 @@ pub(crate) use team::Team;
 
 use self::checkpoint::Checkpoint;
 use self::metrics::{Log, Part};
-use crate::files::progress;
+use crate::files::{self, progress};
 
 /// Figures in the order in which they are written; their names are not `stage`, `step` or `part`.
 pub(crate) type Metrics = Vec<(&'static str, f64)>;
@@ -71,7 +72,7 @@ pub(crate) struct Plan {
 }
 
 /// Result of a training. The model is in its best state.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     /// Steps after which it ended.
     pub(crate) steps: usize,
@@ -83,7 +84,7 @@ pub(crate) struct Outcome {
     pub(crate) best: BTreeMap<String, f64>,
 }
 
-/// Trains `model`, and leaves metrics, the last checkpoint and curves in `folder`.
+/// Trains `model`, and leaves metrics, the last checkpoint, curves and the outcome in `folder`.
 ///
 /// With `resume` the training continues from the checkpoint, if there is one.
 ///
@@ -157,12 +158,17 @@ pub(crate) fn learn<M: Module, S: Stage<M>>(
     bar.finish_and_clear();
 
     model.restore(&at.best_state)?;
-    Ok(Outcome {
+    let outcome = Outcome {
         steps: at.step,
         best_step: at.best_step,
         start: log.evaluation(0)?,
         best: log.evaluation(at.best_step)?,
-    })
+    };
+    files::write_json(
+        &folder.join(format!("outcome-{}.json", plan.name)),
+        &outcome,
+    )?;
+    Ok(outcome)
 }
 
 /// The random generator of a step; the same seed, stage and step draw the same.

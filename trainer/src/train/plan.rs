@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use shared_model::baselines::BaselineConfig;
-use shared_model::imn::{ImnConfig, Input, Modality};
+use shared_model::imn::{ImnConfig, Input, Modality, ReadOn};
 use shared_model::loss::FusionLoss;
 
 use super::data::TrainingSet;
-use crate::cli::{StageArg, TableSystem, TrainArgs};
+use crate::cli::{HoldOutArg, StageArg, TableSystem, TrainArgs};
 use crate::learn::Plan;
 
 /// Mentions that BatchNorm needs at once.
@@ -24,6 +24,8 @@ pub(super) struct Settings {
     pub(super) modalities: Vec<Modality>,
     pub(super) paper: bool,
     pub(super) keep_scorer: bool,
+    pub(super) train_share: f64,
+    pub(super) hold_out: HoldOutArg,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) nil_share: Option<f64>,
     pub(super) seed: u64,
@@ -76,8 +78,8 @@ impl Settings {
             .iter()
             .filter_map(|&modality| {
                 Some(Input {
-                    modality,
-                    width: width(modality)?,
+                    read_on: read_on(args, modality)?,
+                    ..Input::new(modality, width(modality)?)
                 })
             })
             .collect();
@@ -101,6 +103,8 @@ impl Settings {
             },
             paper: args.paper,
             keep_scorer: args.keep_scorer,
+            train_share: args.train_share,
+            hold_out: args.hold_out,
             nil_share: args.nil_share,
             seed: args.seed,
             batch: args.batch as usize,
@@ -114,7 +118,10 @@ impl Settings {
             evaluate_every: args.evaluate_every as usize,
             patience: args.patience,
             validation: args.validation as usize,
-            loss: FusionLoss::default(),
+            loss: FusionLoss {
+                levels: args.aux_weights.0,
+                ..FusionLoss::default()
+            },
             imn: ImnConfig {
                 dropout: args.dropout,
                 ..if args.paper {
@@ -138,6 +145,21 @@ impl Settings {
             evaluate_every: self.evaluate_every,
             patience: self.patience,
         }
+    }
+}
+
+/// The sides of which the network reads a modality.
+fn read_on(args: &TrainArgs, modality: Modality) -> Option<ReadOn> {
+    let is_read =
+        |side: &Option<Vec<Modality>>| side.as_ref().is_none_or(|side| side.contains(&modality));
+    match (
+        is_read(&args.mention_modalities),
+        is_read(&args.entity_modalities),
+    ) {
+        (true, true) => Some(ReadOn::Both),
+        (true, false) => Some(ReadOn::Mentions),
+        (false, true) => Some(ReadOn::Entities),
+        (false, false) => None,
     }
 }
 

@@ -149,7 +149,13 @@ impl Selection {
                 new: Gains::of(&others, none, terms).p_at_1,
             }),
             figures: vec![
-                ("gain", (known_gain.mrr + others_gain.mrr) / 2.0),
+                (
+                    "gain",
+                    mean_of_kinds(
+                        (!known.is_empty()).then_some(known_gain.mrr),
+                        (!others.is_empty()).then_some(others_gain.mrr),
+                    ),
+                ),
                 ("seen_mrr_gain", known_gain.mrr),
                 ("seen_p@1_gain", known_gain.p_at_1),
                 ("seen_weight", f64::from(seen_best.weight)),
@@ -171,7 +177,7 @@ impl Selection {
                 n += 1.0;
                 sum += GoldRank::of(&held.cosines, gold).reciprocal_rank();
             }
-            if n > 0.0 { sum / n } else { 0.0 }
+            (n > 0.0).then_some(sum / n)
         };
         let (seen, new) = (mean(true), mean(false));
         let alone = NetworkTerm {
@@ -185,11 +191,19 @@ impl Selection {
             },
             gain: None,
             figures: vec![
-                ("gain", (seen + new) / 2.0),
-                ("seen_mrr", seen),
-                ("new_mrr", new),
+                ("gain", mean_of_kinds(seen, new)),
+                ("seen_mrr", seen.unwrap_or(0.0)),
+                ("new_mrr", new.unwrap_or(0.0)),
             ],
         }
+    }
+}
+
+/// The mean over lists of known candidates and over the others, each counted alike; 0 without any.
+fn mean_of_kinds(known: Option<f64>, others: Option<f64>) -> f64 {
+    match (known, others) {
+        (Some(known), Some(others)) => (known + others) / 2.0,
+        (known, others) => known.or(others).unwrap_or(0.0),
     }
 }
 

@@ -23,6 +23,7 @@ use super::select::Held;
 use super::stages::Setup;
 use super::stages::contrastive::ContrastiveStage;
 use super::stages::imn::ImnStage;
+use crate::cli::HoldOutArg;
 use crate::features::PostFeatures;
 use crate::holdout::Part;
 use crate::learn::{Stage as _, learn, rng};
@@ -152,16 +153,15 @@ fn setup<'a>(
 }
 
 fn settings() -> Settings {
-    let inputs = vec![Input {
-        modality: Modality::Text,
-        width: WIDTH,
-    }];
+    let inputs = vec![Input::new(Modality::Text, WIDTH)];
     Settings {
         datasets: Vec::new(),
         shares: vec![1.0],
         modalities: vec![Modality::Text],
         paper: true,
         keep_scorer: false,
+        train_share: 1.0,
+        hold_out: HoldOutArg::Train,
         nil_share: None,
         seed: 1,
         batch: 32,

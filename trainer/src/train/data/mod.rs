@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
+use rand::seq::SliceRandom as _;
 use shared_model::classes::ClassTable;
 use shared_model::cues::{CueIndex, CueQuery};
 use shared_model::data::{Mention, Post};
@@ -19,11 +20,12 @@ use shared_model::imn::{CentredEntity, Input, Modality, PlainSequence, mention_s
 use shared_model::kb::KnowledgeBase;
 use shared_model::vectors::{PooledVectors, PostVectors};
 
-use crate::cli::{StageArg, TrainArgs};
-use crate::dataset::{Dataset, train_rows};
+use crate::cli::{HoldOutArg, StageArg, TrainArgs};
+use crate::dataset::{Dataset, Split, train_rows};
 use crate::features::{FeatureLevel, Features, PostFeatures};
 use crate::files::tracked;
 use crate::holdout::{self, HoldOut, Mentions, Part};
+use crate::learn::rng;
 use crate::mentions::{self, EncodedMention};
 use crate::outcomes::ListKind;
 use crate::prototypes::{PrototypeSettings, build, timeline};
@@ -126,7 +128,15 @@ pub(crate) fn open(
         StageArg::Text | StageArg::Prototype => FeatureLevel::Pooled,
     };
     let named = |dataset: &Dataset| dataset.folder.display().to_string();
-    let rows = train_rows(datasets)?;
+    let mut rows = train_rows(datasets)?;
+    let mut n_dev = vec![None; datasets.len()];
+    if args.hold_out == HoldOutArg::Dev {
+        for ((dataset, rows), n_dev) in datasets.iter().zip(&mut rows).zip(&mut n_dev) {
+            let dev = dataset.posts(Split::Dev)?;
+            *n_dev = Some(holdout::mentions(&dev).count());
+            rows.extend(dev);
+        }
+    }
     let mut opened = Vec::new();
     for (dataset, rows) in datasets.iter().zip(&rows) {
         let open = || {
@@ -145,9 +155,10 @@ pub(crate) fn open(
         let open: anyhow::Result<(KnowledgeBase, Vec<EncodedMention>)> = open();
         opened.push(open.with_context(|| named(dataset))?);
     }
-    let mentions = datasets.iter().zip(&opened);
+    let mentions = datasets.iter().zip(&opened).zip(n_dev);
     let mentions: Vec<Mentions> = mentions
-        .map(|(dataset, (_, mentions))| Mentions {
+        .map(|((dataset, (_, mentions)), n_dev)| Mentions {
+            n_dev,
             folder: &dataset.folder,
             entities: &dataset.entities,
             rows: mentions
@@ -164,7 +175,11 @@ pub(crate) fn open(
         let mut set = TrainingSet::new(kb, classes, scaled, &dataset.folder, &hold_out);
         set.has_context_encoder = encoders.context.is_some();
         let parts = hold_out.parts(position);
-        set.add_mentions(dataset, mentions, parts, &args.modalities);
+        let kept = kept(parts, args.train_share, args.seed);
+        let mentions = mentions.into_iter().zip(parts.iter().copied());
+        let mentions = mentions.zip(kept).filter(|(_, kept)| *kept);
+        let mentions = mentions.map(|(mention, _)| mention).collect();
+        set.add_mentions(dataset, mentions, &args.modalities);
         ensure!(
             rows[position].is_empty() || set.fit().next().is_some(),
             "{}: train.jsonl has no mention with its entity and another among the candidates; \
@@ -174,6 +189,18 @@ pub(crate) fn open(
         sets.push(set);
     }
     Ok(sets)
+}
+
+/// Which train mentions take part: those that are held out, and `share` of the others.
+fn kept(parts: &[Part], share: f64, seed: u64) -> Vec<bool> {
+    let mut fit: Vec<usize> = (0..parts.len())
+        .filter(|&i| parts[i] == Part::Fit)
+        .collect();
+    fit.shuffle(&mut rng(seed, "train share", 0));
+    let n_kept = (fit.len() as f64 * share).ceil() as usize;
+    let mut kept = vec![true; parts.len()];
+    fit[n_kept..].iter().for_each(|&i| kept[i] = false);
+    kept
 }
 
 impl TrainingSet {
@@ -208,8 +235,7 @@ impl TrainingSet {
     fn add_mentions(
         &mut self,
         dataset: &Dataset,
-        mentions: Vec<EncodedMention>,
-        parts: &[Part],
+        mentions: Vec<(EncodedMention, Part)>,
         modalities: &[Modality],
     ) {
         if mentions.is_empty() {
@@ -222,7 +248,7 @@ impl TrainingSet {
             .collect();
         let positions = dataset.positions();
         let mut trained = BTreeSet::new();
-        for (mention, &part) in tracked(mentions, "cues").zip(parts) {
+        for (mention, part) in tracked(mentions, "cues") {
             let entity = mention.post.entity.as_deref();
             let position = entity.and_then(|id| positions.get(id));
             let gold = position.and_then(|entity| {

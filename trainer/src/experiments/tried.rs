@@ -1,0 +1,115 @@
+//! What was tried per training: settings, and their learning curves.
+
+use std::error::Error;
+use std::path::Path;
+
+use anyhow::anyhow;
+use plotters::prelude::*;
+
+use super::figure::COLOURS;
+use super::trainings::{Training, Tried, WATCHED, last_stage};
+use crate::learn::evaluations;
+
+/// Size of the panel of one training.
+const PANEL: (u32, u32) = (430, 250);
+/// Number of panels side by side.
+const COLUMNS: usize = 2;
+
+/// The settings of all trainings, as a table.
+pub(super) fn table(trainings: &[Training]) -> String {
+    let mut table = "| training | setting | held out, MRR | best step | steps | chosen |\n|---|---|---|---|---|---|\n".to_owned();
+    for training in trainings {
+        for tried in &training.tried {
+            let outcome = &tried.outcome;
+            table += &format!(
+                "| {} | {} | {:.4} | {} | {} | {} |\n",
+                training.name,
+                tried.flags,
+                tried.held_out(),
+                outcome.best_step,
+                outcome.steps,
+                if tried.is_chosen { "yes" } else { "" },
+            );
+        }
+    }
+    table
+}
+
+/// The learning curves, as SVG: a panel per training, a line per setting.
+///
+/// # Arguments
+///
+/// - folder: folder of the plan.
+pub(super) fn curves(trainings: &[Training], folder: &Path) -> anyhow::Result<String> {
+    let rows = trainings.len().div_ceil(COLUMNS);
+    let size = (PANEL.0 * COLUMNS as u32, PANEL.1 * rows as u32);
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        let draw = || -> Result<(), Box<dyn Error + '_>> {
+            root.fill(&WHITE)?;
+            for (area, training) in root.split_evenly((rows, COLUMNS)).iter().zip(trainings) {
+                panel(area, training, folder)?;
+            }
+            root.present()?;
+            Ok(())
+        };
+        draw().map_err(|error| anyhow!("cannot draw the learning curves: {error}"))?;
+    }
+    Ok(svg)
+}
+
+fn panel<'a>(
+    area: &DrawingArea<SVGBackend<'a>, plotters::coord::Shift>,
+    training: &Training,
+    folder: &Path,
+) -> Result<(), Box<dyn Error + 'a>> {
+    let line = |tried: &Tried| -> anyhow::Result<Vec<(f64, f64)>> {
+        let run = folder.join(&tried.run);
+        let file = run.join(format!("metrics-{}.jsonl", last_stage(&run)?));
+        evaluations(&file, WATCHED)
+    };
+    let lines: Vec<Vec<(f64, f64)>> = training.tried.iter().map(line).collect::<Result<_, _>>()?;
+    let points = || lines.iter().flatten();
+    let right = points().map(|point| point.0).fold(1.0, f64::max);
+    let low = points().map(|point| point.1).fold(f64::INFINITY, f64::min);
+    let high = points()
+        .map(|point| point.1)
+        .fold(f64::NEG_INFINITY, f64::max);
+    if low > high {
+        return Ok(());
+    }
+    let margin = ((high - low) * 0.08).max(1e-3);
+    let mut chart = ChartBuilder::on(area)
+        .caption(&training.name, ("sans-serif", 16))
+        .margin(8)
+        .margin_right(16)
+        .x_label_area_size(34)
+        .y_label_area_size(52)
+        .build_cartesian_2d(0.0..right, low - margin..high + margin)?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_desc("step")
+        .y_desc("held out, MRR")
+        .x_label_formatter(&|step| format!("{step:.0}"))
+        .draw()?;
+    for (i, (line, tried)) in lines.iter().zip(&training.tried).enumerate() {
+        let colour = COLOURS[i % COLOURS.len()];
+        let drawn = LineSeries::new(line.iter().copied(), colour.stroke_width(2));
+        let drawn = chart.draw_series(drawn)?;
+        if !tried.flags.is_empty() {
+            let key = move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour);
+            drawn.label(tried.flags.replace("--", "")).legend(key);
+        }
+    }
+    if training.tried.iter().any(|tried| !tried.flags.is_empty()) {
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::LowerRight)
+            .border_style(BLACK)
+            .background_style(WHITE)
+            .draw()?;
+    }
+    Ok(())
+}
