@@ -75,6 +75,58 @@ fn a_plan_trains_what_is_missing_and_compares_all_systems() {
 }
 
 #[test]
+fn the_best_setting_of_a_grid_trains_the_other_seeds() {
+    let dir = Dir::new();
+    trainable(dir.root());
+    let data = dir.path("data");
+    fs::copy(data.join("test.jsonl"), data.join("dev.jsonl")).unwrap();
+    let weights = weights().display().to_string();
+    let plan = format!(
+        "title = \"t\"\nweights = {weights:?}\n\
+         [[trainings]]\nname = \"jmel\"\ndatasets = [\"data\"]\nseeds = [0, 1]\n\
+         flags = [\"--system\", \"jmel\", \"--hold-out\", \"dev\", \"--width\", \"16\", \"--steps\", \"40\", \"--evaluate-every\", \"20\"]\n\
+         grid = [[\"--learning-rate\", \"1e-9\"], [\"--learning-rate\", \"1e-2\"]]\n\
+         [[tables]]\ntitle = \"t\"\ndataset = \"data\"\nprimary = [\"jmel\", \"prototype\"]\n\
+         systems = [{{ name = \"jmel\", training = \"jmel\" }}]\n"
+    );
+    dir.create("plan.toml", plan);
+    let estimate = dir.imn("experiments plan.toml --estimate");
+    let said = "jmel: 3 runs of ";
+    assert!(estimate.stdout.starts_with(said), "{}", estimate.stdout);
+    assert!(!dir.path("runs").exists(), "an estimate leaves no run");
+
+    dir.imn("experiments plan.toml").ok();
+    let result = fs::read_to_string(dir.path("RESULT.md")).unwrap();
+    let chosen: Vec<&str> = result
+        .lines()
+        .filter(|line| line.ends_with("| yes |"))
+        .collect();
+    assert_eq!(chosen.len(), 1, "{result}");
+    assert!(
+        chosen[0].starts_with("| jmel | --learning-rate 1e-2 |"),
+        "{result}"
+    );
+    assert!(
+        result.contains("| jmel | 2 |") && result.contains("(curves.svg)"),
+        "{result}"
+    );
+    assert!(dir.path("curves.svg").exists());
+    let mut runs: Vec<String> = fs::read_dir(dir.path("runs"))
+        .unwrap()
+        .map(|run| run.unwrap().file_name().into_string().unwrap())
+        .collect();
+    runs.sort();
+    let expected = ["1e-2-0", "1e-2-1", "1e-9-0"].map(|run| format!("jmel-learning-rate-{run}"));
+    assert_eq!(runs, expected);
+    let estimate = dir.imn("experiments plan.toml --estimate");
+    assert!(
+        estimate.stdout.starts_with("all: 0.00 hours"),
+        "{}",
+        estimate.stdout
+    );
+}
+
+#[test]
 fn a_training_that_fails_is_named_and_stops_no_other() {
     let dir = Dir::new();
     trainable(dir.root());

@@ -316,14 +316,8 @@ mod tests {
 
     fn config() -> ImnConfig {
         let inputs = vec![
-            Input {
-                modality: Modality::Text,
-                width: WIDTHS[0],
-            },
-            Input {
-                modality: Modality::Image,
-                width: WIDTHS[1],
-            },
+            Input::new(Modality::Text, WIDTHS[0]),
+            Input::new(Modality::Image, WIDTHS[1]),
         ];
         ImnConfig {
             d_model: 8,

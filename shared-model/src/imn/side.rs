@@ -199,3 +199,33 @@ pub fn side(inputs: &[Input], rows: &[Vec<PlainSequence>], device: &Device) -> S
         sequences: inputs.iter().enumerate().map(sequence).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statistics::Moments;
+
+    #[test]
+    fn a_modality_is_missing_on_the_side_that_does_not_read_it() {
+        let pooled = PooledVectors {
+            text: Some(vec![1.0, 0.0]),
+            ..PooledVectors::default()
+        };
+        let mut moments = Moments::default();
+        moments.add(&PooledVectors {
+            text: Some(vec![0.0, 1.0]),
+            ..PooledVectors::default()
+        });
+        let lengths = |read_on| {
+            let input = Input {
+                read_on,
+                ..Input::new(Modality::Text, 2)
+            };
+            let post = PostVectors::default();
+            let rows = mention_sequences(&[input], &post, &pooled, &moments.statistics());
+            rows[0].pictures.len()
+        };
+        let all = [ReadOn::Both, ReadOn::Mentions, ReadOn::Entities];
+        assert_eq!(all.map(lengths), [1, 1, 0]);
+    }
+}

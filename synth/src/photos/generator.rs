@@ -415,6 +415,27 @@ mod tests {
     }
 
     #[test]
+    fn all_classes_have_train_mentions_where_none_is_to_be_new() {
+        let settings = Settings {
+            unseen: 0.0,
+            nil: 0.0,
+            ..SETTINGS
+        };
+        let benchmark = generate(&classes(), &settings).unwrap();
+        let golds = |part: usize| -> HashSet<&str> {
+            let posts = benchmark.mentions[part].iter();
+            posts.filter_map(|post| post.entity.as_deref()).collect()
+        };
+        let all: HashSet<&str> = benchmark
+            .entities
+            .iter()
+            .map(|entity| entity.id.as_str())
+            .collect();
+        assert_eq!(golds(0), all);
+        assert_eq!(benchmark.mentions[2].len(), settings.mentions.div_ceil(2));
+    }
+
+    #[test]
     fn no_sentence_is_in_two_places() {
         let settings = Settings {
             noise: 0.0,

@@ -49,6 +49,7 @@ pub(crate) enum Command {
     /// Pre-train the joint encoder of text, mention and picture on the posts of datasets.
     Pretrain(PretrainArgs),
     /// Train on datasets: fit the weights of the training-free scorer, then train the network (IMN) that is added to it.
+    #[command(args_override_self = true)]
     Train(TrainArgs),
     /// Encode one post and write its token vectors to a safetensors file.
     Embed(EmbedArgs),
@@ -272,6 +273,9 @@ pub(crate) struct ExperimentsArgs {
     /// Number of trainings at a time, which share the processor cores.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) jobs: u16,
+    /// Print how long the missing trainings will take, from finished runs of the same trainings or from a few steps of each, and end.
+    #[arg(long)]
+    pub(crate) estimate: bool,
     /// Folder to write RESULT.md, results.json and the figures to [default: the folder of the plan].
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,

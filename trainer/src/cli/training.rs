@@ -149,6 +149,13 @@ pub(crate) struct TrainArgs {
     pub(crate) choice: ChoiceArgs,
 }
 
+impl TrainArgs {
+    /// Maximum number of steps of task learning, or of the system of Table 2.
+    pub(crate) fn task_steps(&self) -> usize {
+        self.steps.unwrap_or(600)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum HoldOutArg {

@@ -1,13 +1,17 @@
 //! `imn experiments`: tables and figures that compare systems, from a plan in TOML.
 
 mod compare;
+mod estimate;
 mod figure;
 mod trainings;
 mod tried;
 
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, ensure};
+use burn::prelude::Device;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -105,16 +109,25 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
         None => format!("`imn experiments {file}`"),
     };
 
-    plan.check_rows().with_context(named)?;
+    plan.check().with_context(named)?;
     let trainer = Trainer {
         folder,
         weights: plan.weights.as_deref(),
         n_jobs: usize::from(args.jobs),
         device: &device,
     };
+    if args.estimate {
+        out!(
+            "{}",
+            estimate::estimate(&trainer, &plan.trainings).with_context(named)?
+        );
+        return Ok(());
+    }
     let (trainings, failed) = trainer.train(&plan.trainings).with_context(named)?;
     plan.name_runs(&trainings);
 
+    // Files of outcomes need none.
+    let opened = OnceCell::new();
     let mut result = format!("# {}\n", plan.title);
     let (mut figures, mut tables) = (Vec::new(), Vec::new());
     for (number, table) in plan.tables.iter().enumerate() {
@@ -130,7 +143,8 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
             folder,
             plan: table,
             dataset,
-            device: &device,
+            device: &opened,
+            device_name: &device,
         };
         let computed = Table::of(table, &reader, &source).with_context(refuse)?;
         result += &format!("\n## {}\n\n{}", table.title, computed.markdown());
@@ -179,8 +193,14 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
 }
 
 impl Plan {
-    /// Refuses rows of trainings that the plan does not have.
-    fn check_rows(&self) -> anyhow::Result<()> {
+    /// Refuses trainings that cannot be told apart or have no seed, and rows of trainings that the plan does not have.
+    fn check(&self) -> anyhow::Result<()> {
+        let mut names = BTreeSet::new();
+        for training in &self.trainings {
+            let name = &training.name;
+            ensure!(names.insert(name), "two trainings are called {name:?}");
+            ensure!(!training.seeds.is_empty(), "{name}: no seeds");
+        }
         for system in self.tables.iter().flat_map(|table| &table.systems) {
             let Some(name) = &system.training else {
                 continue;
@@ -223,7 +243,8 @@ struct Reader<'a> {
     folder: &'a Path,
     plan: &'a TablePlan,
     dataset: Dataset,
-    device: &'a DeviceArg,
+    device: &'a OnceCell<Device>,
+    device_name: &'a DeviceArg,
 }
 
 impl Reader<'_> {
@@ -236,7 +257,13 @@ impl Reader<'_> {
     fn outcomes(&self, run: &Path) -> anyhow::Result<Vec<Outcome>> {
         let path = self.folder.join(run);
         if path.is_dir() {
-            let device = self.device.open()?;
+            let device = match self.device.get() {
+                Some(device) => device,
+                None => {
+                    let opened = self.device_name.open()?;
+                    self.device.get_or_init(|| opened)
+                }
+            };
             let protocol = Protocol {
                 split: self.plan.split,
                 ids: "",
@@ -244,7 +271,7 @@ impl Reader<'_> {
                 mentions: Modalities::Both,
                 without: &[],
             };
-            let evaluation = Evaluation::of(&self.dataset, &path, protocol, &device)?;
+            let evaluation = Evaluation::of(&self.dataset, &path, protocol, device)?;
             return Ok(evaluation.outcomes);
         }
         let outcomes: Vec<Outcome> = files::read_jsonl(&path)?;

@@ -30,7 +30,7 @@ pub(super) struct TrainingPlan {
     grid: Vec<Vec<String>>,
     /// One run is trained per seed.
     #[serde(default = "first_seed")]
-    seeds: Vec<u64>,
+    pub(super) seeds: Vec<u64>,
 }
 
 fn first_seed() -> Vec<u64> {
@@ -69,15 +69,22 @@ pub(super) struct Job {
     /// Datasets, relative to the plan.
     datasets: Vec<PathBuf>,
     /// The arguments of `imn` but for those that change nothing in the result.
-    arguments: Vec<String>,
+    pub(super) arguments: Vec<String>,
 }
 
 /// File of a run folder: the arguments that it was trained with.
 const ARGUMENTS: &str = "arguments.json";
 /// File of a run folder: what its training printed.
 const LOG: &str = "train.log";
+/// File of a run folder: the seconds that its training took, if it was not resumed.
+const SECONDS: &str = "seconds.json";
 
 impl TrainingPlan {
+    /// Number of runs: one per setting, and one per other seed.
+    pub(super) fn n_runs(&self) -> usize {
+        self.settings().len() + self.seeds.len() - 1
+    }
+
     /// The settings that are tried with the first seed: those of the grid, or none beside the flags.
     fn settings(&self) -> Vec<&[String]> {
         if self.grid.is_empty() {
@@ -110,7 +117,7 @@ impl TrainingPlan {
     }
 
     /// The runs of the first seed, one per setting.
-    fn trials(&self, weights: Option<&Path>) -> Vec<Job> {
+    pub(super) fn trials(&self, weights: Option<&Path>) -> Vec<Job> {
         let settings = self.settings().into_iter();
         let first = self.seeds.iter().take(1);
         let settings = first.flat_map(|&seed| settings.clone().map(move |setting| (setting, seed)));
@@ -124,7 +131,7 @@ impl TrainingPlan {
     /// # Errors
     ///
     /// If a trial left no outcome.
-    fn chosen(
+    pub(super) fn chosen(
         &self,
         folder: &Path,
         weights: Option<&Path>,
@@ -142,7 +149,7 @@ impl TrainingPlan {
             // Of equals the first.
             a.held_out().total_cmp(&b.held_out()).then(j.cmp(i))
         });
-        let (best, _) = best.with_context(|| format!("{}: no seeds", self.name))?;
+        let (best, _) = best.expect("a plan without seeds is refused");
         tried[best].is_chosen = true;
         let setting = self.settings()[best];
         let others = self.seeds[1..]
@@ -197,7 +204,7 @@ impl Job {
     /// # Errors
     ///
     /// If the folder has a run that was trained with other arguments.
-    fn is_done(&self, folder: &Path) -> anyhow::Result<bool> {
+    pub(super) fn is_done(&self, folder: &Path) -> anyhow::Result<bool> {
         let run = folder.join(&self.run);
         let known: Option<Vec<String>> = files::read_json_if_any(&run.join(ARGUMENTS))?;
         ensure!(
@@ -208,32 +215,36 @@ impl Job {
         Ok(run.join("run.json").exists())
     }
 
+    /// The seconds that the run's training took; `None` if it is not done, or was resumed.
+    pub(super) fn seconds(&self, folder: &Path) -> anyhow::Result<Option<f64>> {
+        files::read_json_if_any(&folder.join(&self.run).join(SECONDS))
+    }
+
     /// Trains the run.
     ///
     /// # Errors
     ///
     /// What the training printed as its error.
-    fn train(&self, folder: &Path, device: &DeviceArg, n_threads: usize) -> anyhow::Result<()> {
-        let run = folder.join(&self.run);
+    fn train(&self, trainer: &Trainer) -> anyhow::Result<()> {
+        let run = trainer.folder.join(&self.run);
+        let is_new = !run.join(ARGUMENTS).exists();
         fs::create_dir_all(&run).with_context(|| run.display().to_string())?;
         files::write_json(&run.join(ARGUMENTS), &self.arguments)?;
         let path = run.join(LOG);
         let log = || File::options().create(true).append(true).open(&path);
-        let status = Command::new(std::env::current_exe()?)
-            .current_dir(folder)
-            .env("RAYON_NUM_THREADS", n_threads.to_string())
-            .args(["--device", device.as_str()])
-            .args(&self.arguments)
-            .arg("--resume")
-            .stdout(log()?)
-            .stderr(log()?)
-            .status()?;
+        let start = Instant::now();
+        let mut command = trainer.command()?;
+        command.args(&self.arguments).arg("--resume");
+        let status = command.stdout(log()?).stderr(log()?).status()?;
         if !status.success() {
             let printed = fs::read_to_string(&path).unwrap_or_default();
             let lines = printed.trim().lines();
             let is_error = |line: &&str| line.starts_with("imn: ") || line.starts_with("error: ");
             let error = lines.clone().rfind(is_error).or(lines.last());
             bail!("{}", error.unwrap_or("it printed nothing"));
+        }
+        if is_new {
+            files::write_json(&run.join(SECONDS), &start.elapsed().as_secs_f64())?;
         }
         Ok(())
     }
@@ -260,14 +271,6 @@ impl Trainer<'_> {
     ///
     /// If a run was trained with other arguments, or a dataset cannot be encoded.
     pub(super) fn train(&self, plans: &[TrainingPlan]) -> anyhow::Result<(Vec<Training>, Failed)> {
-        let mut names = BTreeSet::new();
-        for plan in plans {
-            ensure!(
-                names.insert(&plan.name),
-                "two trainings are called {:?}",
-                plan.name
-            );
-        }
         let trials = plans.iter().flat_map(|plan| plan.trials(self.weights));
         let mut failed = self.train_missing(trials.collect())?;
         let (mut trainings, mut others) = (Vec::new(), Vec::new());
@@ -293,32 +296,44 @@ impl Trainer<'_> {
         Ok((trainings, failed))
     }
 
-    /// Encodes the datasets of missing runs, and trains them; returns the failed ones with their reasons.
-    fn train_missing(&self, jobs: Vec<Job>) -> anyhow::Result<Failed> {
-        let Self {
-            folder,
-            weights,
-            n_jobs,
-            device,
-        } = *self;
-        let mut missing = VecDeque::new();
-        for job in jobs {
-            if !job.is_done(folder)? {
-                missing.push_back(job);
-            }
-        }
-        let datasets: BTreeSet<&PathBuf> = missing.iter().flat_map(|job| &job.datasets).collect();
+    /// `imn` in the folder of the plan, with a job's share of the cores.
+    pub(super) fn command(&self) -> anyhow::Result<Command> {
+        let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let n_threads = (n_cores / self.n_jobs).max(1).to_string();
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .current_dir(self.folder)
+            // Of Flex, and of LibTorch.
+            .env("RAYON_NUM_THREADS", &n_threads)
+            .env("OMP_NUM_THREADS", &n_threads)
+            .args(["--device", self.device.as_str()]);
+        Ok(command)
+    }
+
+    /// Encodes the datasets of runs.
+    pub(super) fn encode(&self, jobs: &[Job]) -> anyhow::Result<()> {
+        let datasets: BTreeSet<&PathBuf> = jobs.iter().flat_map(|job| &job.datasets).collect();
         for dataset in datasets {
             let status = Command::new(std::env::current_exe()?)
-                .current_dir(folder)
-                .args(["--device", device.as_str(), "features"])
+                .current_dir(self.folder)
+                .args(["--device", self.device.as_str(), "features"])
                 .arg(dataset)
-                .args(weights_flag(weights))
+                .args(weights_flag(self.weights))
                 .status()?;
             ensure!(status.success(), "{} cannot be encoded", dataset.display());
         }
-        let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let n_threads = (n_cores / n_jobs).max(1);
+        Ok(())
+    }
+
+    /// Trains the missing runs; returns the failed ones with their reasons.
+    fn train_missing(&self, jobs: Vec<Job>) -> anyhow::Result<Failed> {
+        let mut missing = VecDeque::new();
+        for job in jobs {
+            if !job.is_done(self.folder)? {
+                missing.push_back(job);
+            }
+        }
+        self.encode(missing.make_contiguous())?;
         let (bar, failed) = (
             files::progress(missing.len(), "trainings"),
             Mutex::new(Failed::new()),
@@ -329,7 +344,7 @@ impl Trainer<'_> {
             while let Some(job) = next() {
                 let start = Instant::now();
                 let name = job.run.display();
-                match job.train(folder, device, n_threads) {
+                match job.train(self) {
                     Ok(()) => {
                         let seconds = start.elapsed().as_secs();
                         bar.suspend(|| eprintln!("{name}: trained in {seconds} s"));
@@ -345,7 +360,7 @@ impl Trainer<'_> {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 0..n_jobs {
+            for _ in 0..self.n_jobs {
                 scope.spawn(work);
             }
         });

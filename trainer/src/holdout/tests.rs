@@ -46,6 +46,23 @@ fn fit_entity() -> usize {
 }
 
 #[test]
+fn rows_of_dev_are_held_out_and_all_others_trained_on() {
+    let posts: Vec<Post> = (0..200)
+        .map(|i| post(&format!("{i}"), &format!("text {i}"), &[], Some(i)))
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let hold_out = HoldOut::new(&[Mentions {
+        folder: folder.path(),
+        entities: &entities(200),
+        rows: posts.iter().map(|post| (post, &[][..])).collect(),
+        n_dev: Some(30),
+    }]);
+    let parts = hold_out.unwrap().parts(0).to_vec();
+    assert!(parts[..170].iter().all(|part| *part == Part::Fit));
+    assert!(parts[170..].iter().all(|part| *part == Part::HeldMention));
+}
+
+#[test]
 fn a_tenth_is_kept_of_a_train_part_that_was_cut_by_entity() {
     let ids = (0..10_000).map(|i| format!("Q{i}"));
     let train: Vec<String> = ids
@@ -137,6 +154,7 @@ fn entities_of_one_list_are_held_out_together_unless_they_are_many() {
             folder: Path::new(""),
             entities: &entities,
             rows: lists.iter().map(|list| (&post, list.as_slice())).collect(),
+            n_dev: None,
         };
         let held = held_entities(&[mentions]);
         (0..1000)

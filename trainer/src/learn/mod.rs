@@ -16,6 +16,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use burn::module::Module;
@@ -84,7 +85,20 @@ pub(crate) struct Outcome {
     pub(crate) best: BTreeMap<String, f64>,
 }
 
-/// Trains `model`, and leaves metrics, the last checkpoint, curves and the outcome in `folder`.
+/// What a stage took since it was started or resumed.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Times {
+    /// Number of steps.
+    pub(crate) n_steps: usize,
+    /// Seconds of all steps.
+    pub(crate) steps: f64,
+    /// Number of evaluations after steps.
+    pub(crate) n_evaluations: usize,
+    /// Seconds of these evaluations.
+    pub(crate) evaluations: f64,
+}
+
+/// Trains `model`, and leaves metrics, the last checkpoint, curves, the outcome and [`Times`] in `folder`.
 ///
 /// With `resume` the training continues from the checkpoint, if there is one.
 ///
@@ -133,8 +147,10 @@ pub(crate) fn learn<M: Module, S: Stage<M>>(
     bar.set_position(at.step as u64);
     bar.reset_eta();
 
+    let mut times = Times::default();
     while at.step < plan.steps && at.without_gain < plan.patience {
         let until = plan.steps.min(at.step + plan.evaluate_every);
+        let start = Instant::now();
         for step in at.step + 1..=until {
             reseed(&model.device, plan.seed, &plan.name, step);
             let figures = stage
@@ -150,7 +166,12 @@ pub(crate) fn learn<M: Module, S: Stage<M>>(
             log.write(step, Part::Train, &figures)?;
             bar.inc(1);
         }
+        times.n_steps += until - at.step;
+        times.steps += start.elapsed().as_secs_f64();
+        let start = Instant::now();
         let value = evaluate(stage, model, plan, &mut log, &mut at, until)?;
+        times.n_evaluations += 1;
+        times.evaluations += start.elapsed().as_secs_f64();
         announce(value, &at);
         curves::draw(&curves, &plan.name, &log.lines, LOSS, watched)?;
         at.write(&checkpoints, plan)?;
@@ -164,10 +185,9 @@ pub(crate) fn learn<M: Module, S: Stage<M>>(
         start: log.evaluation(0)?,
         best: log.evaluation(at.best_step)?,
     };
-    files::write_json(
-        &folder.join(format!("outcome-{}.json", plan.name)),
-        &outcome,
-    )?;
+    let file = |what: &str| folder.join(format!("{what}-{}.json", plan.name));
+    files::write_json(&file("outcome"), &outcome)?;
+    files::write_json(&file("times"), &times)?;
     Ok(outcome)
 }
 

@@ -114,7 +114,7 @@ impl Settings {
                 .unwrap_or(if is_published { 1e-3 } else { 3e-4 }),
             metric_steps: before_task(args.metric_steps),
             knowledge_steps: before_task(args.knowledge_steps),
-            task_steps: args.steps.unwrap_or(600),
+            task_steps: args.task_steps(),
             evaluate_every: args.evaluate_every as usize,
             patience: args.patience,
             validation: args.validation as usize,

@@ -14,7 +14,8 @@ use shared_model::gold_rank::GoldRank;
 
 /// Weights that are tried, in units of the one that the network was trained with.
 const GRID: [f64; 10] = [0.0, 0.06, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0];
-/// The smallest weight that keeps this share of the best gain is taken, so that the training-free scorer stays as strong as it can.
+/// The smallest weight that keeps this share of the best gain is taken where new candidates occur, so that the training-free scorer
+/// stays as strong as it can.
 const KEPT: f64 = 0.8;
 /// How many standard errors a gain must lie above 0 to be proven.
 const PROVEN: f64 = 2.0;
@@ -125,14 +126,15 @@ impl Selection {
             },
         };
         let none = Terms::default();
-        let seen_best = smallest(unit, |weight| {
+        let kept = if others.is_empty() { 1.0 } else { KEPT };
+        let seen_best = smallest(unit, kept, |weight| {
             let terms = terms(weight, 0.0);
             let gains = Gains::of(&known, none, terms);
             let mrr = (gains.mrr + Gains::of(&others, none, terms).mrr) / 2.0;
             Gains { mrr, ..gains }
         });
         let seen_weight = seen_best.proven_weight();
-        let new_best = smallest(unit, |weight| {
+        let new_best = smallest(unit, KEPT, |weight| {
             Gains::of(&others, terms(seen_weight, 0.0), terms(seen_weight, weight))
         });
         // Early stopping watches a gain before it is large enough to be proven.
@@ -244,8 +246,8 @@ impl Tried {
     }
 }
 
-/// The smallest weight that keeps most of the best gain.
-fn smallest(unit: f64, gains: impl Fn(f32) -> Gains) -> Tried {
+/// The smallest weight that keeps a share of the best gain.
+fn smallest(unit: f64, kept: f64, gains: impl Fn(f32) -> Gains) -> Tried {
     let tried = GRID.map(|factor| {
         let weight = (factor * unit) as f32;
         Tried {
@@ -259,7 +261,7 @@ fn smallest(unit: f64, gains: impl Fn(f32) -> Gains) -> Tried {
         .fold(0.0, f64::max);
     let mut tried = tried.into_iter();
     tried
-        .find(|tried| tried.gains.mrr >= KEPT * best)
+        .find(|tried| tried.gains.mrr >= kept * best)
         .expect("the best is in the grid")
 }
 

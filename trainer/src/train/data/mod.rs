@@ -428,3 +428,27 @@ fn prototype_posts(kb: &KnowledgeBase, entity: usize) -> Vec<usize> {
     posts.dedup();
     posts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_train_mentions_is_kept_and_all_that_is_held_out() {
+        let part = |i: usize| match i % 4 {
+            0 => Part::HeldMention,
+            _ => Part::Fit,
+        };
+        let parts: Vec<Part> = (0..400).map(part).collect();
+        let of = |share, seed| kept(&parts, share, seed);
+        let count = |kept: &[bool]| kept.iter().filter(|kept| **kept).count();
+        assert_eq!(count(&of(1.0, 0)), 400);
+        let tenth = of(0.1, 0);
+        assert_eq!(count(&tenth), 100 + 30);
+        assert!((0..400).step_by(4).all(|i| tenth[i]));
+        assert_ne!(tenth, of(0.1, 1));
+        // A larger share has the mentions of a smaller one.
+        let half = of(0.5, 0);
+        assert!((0..400).all(|i| !tenth[i] || half[i]));
+    }
+}
