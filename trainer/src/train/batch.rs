@@ -16,6 +16,9 @@ use super::data::{Example, Placed, TrainingSet};
 const DROPPED: f64 = 0.15;
 /// Length of a timeline in training, at most.
 const MAX_POSTS: usize = 5;
+/// Number of patterns per step: how many posts of a timeline are read, and which modality candidates are without. Mentions of one
+/// pattern share the rows of their candidates, which are most of the cost of a step.
+const PATTERNS: usize = 2;
 /// Candidates in training, at most: the gold, the hardest of the others for one half, random ones for the other.
 const MAX_CANDIDATES: usize = 17;
 
@@ -88,14 +91,17 @@ pub(super) fn dropped(
     rng: &mut StdRng,
     device: &Device,
 ) -> Batch {
+    let drop = |rng: &mut StdRng| {
+        let drop = inputs.len() > 1 && rng.random_bool(DROPPED * inputs.len() as f64);
+        drop.then(|| rng.random_range(0..inputs.len()))
+    };
+    let patterns: [(usize, Option<usize>); PATTERNS] =
+        std::array::from_fn(|_| (rng.random_range(1..=MAX_POSTS), drop(rng)));
     let draws = examples
         .iter()
-        .map(|(set, example)| {
+        .zip(patterns.into_iter().cycle())
+        .map(|((set, example), (n_posts, entity))| {
             let set = &sets[*set];
-            let drop = |rng: &mut StdRng| {
-                let drop = inputs.len() > 1 && rng.random_bool(DROPPED * inputs.len() as f64);
-                drop.then(|| rng.random_range(0..inputs.len()))
-            };
             let candidates = candidates(example, scorer, rng);
             // Without its own post the gold may have none left: then the other candidates are without posts, too.
             let is_bare = example.without.is_some()
@@ -111,11 +117,11 @@ pub(super) fn dropped(
                 .min();
             Draw {
                 n_posts: match shortest {
-                    Some(shortest) if !is_bare => rng.random_range(1..=MAX_POSTS).min(shortest),
+                    Some(shortest) if !is_bare => n_posts.min(shortest),
                     _ => 0,
                 },
                 mention: drop(rng),
-                entity: drop(rng),
+                entity,
                 candidates,
             }
         })
