@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
 
-use super::{Reader, SystemPlan, TablePlan};
+use super::{Published, Reader, SystemPlan, TablePlan};
 use crate::outcomes::{Answer, Outcome, Subset};
 use crate::statistics::{Clusters, Comparison, holm, interval, paired};
 use shared_model::gold_rank::TIE_RULE;
@@ -52,6 +52,7 @@ pub(super) struct Row {
     pub(super) at: Option<f64>,
     /// Line of the figure that the row belongs to.
     pub(super) line: String,
+    published: Option<Published>,
 }
 
 impl Table {
@@ -159,9 +160,15 @@ impl Table {
     /// The table in Markdown: rows, comparisons and caption.
     pub(super) fn markdown(&self) -> String {
         let [all, seen, unseen] = self.counts;
+        let is_published = self.rows.iter().any(|row| row.published.is_some());
+        let [title, rule] = if is_published {
+            [" published: P@1, R@3, R@10 |", "---|"]
+        } else {
+            [""; 2]
+        };
         let mut text = format!(
-            "| system | seeds | P@1, all ({all}) | P@1, seen ({seen}) | P@1, unseen ({unseen}) | R@3 | R@10 | MRR |\n\
-             |---|---|---|---|---|---|---|---|\n"
+            "| system | seeds | P@1, all ({all}) | P@1, seen ({seen}) | P@1, unseen ({unseen}) | R@3 | R@10 | MRR |{title}\n\
+             |---|---|---|---|---|---|---|---|{rule}\n"
         );
         for row in &self.rows {
             let [all, seen, unseen] = row.p_at_1.map(|cell| match cell {
@@ -171,8 +178,13 @@ impl Table {
             let Row { name, seeds, .. } = row;
             let [r_at_3, r_at_10, mrr] =
                 [row.r_at_3, row.r_at_10, row.mrr].map(|share| format!("{:.1}", 100.0 * share));
+            let published = match row.published {
+                Some(published) => published.cell(),
+                None if is_published => " - |".to_owned(),
+                None => String::new(),
+            };
             text += &format!(
-                "| {name} | {seeds} | {all} | {seen} | {unseen} | {r_at_3} | {r_at_10} | {mrr} |\n"
+                "| {name} | {seeds} | {all} | {seen} | {unseen} | {r_at_3} | {r_at_10} | {mrr} |{published}\n"
             );
         }
         text += &format!(
@@ -195,6 +207,17 @@ impl Table {
             self.caption
         );
         text
+    }
+}
+
+impl Published {
+    fn cell(&self) -> String {
+        let shares = [Some(self.p_at_1), self.r_at_3, self.r_at_10];
+        let shares = shares.map(|share| match share {
+            Some(share) => format!("{share:.1}"),
+            None => "-".to_owned(),
+        });
+        format!(" {} |", shares.join(", "))
     }
 }
 
@@ -324,6 +347,7 @@ impl Row {
             mrr: average_of(Answer::reciprocal_rank)?,
             at: plan.at,
             line: plan.line.clone(),
+            published: plan.published,
         })
     }
 }

@@ -55,6 +55,9 @@ struct TablePlan {
     #[serde(default)]
     subset: Subset,
     figure: Option<FigureKind>,
+    /// What a reader must know, such as how the protocol differs from a published one.
+    #[serde(default)]
+    note: String,
 }
 
 fn test() -> Split {
@@ -78,6 +81,17 @@ struct SystemPlan {
     /// Line of the figure that the row belongs to.
     #[serde(default)]
     line: String,
+    /// Figures that others have published, shown beside those of the row.
+    published: Option<Published>,
+}
+
+/// Published figures, in per cent.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Published {
+    p_at_1: f64,
+    r_at_3: Option<f64>,
+    r_at_10: Option<f64>,
 }
 
 /// The kind of a figure.
@@ -148,6 +162,9 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
         };
         let computed = Table::of(table, &reader, &source).with_context(refuse)?;
         result += &format!("\n## {}\n\n{}", table.title, computed.markdown());
+        if !table.note.is_empty() {
+            result += &format!("\n{}\n", table.note.trim());
+        }
         tables.push(computed.json());
         if let Some(kind) = table.figure {
             let name = format!("figure-{}.svg", number + 1);
@@ -277,5 +294,42 @@ impl Reader<'_> {
         let outcomes: Vec<Outcome> = files::read_jsonl(&path)?;
         ensure!(!outcomes.is_empty(), "{} is empty", path.display());
         Ok(outcomes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plans_of_the_repository_are_plans() {
+        let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/results");
+        let mut n_plans = 0;
+        for folder in std::fs::read_dir(results).unwrap() {
+            let file = folder.unwrap().path().join("plan.toml");
+            let Ok(text) = std::fs::read_to_string(&file) else {
+                continue;
+            };
+            let plan: Plan =
+                toml::from_str(&text).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+            plan.check()
+                .unwrap_or_else(|error| panic!("{file:?}: {error:#}"));
+            for table in &plan.tables {
+                for name in &table.primary {
+                    let is_row = table.systems.iter().any(|system| system.name == *name);
+                    assert!(
+                        is_row || name == "prototype",
+                        "{file:?}: {name:?} is no row"
+                    );
+                }
+            }
+            for training in &plan.trainings {
+                training
+                    .check_flags()
+                    .unwrap_or_else(|error| panic!("{file:?}: {error:#}"));
+            }
+            n_plans += 1;
+        }
+        assert!(n_plans > 1);
     }
 }

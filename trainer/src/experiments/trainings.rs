@@ -8,8 +8,12 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
+#[cfg(test)]
+use clap::Parser as _;
 use serde::Deserialize;
 
+#[cfg(test)]
+use crate::cli::Cli;
 use crate::device::DeviceArg;
 use crate::files;
 use crate::learn::Outcome;
@@ -114,6 +118,16 @@ impl TrainingPlan {
             datasets: self.datasets.clone(),
             arguments,
         }
+    }
+
+    /// Refuses flags that `imn train` does not have.
+    #[cfg(test)]
+    pub(super) fn check_flags(&self) -> anyhow::Result<()> {
+        for setting in self.settings() {
+            let job = self.job(setting, 0, None);
+            Cli::try_parse_from(std::iter::once("imn".to_owned()).chain(job.arguments))?;
+        }
+        Ok(())
     }
 
     /// The runs of the first seed, one per setting.
