@@ -131,9 +131,9 @@ fn a_training_that_fails_is_named_and_stops_no_other() {
     let dir = Dir::new();
     trainable(dir.root());
     let weights = weights().display().to_string();
-    let training = |name: &str, system: &str| {
+    let training = |name: &str, more: &str| {
         format!(
-            "[[trainings]]\nname = {name:?}\ndatasets = [\"data\"]\nflags = [\"--system\", {system:?}, {SHORT}]\n"
+            "[[trainings]]\nname = {name:?}\ndatasets = [\"data\"]\nflags = [\"--system\", \"jmel\", {more}{SHORT}]\n"
         )
     };
     let table = |name: &str| {
@@ -144,8 +144,8 @@ fn a_training_that_fails_is_named_and_stops_no_other() {
     };
     let plan = [
         format!("title = \"t\"\nweights = {weights:?}\n"),
-        training("wrong", "no-such-system"),
-        training("right", "jmel"),
+        training("wrong", "\"--joint\", \"no-such-run\", "),
+        training("right", ""),
         table("wrong"),
         table("right"),
     ];
@@ -153,11 +153,7 @@ fn a_training_that_fails_is_named_and_stops_no_other() {
     let run = dir.imn("experiments plan.toml");
     assert_eq!(run.status, Some(1), "{}", run.stderr);
     let last = run.stderr.lines().last().unwrap();
-    let said = [
-        "imn: 1 of the trainings failed",
-        "wrong-0",
-        "no-such-system",
-    ];
+    let said = ["imn: 1 of the trainings failed", "wrong-0", "no-such-run"];
     assert!(said.iter().all(|said| last.contains(said)), "{last}");
     let result = fs::read_to_string(dir.path("RESULT.md")).unwrap();
     assert!(
@@ -172,4 +168,19 @@ fn a_training_that_fails_is_named_and_stops_no_other() {
     );
     dir.imn("experiments plan.toml")
         .refused(&["no training is called", "none"]);
+    let refused = |training: &str, said: &[&str]| {
+        let head = format!(
+            "title = \"t\"\nweights = {weights:?}\n[[trainings]]\nname = \"a\"\ndatasets = [\"data\"]\n"
+        );
+        dir.create("plan.toml", format!("{head}{training}\n{}", table("a")));
+        dir.imn("experiments plan.toml").refused(said);
+    };
+    refused("flags = [\"--seed\", \"3\"]", &["a: --seed is no flag"]);
+    refused(
+        "flags = [\"--system\", \"no-such-system\"]",
+        &["a: ", "no-such-system"],
+    );
+    refused("seeds = [1, 1]", &["run folder runs/a-1"]);
+    refused("seeds = []", &["a: no seeds"]);
+    refused("flags = [\"--stage\", \"text\"]", &["a: --stage text"]);
 }

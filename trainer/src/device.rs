@@ -59,7 +59,7 @@ impl DeviceName {
         }
     }
 
-    /// Opens the devices, and prints on standard error which one `auto`, `wgpu` or `cuda` has found.
+    /// Opens the devices, and prints on standard error which one was found, unless it is `flex`.
     fn open(&self) -> anyhow::Result<Vec<Device>> {
         let (device, name) = match self {
             Self::Auto => auto(),

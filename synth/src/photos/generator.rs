@@ -40,9 +40,7 @@ pub fn generate(classes: &[Class], settings: &Settings) -> Result<Benchmark, Few
             Part::Test => (settings.mentions.div_ceil(2), settings.mentions.div_ceil(2)),
         };
         let mut posts = generator.mentions(part, true, seen);
-        if groups.iter().any(|group| !group.trains) {
-            posts.extend(generator.mentions(part, false, unseen));
-        }
+        posts.extend(generator.mentions(part, false, unseen));
         posts.shuffle(&mut rng(settings.seed, &format!("{name}.jsonl")));
         for (i, post) in posts.iter_mut().enumerate() {
             post.id = format!("{name}-{}-{}", post.id, i + 1);

@@ -49,7 +49,6 @@ pub(crate) enum Command {
     /// Pre-train the joint encoder of text, mention and picture on the posts of datasets.
     Pretrain(PretrainArgs),
     /// Train on datasets: fit the weights of the training-free scorer, then train the network (IMN) that is added to it.
-    #[command(args_override_self = true)]
     Train(TrainArgs),
     /// Encode one post and write its token vectors to a safetensors file.
     Embed(EmbedArgs),

@@ -67,6 +67,7 @@ impl Table {
         let mut systems = Vec::new();
         let mut baselines = Vec::new();
         let mut shown = HashSet::new();
+        let mut is_seen_alike = true;
         for system in &plan.systems {
             ensure!(!system.runs.is_empty(), "{:?} has no run", system.name);
             let mut runs = Vec::new();
@@ -76,7 +77,10 @@ impl Table {
                     mentions.clone_from(&outcomes);
                 }
                 let aligned = aligned(&mentions, outcomes);
-                runs.push(aligned.with_context(|| run.display().to_string())?);
+                let aligned = aligned.with_context(|| run.display().to_string())?;
+                let mut pairs = aligned.iter().zip(&mentions);
+                is_seen_alike &= pairs.all(|(own, first)| own.seen == first.seen);
+                runs.push(aligned);
             }
             let row = match &system.row {
                 Some(row) => row.clone(),
@@ -100,6 +104,16 @@ impl Table {
             }
         }
 
+        if !is_seen_alike {
+            ensure!(
+                ![Subset::Seen, Subset::Unseen].contains(&plan.subset),
+                "the runs were trained on different entities: their mentions cannot be divided into seen and unseen ones"
+            );
+            // What one run has seen is new to another.
+            systems
+                .iter_mut()
+                .for_each(|row| row.p_at_1[1..].fill(None));
+        }
         let clusters = Clusters::of(mentions.iter().map(|mention| mention.entity.as_str()));
         let seeds = || systems.iter().map(|system| system.seeds);
         let seeds = match (seeds().min(), seeds().max()) {
@@ -118,7 +132,8 @@ impl Table {
             ),
             counts: SUBSETS.map(|subset| {
                 let held = mentions.iter().filter(|mention| subset.contains(mention));
-                held.count()
+                let is_defined = is_seen_alike || subset == Subset::All;
+                if is_defined { held.count() } else { 0 }
             }),
             reference: plan.primary[1].clone(),
             compared: plan.subset,
@@ -138,6 +153,7 @@ impl Table {
             json!({
                 "name": row.name, "seeds": row.seeds, "p@1": p_at_1,
                 "r@3": row.r_at_3, "r@10": row.r_at_10, "mrr": row.mrr,
+                "published": row.published,
             })
         };
         let counts = SUBSETS.iter().zip(self.counts);

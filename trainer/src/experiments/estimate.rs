@@ -1,13 +1,13 @@
 //! `imn experiments --estimate`: how long the missing trainings of a plan will take.
 
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context as _, bail, ensure};
-use clap::Parser as _;
+use anyhow::ensure;
 
-use super::trainings::{Job, Trainer, TrainingPlan};
-use crate::cli::{Cli, Command, TrainArgs};
+use super::trainings::{Job, Trainer, TrainingPlan, error_line};
+use crate::cli::TrainArgs;
 use crate::files;
 use crate::learn::Times;
 
@@ -17,7 +17,7 @@ const TRIAL: usize = 12;
 /// A line per training with missing runs, and the sum.
 pub(super) fn estimate(trainer: &Trainer, plans: &[TrainingPlan]) -> anyhow::Result<String> {
     let mut lines = Vec::new();
-    let (mut total, mut is_bound) = (0.0, false);
+    let mut total = 0.0;
     for plan in plans {
         let mut jobs = plan.trials(trainer.weights);
         let trained = jobs.iter().map(|job| job.is_done(trainer.folder));
@@ -38,7 +38,6 @@ pub(super) fn estimate(trainer: &Trainer, plans: &[TrainingPlan]) -> anyhow::Res
             continue;
         }
         let (each, source) = if seconds.is_empty() {
-            is_bound = true;
             (trial(trainer, &jobs[0])?, "without early stopping")
         } else {
             let mean = seconds.iter().sum::<f64>() / seconds.len() as f64;
@@ -49,54 +48,80 @@ pub(super) fn estimate(trainer: &Trainer, plans: &[TrainingPlan]) -> anyhow::Res
         lines.push(format!("{name}: {n_missing} runs of {each:.0} s, {source}"));
     }
     let hours = total / 3600.0 / trainer.n_jobs as f64;
-    let bound = if is_bound { "at most " } else { "" };
     lines.push(format!(
-        "all: {bound}{hours:.2} hours, {} at a time",
+        "all: {hours:.2} hours, {} at a time",
         trainer.n_jobs
     ));
     Ok(lines.join("\n"))
 }
 
-/// The seconds of a run with all its steps, from a few steps of each stage.
+/// The mean seconds of a run with all its steps, from a few steps of each stage of as many runs at a time as are trained at a time.
 fn trial(trainer: &Trainer, job: &Job) -> anyhow::Result<f64> {
     trainer.encode(std::slice::from_ref(job))?;
-    let named = || job.run.display().to_string();
-    let cli = Cli::try_parse_from(std::iter::once("imn".to_owned()).chain(job.arguments.clone()));
-    let Command::Train(args) = cli.with_context(named)?.command else {
-        bail!("{} is no training", named());
+    let args = job.args()?;
+    let stages = stages(&args);
+    let own = stages.iter().map(|(_, flag, _)| *flag);
+    let own: Vec<&str> = own.chain(["--run", "--evaluate-every"]).collect();
+    let folder = tempfile::tempdir()?;
+    let start = |i: usize| -> anyhow::Result<(PathBuf, Child, Instant)> {
+        let run = folder.path().join(i.to_string());
+        let mut command = trainer.command()?;
+        command.args(without(&job.arguments, &own));
+        for (_, flag, steps) in &stages {
+            command.args([*flag, &steps.min(&TRIAL).to_string()]);
+        }
+        command
+            .args(["--evaluate-every", &TRIAL.to_string(), "--run"])
+            .arg(&run);
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        Ok((run, child, Instant::now()))
     };
-    let run = tempfile::tempdir()?;
-    let mut command = trainer.command()?;
-    command.args(&job.arguments).arg("--run").arg(run.path());
-    for (flag, steps) in stages(&args)
-        .into_iter()
-        .map(|(_, flag, steps)| (flag, steps))
-    {
-        command.args([flag, &steps.min(TRIAL).to_string()]);
+    let started: anyhow::Result<Vec<_>> = (0..trainer.n_jobs).map(start).collect();
+    let mut sum = 0.0;
+    for (run, child, start) in started? {
+        let output = child.wait_with_output()?;
+        sum += start.elapsed().as_secs_f64();
+        let printed = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "{}: {}",
+            job.run.display(),
+            error_line(&printed)
+        );
+        for (stage, _, steps) in &stages {
+            let times = run.join(format!("times-{stage}.json"));
+            let Some(times) = files::read_json_if_any::<Times>(&times)? else {
+                continue;
+            };
+            let step = times.steps / times.n_steps.max(1) as f64;
+            let evaluation = times.evaluations / times.n_evaluations.max(1) as f64;
+            let n_evaluations = steps.div_ceil(args.evaluate_every as usize);
+            sum += step * (*steps as f64 - times.n_steps as f64);
+            sum += evaluation * (n_evaluations as f64 - times.n_evaluations as f64);
+        }
     }
-    command.args(["--evaluate-every", &TRIAL.to_string()]);
-    let start = Instant::now();
-    let output = command.stdout(Stdio::null()).output()?;
-    let mut seconds = start.elapsed().as_secs_f64();
-    let printed = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "{}: {}",
-        named(),
-        printed.trim().lines().last().unwrap_or_default()
-    );
-    for (stage, _, steps) in stages(&args) {
-        let times = run.path().join(format!("times-{stage}.json"));
-        let Some(times) = files::read_json_if_any::<Times>(&times)? else {
-            continue;
+    Ok(sum / trainer.n_jobs as f64)
+}
+
+/// The arguments without some flags and their values.
+fn without(arguments: &[String], flags: &[&str]) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let (flag, value) = match argument.split_once('=') {
+            Some((flag, value)) => (flag, Some(value)),
+            None => (argument.as_str(), None),
         };
-        let step = times.steps / times.n_steps.max(1) as f64;
-        let evaluation = times.evaluations / times.n_evaluations.max(1) as f64;
-        let n_evaluations = steps.div_ceil(args.evaluate_every as usize);
-        seconds += step * (steps - times.n_steps) as f64;
-        seconds += evaluation * (n_evaluations as f64 - times.n_evaluations as f64);
+        if !flags.contains(&flag) {
+            kept.push(argument.clone());
+        } else if value.is_none() {
+            arguments.next();
+        }
     }
-    Ok(seconds)
+    kept
 }
 
 /// The stages of a training, each with the flag of its steps and their number.

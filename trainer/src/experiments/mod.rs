@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, ensure};
 use burn::prelude::Device;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::cli::ExperimentsArgs;
@@ -86,7 +86,7 @@ struct SystemPlan {
 }
 
 /// Published figures, in per cent.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Published {
     p_at_1: f64,
@@ -210,14 +210,14 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
 }
 
 impl Plan {
-    /// Refuses trainings that cannot be told apart or have no seed, and rows of trainings that the plan does not have.
+    /// Refuses what cannot be trained, and rows of trainings that the plan does not have.
     fn check(&self) -> anyhow::Result<()> {
         let mut names = BTreeSet::new();
         for training in &self.trainings {
             let name = &training.name;
             ensure!(names.insert(name), "two trainings are called {name:?}");
-            ensure!(!training.seeds.is_empty(), "{name}: no seeds");
         }
+        trainings::check(&self.trainings)?;
         for system in self.tables.iter().flat_map(|table| &table.systems) {
             let Some(name) = &system.training else {
                 continue;
@@ -322,11 +322,6 @@ mod tests {
                         "{file:?}: {name:?} is no row"
                     );
                 }
-            }
-            for training in &plan.trainings {
-                training
-                    .check_flags()
-                    .unwrap_or_else(|error| panic!("{file:?}: {error:#}"));
             }
             n_plans += 1;
         }

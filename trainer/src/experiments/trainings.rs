@@ -1,19 +1,17 @@
 //! The trainings of a plan: each in a process of its own, which a kill or a failure leaves to be resumed.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use anyhow::{Context as _, bail, ensure};
-#[cfg(test)]
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Parser as _;
 use serde::Deserialize;
 
-#[cfg(test)]
-use crate::cli::Cli;
+use crate::cli::{self, Cli, StageArg, TrainArgs};
 use crate::device::DeviceArg;
 use crate::files;
 use crate::learn::Outcome;
@@ -41,6 +39,27 @@ fn first_seed() -> Vec<u64> {
     vec![0]
 }
 
+/// Refuses trainings that cannot be trained, or whose runs cannot be told apart.
+pub(super) fn check(plans: &[TrainingPlan]) -> anyhow::Result<()> {
+    let mut runs = HashSet::new();
+    for plan in plans {
+        plan.check()?;
+        for setting in plan.settings() {
+            for &seed in &plan.seeds {
+                let run = plan.job(setting, seed, None).run;
+                ensure!(
+                    !runs.contains(&run),
+                    "{}: two trainings, settings or seeds have the run folder {}",
+                    plan.name,
+                    run.display()
+                );
+                runs.insert(run);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The runs of a training.
 #[derive(Debug)]
 pub(super) struct Training {
@@ -59,8 +78,8 @@ pub(super) struct Tried {
     pub(super) flags: String,
     /// Run folder, relative to the plan.
     pub(super) run: PathBuf,
-    /// What the run came to.
-    pub(super) outcome: Outcome,
+    /// What the run came to; `None` for a run without learned steps, or of an older version.
+    pub(super) outcome: Option<Outcome>,
     /// Whether the other seeds have this setting.
     pub(super) is_chosen: bool,
 }
@@ -106,6 +125,8 @@ impl TrainingPlan {
         let parts = std::iter::once(self.name.as_str());
         let parts = parts.chain(setting.iter().map(|flag| flag.trim_start_matches('-')));
         let name = parts.collect::<Vec<_>>().join("-");
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-+.,_=".contains(c);
+        let name = name.replace(|c| !is_plain(c), "_");
         let run = Path::new("runs").join(format!("{name}-{seed}"));
         let mut arguments = vec!["train".to_owned()];
         arguments.extend(self.datasets.iter().map(|path| path.display().to_string()));
@@ -120,12 +141,28 @@ impl TrainingPlan {
         }
     }
 
-    /// Refuses flags that `imn train` does not have.
-    #[cfg(test)]
-    pub(super) fn check_flags(&self) -> anyhow::Result<()> {
+    /// Refuses a training without a seed, and flags that `imn train` does not take or that are the plan's own.
+    fn check(&self) -> anyhow::Result<()> {
+        let name = &self.name;
+        ensure!(!self.seeds.is_empty(), "{name}: no seeds");
         for setting in self.settings() {
-            let job = self.job(setting, 0, None);
-            Cli::try_parse_from(std::iter::once("imn".to_owned()).chain(job.arguments))?;
+            let mut flags = self.flags.iter().chain(setting);
+            let own = ["--run", "--seed", "--weights", "--resume", "--json"];
+            if let Some(flag) =
+                flags.find(|flag| own.contains(&flag.split('=').next().unwrap_or(flag)))
+            {
+                bail!(
+                    "{name}: {flag} is no flag of a training in a plan, which has seeds, weights and run folders of its own"
+                );
+            }
+            let args = self
+                .job(setting, 0, None)
+                .args()
+                .with_context(|| name.clone())?;
+            ensure!(
+                args.stage != StageArg::Text,
+                "{name}: --stage text trains no run; train it before, and name its folder as the weights of the plan"
+            );
         }
         Ok(())
     }
@@ -144,7 +181,7 @@ impl TrainingPlan {
     ///
     /// # Errors
     ///
-    /// If a trial left no outcome.
+    /// If one of several trials left no outcome.
     pub(super) fn chosen(
         &self,
         folder: &Path,
@@ -154,14 +191,23 @@ impl TrainingPlan {
         for (setting, job) in self.settings().into_iter().zip(self.trials(weights)) {
             tried.push(Tried {
                 flags: setting.join(" "),
-                outcome: outcome(&folder.join(&job.run))?,
+                outcome: last_outcome(&folder.join(&job.run))?,
                 run: job.run,
                 is_chosen: false,
             });
         }
+        if let [_, _, ..] = tried.as_slice()
+            && let Some(tried) = tried.iter().find(|tried| tried.held_out().is_none())
+        {
+            bail!(
+                "{} has no held-out result by which settings are compared: it was trained by an older version, or without steps; remove it",
+                tried.run.display()
+            );
+        }
         let best = tried.iter().enumerate().max_by(|(i, a), (j, b)| {
+            let figure = |tried: &Tried| tried.held_out().unwrap_or(f64::NEG_INFINITY);
             // Of equals the first.
-            a.held_out().total_cmp(&b.held_out()).then(j.cmp(i))
+            figure(a).total_cmp(&figure(b)).then(j.cmp(i))
         });
         let (best, _) = best.expect("a plan without seeds is refused");
         tried[best].is_chosen = true;
@@ -181,30 +227,25 @@ impl TrainingPlan {
 }
 
 impl Tried {
-    /// The watched figure at the best step: a mean reciprocal rank, or what it gains over the training-free scorer.
-    pub(super) fn held_out(&self) -> f64 {
-        self.outcome.best.get(WATCHED).copied().unwrap_or(f64::NAN)
+    /// The held-out figure at the best step.
+    pub(super) fn held_out(&self) -> Option<f64> {
+        self.outcome.as_ref()?.best.get(HELD_OUT).copied()
     }
 }
 
-/// The figure that early stopping watches.
-pub(super) const WATCHED: &str = "gain";
+/// The figure that settings are compared by.
+pub(super) const HELD_OUT: &str = "mrr";
 
-/// Name of the last stage of a run.
-pub(super) fn last_stage(run: &Path) -> anyhow::Result<&'static str> {
-    let stages = ["task", "baseline", "knowledge"];
-    let last = stages
-        .into_iter()
-        .find(|stage| run.join(outcome_file(stage)).exists());
-    last.with_context(|| format!("{} has no outcome of a training", run.display()))
-}
-
-fn outcome_file(stage: &str) -> String {
-    format!("outcome-{stage}.json")
-}
-
-fn outcome(run: &Path) -> anyhow::Result<Outcome> {
-    files::read_json(&run.join(outcome_file(last_stage(run)?)))
+/// The last stage of a run that left an outcome, with that outcome.
+fn last_outcome(run: &Path) -> anyhow::Result<Option<Outcome>> {
+    // The trees of ET come after the JMEL among their features.
+    for stage in ["et", "baseline", "task", "knowledge"] {
+        let file = run.join(format!("outcome-{stage}.json"));
+        if let Some(outcome) = files::read_json_if_any(&file)? {
+            return Ok(Some(outcome));
+        }
+    }
+    Ok(None)
 }
 
 fn weights_flag(weights: Option<&Path>) -> Vec<String> {
@@ -213,6 +254,21 @@ fn weights_flag(weights: Option<&Path>) -> Vec<String> {
 }
 
 impl Job {
+    /// The arguments as `imn train` reads them.
+    pub(super) fn args(&self) -> anyhow::Result<TrainArgs> {
+        let arguments = std::iter::once("imn".to_owned()).chain(self.arguments.clone());
+        // The first line of clap's message; usage follows.
+        let refuse = |error: clap::Error| {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            anyhow!("{}", line.trim_start_matches("error: "))
+        };
+        match Cli::try_parse_from(arguments).map_err(refuse)?.command {
+            cli::Command::Train(args) => Ok(args),
+            _ => bail!("{} is no training", self.run.display()),
+        }
+    }
+
     /// Whether the run is there.
     ///
     /// # Errors
@@ -251,17 +307,24 @@ impl Job {
         command.args(&self.arguments).arg("--resume");
         let status = command.stdout(log()?).stderr(log()?).status()?;
         if !status.success() {
-            let printed = fs::read_to_string(&path).unwrap_or_default();
-            let lines = printed.trim().lines();
-            let is_error = |line: &&str| line.starts_with("imn: ") || line.starts_with("error: ");
-            let error = lines.clone().rfind(is_error).or(lines.last());
-            bail!("{}", error.unwrap_or("it printed nothing"));
+            bail!(
+                "{}",
+                error_line(&fs::read_to_string(&path).unwrap_or_default())
+            );
         }
         if is_new {
             files::write_json(&run.join(SECONDS), &start.elapsed().as_secs_f64())?;
         }
         Ok(())
     }
+}
+
+/// The error in what `imn` printed.
+pub(super) fn error_line(printed: &str) -> &str {
+    let lines = printed.trim().lines();
+    let is_error = |line: &&str| line.starts_with("imn: ") || line.starts_with("error: ");
+    let error = lines.clone().rfind(is_error).or(lines.last());
+    error.unwrap_or("it printed nothing")
 }
 
 /// How a plan is trained.

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use plotters::prelude::*;
 
 use super::figure::COLOURS;
-use super::trainings::{Training, Tried, WATCHED, last_stage};
+use super::trainings::{HELD_OUT, Training, Tried};
 use crate::learn::evaluations;
 
 /// Size of the panel of one training.
@@ -20,12 +20,13 @@ pub(super) fn table(trainings: &[Training]) -> String {
     let mut table = "| training | setting | held out, MRR | best step | steps | chosen |\n|---|---|---|---|---|---|\n".to_owned();
     for training in trainings {
         for tried in &training.tried {
-            let outcome = &tried.outcome;
+            let (Some(outcome), Some(held_out)) = (&tried.outcome, tried.held_out()) else {
+                continue;
+            };
             table += &format!(
-                "| {} | {} | {:.4} | {} | {} | {} |\n",
+                "| {} | {} | {held_out:.4} | {} | {} | {} |\n",
                 training.name,
                 tried.flags,
-                tried.held_out(),
                 outcome.best_step,
                 outcome.steps,
                 if tried.is_chosen { "yes" } else { "" },
@@ -65,9 +66,13 @@ fn panel<'a>(
     folder: &Path,
 ) -> Result<(), Box<dyn Error + 'a>> {
     let line = |tried: &Tried| -> anyhow::Result<Vec<(f64, f64)>> {
-        let run = folder.join(&tried.run);
-        let file = run.join(format!("metrics-{}.jsonl", last_stage(&run)?));
-        evaluations(&file, WATCHED)
+        // Of the last stage that was trained by steps.
+        let files = ["baseline", "task", "knowledge"].map(|stage| format!("metrics-{stage}.jsonl"));
+        let files = files.map(|file| folder.join(&tried.run).join(file));
+        match files.iter().find(|file| file.exists()) {
+            Some(file) => evaluations(file, HELD_OUT),
+            None => Ok(Vec::new()),
+        }
     };
     let lines: Vec<Vec<(f64, f64)>> = training.tried.iter().map(line).collect::<Result<_, _>>()?;
     let points = || lines.iter().flatten();

@@ -1,7 +1,7 @@
 //! The one training loop: steps, evaluations, early stopping, checkpoints, metrics and curves.
 //!
 //! A stage is a function of its seed: every step draws from [`rng`], and the device's own generator (dropout) is seeded before it.
-//! So a run that was killed and resumed leaves the same files and weights as one that was not.
+//! So a run that was killed and resumed leaves the same files and weights as one that was not, but for the times.
 
 mod checkpoint;
 mod curves;

@@ -16,7 +16,7 @@ use super::data::{Example, Placed, TrainingSet};
 const DROPPED: f64 = 0.15;
 /// Length of a timeline in training, at most.
 const MAX_POSTS: usize = 5;
-/// Number of patterns per step: how many posts of a timeline are read, and which modality candidates are without. Mentions of one
+/// Number of patterns per batch: how many posts of a timeline are read, and which modality candidates are without. Mentions of one
 /// pattern share the rows of their candidates, which are most of the cost of a step.
 const PATTERNS: usize = 2;
 /// Candidates in training, at most: the gold, the hardest of the others for one half, random ones for the other.

@@ -198,6 +198,16 @@ pub(super) fn check_data(
         stage == StageArg::Prototype || !settings.imn.inputs.is_empty(),
         "no dataset has what --modalities names"
     );
+    for (flag, unread) in [
+        ("--mention-modalities", ReadOn::Entities),
+        ("--entity-modalities", ReadOn::Mentions),
+    ] {
+        let mut inputs = settings.imn.inputs.iter();
+        ensure!(
+            stage == StageArg::Prototype || inputs.any(|input| input.read_on != unread),
+            "{flag} leaves nothing to read: it names none of the modalities that --modalities, the encoders and the datasets have"
+        );
+    }
     let teaches = |(set, share): (&TrainingSet, &f64)| *share > 0.0 && set.fit().next().is_some();
     ensure!(
         sets.iter().zip(&settings.shares).any(teaches),

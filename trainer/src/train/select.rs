@@ -158,6 +158,7 @@ impl Selection {
                         (!others.is_empty()).then_some(others_gain.mrr),
                     ),
                 ),
+                ("mrr", mean_reciprocal_rank(held, watched)),
                 ("seen_mrr_gain", known_gain.mrr),
                 ("seen_p@1_gain", known_gain.p_at_1),
                 ("seen_weight", f64::from(seen_best.weight)),
@@ -194,6 +195,7 @@ impl Selection {
             gain: None,
             figures: vec![
                 ("gain", mean_of_kinds(seen, new)),
+                ("mrr", mean_of_kinds(seen, new)),
                 ("seen_mrr", seen.unwrap_or(0.0)),
                 ("new_mrr", new.unwrap_or(0.0)),
             ],
@@ -207,6 +209,20 @@ fn mean_of_kinds(known: Option<f64>, others: Option<f64>) -> f64 {
         (Some(known), Some(others)) => (known + others) / 2.0,
         (known, others) => known.or(others).unwrap_or(0.0),
     }
+}
+
+/// Mean reciprocal rank of the golds on lists of known candidates and on the others, each counted alike.
+fn mean_reciprocal_rank(held: &[Held], terms: Terms) -> f64 {
+    let of = |kind_is_known: bool| {
+        let part = held
+            .iter()
+            .filter(|held| (held.kind() == ListKind::Known) == kind_is_known);
+        let ranks: Vec<f64> = part
+            .filter_map(|held| Some(held.rank(terms)?.reciprocal_rank()))
+            .collect();
+        (!ranks.is_empty()).then(|| ranks.iter().sum::<f64>() / ranks.len() as f64)
+    };
+    mean_of_kinds(of(true), of(false))
 }
 
 /// Standard deviation of the scores within a list, averaged over the lists.

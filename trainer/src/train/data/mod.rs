@@ -132,7 +132,12 @@ pub(crate) fn open(
     let mut n_dev = vec![None; datasets.len()];
     if args.hold_out == HoldOutArg::Dev {
         for ((dataset, rows), n_dev) in datasets.iter().zip(&mut rows).zip(&mut n_dev) {
-            let dev = dataset.posts(Split::Dev)?;
+            if rows.is_empty() {
+                continue;
+            }
+            let dev = dataset
+                .posts(Split::Dev)
+                .context("--hold-out dev needs it")?;
             *n_dev = Some(holdout::mentions(&dev).count());
             rows.extend(dev);
         }
@@ -155,9 +160,9 @@ pub(crate) fn open(
         let open: anyhow::Result<(KnowledgeBase, Vec<EncodedMention>)> = open();
         opened.push(open.with_context(|| named(dataset))?);
     }
-    let mentions = datasets.iter().zip(&opened).zip(n_dev);
+    let mentions = datasets.iter().zip(&opened).zip(&n_dev);
     let mentions: Vec<Mentions> = mentions
-        .map(|((dataset, (_, mentions)), n_dev)| Mentions {
+        .map(|((dataset, (_, mentions)), &n_dev)| Mentions {
             n_dev,
             folder: &dataset.folder,
             entities: &dataset.entities,
@@ -184,6 +189,12 @@ pub(crate) fn open(
             rows[position].is_empty() || set.fit().next().is_some(),
             "{}: train.jsonl has no mention with its entity and another among the candidates; \
              `imn prototypes` makes a run without training",
+            named(dataset)
+        );
+        ensure!(
+            n_dev[position].is_none()
+                || set.examples.iter().any(|example| example.part != Part::Fit),
+            "{}: --hold-out dev, but dev.jsonl has no mention with its entity and another among the candidates",
             named(dataset)
         );
         sets.push(set);

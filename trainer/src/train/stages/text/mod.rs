@@ -27,7 +27,7 @@ use shared_model::text::{Bert, TunedConfig, TunedLayers};
 
 use self::pairs::Pairs;
 use self::stage::{TextStage, places};
-use crate::cli::TrainArgs;
+use crate::cli::{HoldOutArg, TrainArgs};
 use crate::dataset::Dataset;
 use crate::device::DeviceArg;
 use crate::files;
@@ -68,6 +68,10 @@ pub(in crate::train) fn train(
     ensure!(
         !args.paper && !args.keep_scorer && args.shares.is_empty() && args.accumulate == 1,
         "--stage text takes no --paper, --keep-scorer, --shares or --accumulate: they are of the stages after it"
+    );
+    ensure!(
+        args.hold_out == HoldOutArg::Train && args.train_share == 1.0,
+        "--stage text takes no --hold-out or --train-share: it is trained on all of train.jsonl but a tenth"
     );
     let datasets = Dataset::open_all(&args.datasets)?;
     let origin = EncoderOrigin::of(args.model.clone())?;
