@@ -229,10 +229,9 @@ fn peer(name: &str, threads: usize) -> Option<Vec<f64>> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/bench_training.py");
     let output = Command::new(std::env::var_os("PYTHON")?)
         .args([script, name, &threads.to_string(), &STEPS.to_string()])
-        .arg(if device() == Device::flex() {
-            "cpu"
-        } else {
-            "cuda"
+        .arg(match std::env::var("IMN_DEVICE").as_deref() {
+            Err(_) | Ok("flex" | "libtorch") => "cpu",
+            Ok(_) => "cuda",
         })
         .output()
         .ok()?;
