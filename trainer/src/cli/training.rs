@@ -98,10 +98,10 @@ pub(crate) struct TrainArgs {
         default_value = "text,image,joint"
     )]
     pub(crate) modalities: Vec<Modality>,
-    /// Those of them that the network reads of mentions [default: all].
+    /// Modalities, among --modalities, that the network reads of mentions [default: all].
     #[arg(long, value_parser = modalities(), value_delimiter = ',', requires = "paper")]
     pub(crate) mention_modalities: Option<Vec<Modality>>,
-    /// Those of them that the network reads of entities [default: all].
+    /// Modalities, among --modalities, that the network reads of entities [default: all].
     #[arg(long, value_parser = modalities(), value_delimiter = ',', requires = "paper")]
     pub(crate) entity_modalities: Option<Vec<Modality>>,
     /// Seed of the random generator.

@@ -206,7 +206,7 @@ impl TrainingPlan {
         }
         let best = tried.iter().enumerate().max_by(|(i, a), (j, b)| {
             let figure = |tried: &Tried| tried.held_out().unwrap_or(f64::NEG_INFINITY);
-            // Of equals the first.
+            // The first of several equal ones.
             figure(a).total_cmp(&figure(b)).then(j.cmp(i))
         });
         let (best, _) = best.expect("a plan without seeds is refused");
@@ -380,7 +380,7 @@ impl Trainer<'_> {
         let mut command = Command::new(std::env::current_exe()?);
         command
             .current_dir(self.folder)
-            // Of Flex, and of LibTorch.
+            // Flex reads the first, LibTorch the second.
             .env("RAYON_NUM_THREADS", &n_threads)
             .env("OMP_NUM_THREADS", &n_threads)
             .args(["--device", self.device.as_str()]);

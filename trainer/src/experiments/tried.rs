@@ -66,7 +66,7 @@ fn panel<'a>(
     folder: &Path,
 ) -> Result<(), Box<dyn Error + 'a>> {
     let line = |tried: &Tried| -> anyhow::Result<Vec<(f64, f64)>> {
-        // Of the last stage that was trained by steps.
+        // The curve is that of the last stage.
         let files = ["baseline", "task", "knowledge"].map(|stage| format!("metrics-{stage}.jsonl"));
         let files = files.map(|file| folder.join(&tried.run).join(file));
         match files.iter().find(|file| file.exists()) {
