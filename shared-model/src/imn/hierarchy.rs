@@ -12,6 +12,7 @@ use burn::nn::{
 use burn::prelude::*;
 use burn::tensor::Distribution;
 use burn::tensor::activation::{relu, softmax};
+use burn::tensor::ops::PadMode;
 
 use super::{ImnConfig, LEVELS, Sequence, Side};
 use crate::data::MAX_IMAGES;
@@ -183,7 +184,14 @@ impl ModalityEncoder {
     /// - keep: `[n, length, 1]`
     fn dilate(&self, x: Tensor<3>, keep: &Tensor<3>) -> Tensor<3> {
         self.dilated.iter().fold(x * keep.clone(), |x, conv| {
-            let local = conv.forward(x.clone().swap_dims(1, 2)).swap_dims(1, 2); // [n, length, d_model]
+            let bias = conv.bias.as_ref().map(|bias| bias.val());
+            let local = convolve(
+                x.clone(),
+                conv.weight.val(),
+                bias,
+                conv.dilation,
+                conv.dilation,
+            );
             (x + relu(local)) * keep.clone()
         })
     }
@@ -208,19 +216,64 @@ impl ModalityEncoder {
     /// - keep: `[n, length, 1]`
     /// - output: `[n, d_model]`
     fn detect(&self, t: Tensor<3>, keep: &Tensor<3>) -> Tensor<2> {
-        let keep = keep.clone().swap_dims(1, 2); // [n, 1, length]
-        let t = t.swap_dims(1, 2); // [n, d_model, length]
-        let found = self
+        // The widths as one: each kernel is padded to the widest around its centre.
+        let widest = self
             .convs
             .iter()
-            .map(|conv| {
-                (relu(conv.forward(t.clone())) * keep.clone())
-                    .max_dim(2) // [n, d_model / kernels, 1]
-                    .squeeze_dim(2)
-            })
-            .collect();
-        Tensor::cat(found, 1) // [n, d_model]
+            .map(|conv| conv.kernel_size)
+            .max()
+            .unwrap_or(1);
+        let left = (widest - 1) / 2;
+        let weights = self.convs.iter().map(|conv| {
+            let before = left - (conv.kernel_size - 1) / 2;
+            let after = widest - before - conv.kernel_size;
+            conv.weight
+                .val()
+                .pad([(before, after)], PadMode::Constant(0.0)) // [d_model / kernels, d_model, widest]
+        });
+        let biases = self
+            .convs
+            .iter()
+            .filter_map(|conv| Some(conv.bias.as_ref()?.val()));
+        let weight = Tensor::cat(weights.collect(), 0); // [d_model, d_model, widest]
+        let bias = Tensor::cat(biases.collect(), 0); // [d_model]
+        let found = relu(convolve(t, weight, Some(bias), 1, left)) * keep.clone(); // [n, length, d_model]
+        found.max_dim(1).squeeze_dim(1)
     }
+}
+
+/// A convolution over positions as one matrix product over shifted copies: sequences are short, and no backend's convolution is
+/// made for that.
+///
+/// # Shapes
+///
+/// - x: `[n, length, channels_in]`
+/// - weight: `[channels_out, channels_in, kernel]`
+/// - left: zeros before the first position; as many follow the last as keep the length.
+/// - output: `[n, length, channels_out]`
+fn convolve(
+    x: Tensor<3>,
+    weight: Tensor<3>,
+    bias: Option<Tensor<1>>,
+    dilation: usize,
+    left: usize,
+) -> Tensor<3> {
+    let [n, length, channels_in] = x.dims();
+    let [channels_out, _, kernel] = weight.dims();
+    let right = (kernel - 1) * dilation - left;
+    let padded = x.pad([(left, right), (0, 0)], PadMode::Constant(0.0));
+    let shifted = (0..kernel).map(|i| padded.clone().narrow(1, i * dilation, length));
+    let windows = Tensor::cat(shifted.collect(), 2); // [n, length, kernel * channels_in]
+    let windows = windows.reshape([n * length, kernel * channels_in]);
+    let weight = weight
+        .permute([2, 1, 0])
+        .reshape([kernel * channels_in, channels_out]);
+    let sums = windows.matmul(weight); // [n * length, channels_out]
+    let sums = match bias {
+        Some(bias) => sums + bias.unsqueeze(),
+        None => sums,
+    };
+    sums.reshape([n, length, channels_out])
 }
 
 /// Batch normalisation of the auxiliary spaces of one side: posts and entities are distributed differently, so that each side has its own.
