@@ -334,6 +334,7 @@ title = "Invented mentions"
 dataset = "."
 candidates = "fuzzy-100"
 primary = ["IMN", "prototype"]
+orders = [["IMN", "prototype"], ["prototype", "IMN"], ["IMN, one seed", "prototype"]]
 figure = "bars"
 systems = [
   { name = "IMN", runs = ["seeds/1.jsonl", "seeds/2.jsonl"] },
@@ -372,6 +373,13 @@ fn tables_average_seeds_and_compare_with_the_reference() {
         "(primary) |",
         "| IMN, one seed | +0.0 [",
         "(Holm) |",
+        "| published as better | than | P@1 here, points | order |",
+        "| IMN | prototype | +25.0 [",
+        "] | same |",
+        "| prototype | IMN | -25.0 [",
+        "] | opposite |",
+        "| IMN, one seed | prototype | +0.0 [",
+        "] | not told apart |",
         "`imn experiments plan.toml --date 2026-11-24`; Invented, test; candidates: fuzzy-100; n = 40 mentions of 20 entities; seeds averaged: 1 to 2;",
         "![Invented mentions](figure-1.svg)",
         "| P@1 against k = 1, unseen | difference, points | p |",
@@ -397,6 +405,7 @@ fn tables_average_seeds_and_compare_with_the_reference() {
     assert_eq!(row["p@1"]["all"]["value"], 0.75);
     let compared = &table["comparisons"][0];
     assert_eq!(compared["difference"], 0.25);
+    assert_eq!(table["orders"][1]["verdict"], "opposite");
     assert!(compared["primary"] == true && compared["p"].as_f64().unwrap() < 0.05);
     let first = fs::read(dir.path("result/RESULT.md")).unwrap();
     dir.imn(command).ok();
@@ -405,6 +414,9 @@ fn tables_average_seeds_and_compare_with_the_reference() {
         "two results differ"
     );
 }
+
+const CUES: &str =
+    r#""text", "context", "image", "classes", "image-text", "text-image", "lexical""#;
 
 #[test]
 fn a_run_folder_in_a_plan_is_evaluated() {
@@ -418,7 +430,8 @@ fn a_run_folder_in_a_plan_is_evaluated() {
     let bundle = asset("demo");
     dir.create("plan.toml", format!(
         "title = \"t\"\n[[tables]]\ntitle = \"t\"\ndataset = \".\"\nprimary = [\"prototype\", \"popularity\"]\n\
-         systems = [{{ name = \"prototype\", runs = [{bundle:?}] }}]\n"
+         systems = [{{ name = \"prototype\", runs = [{bundle:?}] }},\n\
+         {{ name = \"no cue\", runs = [{bundle:?}], row = \"prototype\", without = [{CUES}] }}]\n"
     ));
     dir.imn("experiments plan.toml").ok();
     let result = fs::read_to_string(dir.path("RESULT.md")).unwrap();
@@ -427,6 +440,7 @@ fn a_run_folder_in_a_plan_is_evaluated() {
         "{result}"
     );
     assert!(result.contains("| name-only | 1 | 100.0 "), "{result}");
+    assert!(!result.contains("| no cue | 1 | 100.0 "), "{result}");
 }
 
 /// Earlier versions wrote shares in place of ranks.
@@ -557,16 +571,26 @@ fn a_plan_that_cannot_be_followed_is_refused() {
     refused("seeds/1", "seeds/none", &["seeds/none"]);
     refused("row = \"imn\"", "row = \"abacus\"", &["abacus"]);
     refused(
+        "row = \"imn\"",
+        "without = [\"classes\"]",
+        &["seeds/2", "`without`"],
+    );
+    refused(
         "\"IMN\", \"prototype\"",
         "\"IMN\", \"nobody\"",
         &["primary", "nobody"],
     );
     refused("\"IMN\", \"prototype\"", "\"IMN\", \"IMN\"", &["itself"]);
+    refused(
+        "[\"prototype\", \"IMN\"]",
+        "[\"prototype\", \"nobody\"]",
+        &["orders", "nobody"],
+    );
     refused("dataset = \".\"", "dataset = \"nowhere\"", &["nowhere"]);
     refused(
         "systems = [\n  { name = \"IMN\"",
         "sistems = [\n  { name = \"IMN\"",
-        &["line 9", "sistems"],
+        &["line 10", "sistems"],
     );
     refused(
         ", at = 1, line = \"a\" },\n  { name = \"k = 2\", runs = [\"seeds/1.jsonl\"], at = 2",

@@ -239,6 +239,37 @@ fn check_context_encoder() {
 }
 
 #[test]
+fn the_papers_form_reads_the_modalities_of_its_flags_alone() {
+    let flags = "--mention-modalities text --entity-modalities image";
+    train("sides", &format!("{SHORT} --paper {flags}")).ok();
+    let mrr = |more: &str| {
+        eval(&format!("--run sides {more}"))["mrr"]
+            .as_f64()
+            .unwrap()
+    };
+    let all = mrr("");
+    assert_eq!(mrr("--mention-modalities text"), all);
+    assert_eq!(mrr("--entity-modalities image"), all);
+    assert_ne!(mrr("--mention-modalities image"), all);
+    assert_ne!(mrr("--entity-modalities text"), all);
+}
+
+#[test]
+fn an_auxiliary_space_of_weight_0_adds_nothing_to_the_loss() {
+    let first_loss = |run: &str, more: &str| -> f64 {
+        train(run, &format!("{SHORT} --paper {more}")).ok();
+        let log = fs::read_to_string(shared().join(run).join("metrics-task.jsonl")).unwrap();
+        let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
+        let losses = lines.filter_map(|line: Value| line["loss"].as_f64());
+        losses.into_iter().find(|&loss| loss > 0.0).unwrap()
+    };
+    let all = first_loss("aux-all", "--aux-weights 0.5,0.5,0.5");
+    let some = first_loss("aux-some", "--aux-weights 0,0,0.5");
+    let none = first_loss("aux-none", "--aux-weights 0,0,0");
+    assert!(all > some && some > none, "{all} {some} {none}");
+}
+
+#[test]
 fn the_papers_form_goes_from_a_run_to_a_bundle() {
     train("paper", &format!("{SHORT} --paper")).ok();
     let of_run = eval("--run paper");

@@ -1,10 +1,12 @@
-//! Names of the cues, for flags.
+//! Names of the cues, for flags and plans.
 
 use clap::ValueEnum;
+use serde::Deserialize;
 use shared_model::scorer::ScorerConfig;
 
 /// A cue of the training-free scorer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Cue {
     /// Cosine of the texts.
     Text,

@@ -29,6 +29,28 @@ pub(super) struct Table {
     compared: Subset,
     /// The primary one first; the p-values of the others are corrected.
     comparisons: Vec<(String, Comparison)>,
+    /// The published orders of the plan.
+    orders: Vec<Order>,
+}
+
+/// Two rows whose order others have published.
+#[derive(Debug)]
+struct Order {
+    /// The row that was published as the better one, and the other.
+    rows: [String; 2],
+    /// The better row against the other one.
+    comparison: Comparison,
+}
+
+impl Order {
+    /// Whether the order is found: by the 95 % interval of the difference.
+    fn verdict(&self) -> &'static str {
+        match self.comparison.interval {
+            [low, _] if low > 0.0 => "same",
+            [_, high] if high < 0.0 => "opposite",
+            _ => "not told apart",
+        }
+    }
 }
 
 /// A system's figures.
@@ -72,7 +94,7 @@ impl Table {
             ensure!(!system.runs.is_empty(), "{:?} has no run", system.name);
             let mut runs = Vec::new();
             for run in &system.runs {
-                let outcomes = reader.outcomes(run)?;
+                let outcomes = reader.outcomes(run, &system.without)?;
                 if mentions.is_empty() {
                     mentions.clone_from(&outcomes);
                 }
@@ -87,12 +109,15 @@ impl Table {
                 None => own_system(&runs[0][0])?.to_owned(),
             };
             systems.push(Row::of(system, &row, &runs, &mentions)?);
-            shown.insert(row);
-            if baselines.is_empty() {
-                baselines = runs;
+            if system.without.is_empty() {
+                shown.insert(row);
+                if baselines.is_empty() {
+                    baselines = runs;
+                }
             }
         }
-        let others = baselines[0][0].systems.iter().skip(1);
+        let first = baselines.first().and_then(|run| run.first());
+        let others = first.iter().flat_map(|outcome| &outcome.systems).skip(1);
         for name in others.map(|answer| answer.name.as_str()) {
             let named = systems.iter().any(|system| system.name == name);
             if !named && !shown.contains(name) {
@@ -114,6 +139,17 @@ impl Table {
                 .iter_mut()
                 .for_each(|row| row.p_at_1[1..].fill(None));
         }
+        let compared = Compared::of(&systems, &mentions, plan.subset)?;
+        let comparisons = comparisons(&plan.primary, &compared)?;
+        let orders = plan.orders.iter().map(|rows| {
+            let [better, other] = compared.pair("orders", rows)?;
+            Ok(Order {
+                rows: rows.clone(),
+                comparison: compared.compare(better, other),
+            })
+        });
+        let orders: anyhow::Result<Vec<Order>> = orders.collect();
+        let orders = orders?;
         let clusters = Clusters::of(mentions.iter().map(|mention| mention.entity.as_str()));
         let seeds = || systems.iter().map(|system| system.seeds);
         let seeds = match (seeds().min(), seeds().max()) {
@@ -137,7 +173,8 @@ impl Table {
             }),
             reference: plan.primary[1].clone(),
             compared: plan.subset,
-            comparisons: comparisons(&plan.primary, &systems, &mentions, plan.subset)?,
+            comparisons,
+            orders,
             rows: systems,
         })
     }
@@ -164,12 +201,21 @@ impl Table {
                 "p": comparison.p, "primary": i == 0,
             })
         };
+        let order = |order: &Order| {
+            let Comparison {
+                difference,
+                interval,
+                ..
+            } = order.comparison;
+            json!({"rows": order.rows, "difference": difference, "interval": interval, "verdict": order.verdict()})
+        };
         json!({
             "title": self.title, "caption": self.caption,
             "mentions": counts.collect::<Map<String, Value>>(),
             "rows": self.rows.iter().map(row).collect::<Vec<_>>(),
             "reference": self.reference, "compared": self.compared.name(),
             "comparisons": self.comparisons.iter().enumerate().map(comparison).collect::<Vec<_>>(),
+            "orders": self.orders.iter().map(order).collect::<Vec<_>>(),
         })
     }
 
@@ -217,6 +263,19 @@ impl Table {
                 p_value(comparison.p)
             );
         }
+        if !self.orders.is_empty() {
+            text +=
+                "\n| published as better | than | P@1 here, points | order |\n|---|---|---|---|\n";
+        }
+        for order in &self.orders {
+            let [better, other] = &order.rows;
+            text += &format!(
+                "| {better} | {other} | {:+.1} {} | {} |\n",
+                100.0 * order.comparison.difference,
+                percents(order.comparison.interval),
+                order.verdict()
+            );
+        }
         text += &format!(
             "\n{}.\nShares in per cent; in brackets 95 % intervals of a bootstrap of 1,000 resamples, mentions resampled by entity; \
              comparisons are paired, of 10,000 resamples.\n",
@@ -237,43 +296,63 @@ impl Published {
     }
 }
 
+/// The rows on the mentions that are compared.
+struct Compared<'a> {
+    systems: &'a [Row],
+    /// Numbers of the mentions.
+    mentions: Vec<usize>,
+    clusters: Clusters,
+}
+
+impl<'a> Compared<'a> {
+    fn of(systems: &'a [Row], mentions: &[Outcome], subset: Subset) -> anyhow::Result<Self> {
+        let held: Vec<usize> = (0..mentions.len())
+            .filter(|&i| subset.contains(&mentions[i]))
+            .collect();
+        ensure!(
+            !held.is_empty(),
+            "no mention is {}, of which the table is to compare systems",
+            subset.name()
+        );
+        let clusters = Clusters::of(held.iter().map(|&i| mentions[i].entity.as_str()));
+        Ok(Self {
+            systems,
+            mentions: held,
+            clusters,
+        })
+    }
+
+    /// Two different rows, which `field` of the plan names.
+    fn pair(&self, field: &str, names: &[String; 2]) -> anyhow::Result<[&'a Row; 2]> {
+        let find = |name: &String| {
+            let system = self.systems.iter().find(|system| system.name == *name);
+            system.with_context(|| format!("`{field}` names {name:?}, which is no row"))
+        };
+        let [first, second] = names;
+        ensure!(first != second, "`{field}` compares {first:?} with itself");
+        Ok([find(first)?, find(second)?])
+    }
+
+    fn compare(&self, a: &Row, b: &Row) -> Comparison {
+        let of = |row: &Row| -> Vec<f64> { self.mentions.iter().map(|&i| row.values[i]).collect() };
+        paired(&of(a), &of(b), &self.clusters)
+    }
+}
+
 /// Compares every system with the reference. The p-values of all comparisons but the primary one are corrected.
 fn comparisons(
-    [first, reference]: &[String; 2],
-    systems: &[Row],
-    mentions: &[Outcome],
-    subset: Subset,
+    primary: &[String; 2],
+    compared: &Compared<'_>,
 ) -> anyhow::Result<Vec<(String, Comparison)>> {
-    let find = |name: &String| {
-        let system = systems.iter().find(|system| system.name == *name);
-        system.with_context(|| format!("`primary` names {name:?}, which is no row"))
-    };
-    let (first, reference) = (find(first)?, find(reference)?);
-    ensure!(
-        first.name != reference.name,
-        "`primary` compares {:?} with itself",
-        first.name
-    );
-    let held: Vec<usize> = (0..mentions.len())
-        .filter(|&i| subset.contains(&mentions[i]))
-        .collect();
-    ensure!(
-        !held.is_empty(),
-        "no mention is {}, of which the table is to compare systems",
-        subset.name()
-    );
-    let clusters = Clusters::of(held.iter().map(|&i| mentions[i].entity.as_str()));
-    let of = |system: &Row| -> Vec<f64> { held.iter().map(|&i| system.values[i]).collect() };
-    let others = systems
+    let [first, reference] = compared.pair("primary", primary)?;
+    let others = compared
+        .systems
         .iter()
         .filter(|system| ![&first.name, &reference.name].contains(&&system.name));
     let mut comparisons: Vec<(String, Comparison)> = [first]
         .into_iter()
         .chain(others)
-        .map(|system| {
-            let comparison = paired(&of(system), &of(reference), &clusters);
-            (system.name.clone(), comparison)
-        })
+        .map(|system| (system.name.clone(), compared.compare(system, reference)))
         .collect();
     let others = &mut comparisons[1..];
     let p_values: Vec<f64> = others.iter().map(|(_, comparison)| comparison.p).collect();

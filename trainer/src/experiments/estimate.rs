@@ -1,5 +1,6 @@
 //! `imn experiments --estimate`: how long the missing trainings of a plan will take.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::Instant;
@@ -57,7 +58,7 @@ pub(super) fn estimate(trainer: &Trainer, plans: &[TrainingPlan]) -> anyhow::Res
 
 /// The mean seconds of a run with all its steps, from a few steps of each stage of as many runs at a time as are trained at a time.
 fn trial(trainer: &Trainer, job: &Job) -> anyhow::Result<f64> {
-    trainer.encode(std::slice::from_ref(job))?;
+    trainer.encode(job, &mut HashMap::new())?;
     let args = job.args()?;
     let stages = stages(&args);
     let own = stages.iter().map(|(_, flag, _)| *flag);

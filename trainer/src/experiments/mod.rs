@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::cli::ExperimentsArgs;
+use crate::cues::Cue;
 use crate::dataset::{CandidatePolicy, Dataset, Modalities, Split};
 use crate::device::DeviceArg;
 use crate::evaluate::{Evaluation, Protocol};
@@ -51,6 +52,9 @@ struct TablePlan {
     systems: Vec<SystemPlan>,
     /// The comparison that the table is made for; its second row is the reference of all comparisons.
     primary: [String; 2],
+    /// Pairs of rows, the one that others have published as the better one first; the table says whether the order is found.
+    #[serde(default)]
+    orders: Vec<[String; 2]>,
     /// The mentions on which systems are compared; every table shows P@1 on all, seen and unseen mentions.
     #[serde(default)]
     subset: Subset,
@@ -76,6 +80,9 @@ struct SystemPlan {
     training: Option<String>,
     /// Name of the system; the run's own if absent.
     row: Option<String>,
+    /// Cues of the training-free scorer that get weight 0.
+    #[serde(default)]
+    without: Vec<Cue>,
     /// Position on the axis of a line figure.
     at: Option<f64>,
     /// Line of the figure that the row belongs to.
@@ -271,7 +278,11 @@ impl Reader<'_> {
     }
 
     /// The outcomes of a run folder, a bundle folder or a file; at least one.
-    fn outcomes(&self, run: &Path) -> anyhow::Result<Vec<Outcome>> {
+    ///
+    /// # Arguments
+    ///
+    /// - without: cues that get weight 0; none for a file.
+    fn outcomes(&self, run: &Path, without: &[Cue]) -> anyhow::Result<Vec<Outcome>> {
         let path = self.folder.join(run);
         if path.is_dir() {
             let device = match self.device.get() {
@@ -286,11 +297,16 @@ impl Reader<'_> {
                 ids: "",
                 policy: Some(self.policy()),
                 mentions: Modalities::Both,
-                without: &[],
+                without,
             };
             let evaluation = Evaluation::of(&self.dataset, &path, protocol, device)?;
             return Ok(evaluation.outcomes);
         }
+        ensure!(
+            without.is_empty(),
+            "{} is a file of outcomes: `without` needs a run or a bundle",
+            path.display()
+        );
         let outcomes: Vec<Outcome> = files::read_jsonl(&path)?;
         ensure!(!outcomes.is_empty(), "{} is empty", path.display());
         Ok(outcomes)
@@ -315,7 +331,7 @@ mod tests {
             plan.check()
                 .unwrap_or_else(|error| panic!("{file:?}: {error:#}"));
             for table in &plan.tables {
-                for name in &table.primary {
+                for name in table.primary.iter().chain(table.orders.iter().flatten()) {
                     let is_row = table.systems.iter().any(|system| system.name == *name);
                     assert!(
                         is_row || name == "prototype",

@@ -1,6 +1,6 @@
 //! The trainings of a plan: each in a process of its own, which a kill or a failure leaves to be resumed.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Parser as _;
 use serde::Deserialize;
 
-use crate::cli::{self, Cli, StageArg, TrainArgs};
+use crate::cli::{self, Cli, ModelArgs, StageArg, TrainArgs};
 use crate::device::DeviceArg;
 use crate::files;
 use crate::learn::Outcome;
@@ -269,6 +269,29 @@ impl Job {
         }
     }
 
+    /// The arguments of `imn` that encode what the run reads, by dataset.
+    fn encodings(&self) -> anyhow::Result<Vec<Vec<String>>> {
+        let ModelArgs { encoders, joint } = self.args()?.model;
+        let mut flags = vec!["--vision".to_owned(), encoders.vision.to_string()];
+        let folders = [
+            ("--weights", encoders.weights),
+            ("--bundle", encoders.bundle),
+            ("--joint", joint),
+        ];
+        for (flag, folder) in folders {
+            let folder = folder.map(|folder| [flag.to_owned(), folder.display().to_string()]);
+            flags.extend(folder.into_iter().flatten());
+        }
+        let of = |dataset: &PathBuf| {
+            let dataset = dataset.display().to_string();
+            ["features".to_owned(), dataset]
+                .into_iter()
+                .chain(flags.clone())
+                .collect()
+        };
+        Ok(self.datasets.iter().map(of).collect())
+    }
+
     /// Whether the run is there.
     ///
     /// # Errors
@@ -346,7 +369,7 @@ impl Trainer<'_> {
     ///
     /// # Errors
     ///
-    /// If a run was trained with other arguments, or a dataset cannot be encoded.
+    /// If a run was trained with other arguments.
     pub(super) fn train(&self, plans: &[TrainingPlan]) -> anyhow::Result<(Vec<Training>, Failed)> {
         let trials = plans.iter().flat_map(|plan| plan.trials(self.weights));
         let mut failed = self.train_missing(trials.collect())?;
@@ -387,35 +410,51 @@ impl Trainer<'_> {
         Ok(command)
     }
 
-    /// Encodes the datasets of runs.
-    pub(super) fn encode(&self, jobs: &[Job]) -> anyhow::Result<()> {
-        let datasets: BTreeSet<&PathBuf> = jobs.iter().flat_map(|job| &job.datasets).collect();
-        for dataset in datasets {
-            let status = Command::new(std::env::current_exe()?)
-                .current_dir(self.folder)
-                .args(["--device", self.device.as_str(), "features"])
-                .arg(dataset)
-                .args(weights_flag(self.weights))
-                .status()?;
-            ensure!(status.success(), "{} cannot be encoded", dataset.display());
+    /// Encodes what a run reads, but for what is among `encoded`.
+    ///
+    /// # Arguments
+    ///
+    /// - encoded: arguments of `imn` and whether it could encode, of the calls so far.
+    pub(super) fn encode(
+        &self,
+        job: &Job,
+        encoded: &mut HashMap<Vec<String>, bool>,
+    ) -> anyhow::Result<()> {
+        for arguments in job.encodings()? {
+            let is_encoded = match encoded.get(&arguments) {
+                Some(&known) => known,
+                None => {
+                    let mut command = Command::new(std::env::current_exe()?);
+                    command
+                        .current_dir(self.folder)
+                        .args(["--device", self.device.as_str()]);
+                    command.args(&arguments).status()?.success()
+                }
+            };
+            let said = arguments.join(" ");
+            encoded.insert(arguments, is_encoded);
+            ensure!(is_encoded, "`imn {said}` failed");
         }
         Ok(())
     }
 
     /// Trains the missing runs; returns the failed ones with their reasons.
     fn train_missing(&self, jobs: Vec<Job>) -> anyhow::Result<Failed> {
-        let mut missing = VecDeque::new();
+        let (mut missing, mut failed) = (VecDeque::new(), Failed::new());
+        let mut encoded = HashMap::new();
         for job in jobs {
-            if !job.is_done(self.folder)? {
-                missing.push_back(job);
+            if job.is_done(self.folder)? {
+                continue;
+            }
+            match self.encode(&job, &mut encoded) {
+                Ok(()) => missing.push_back(job),
+                Err(error) => {
+                    failed.insert(job.run, format!("{error:#}"));
+                }
             }
         }
-        self.encode(missing.make_contiguous())?;
-        let (bar, failed) = (
-            files::progress(missing.len(), "trainings"),
-            Mutex::new(Failed::new()),
-        );
-        let missing = Mutex::new(missing);
+        let bar = files::progress(missing.len(), "trainings");
+        let (missing, failed) = (Mutex::new(missing), Mutex::new(failed));
         let next = || missing.lock().expect("no thread panics").pop_front();
         let work = || {
             while let Some(job) = next() {
