@@ -431,7 +431,8 @@ fn a_run_folder_in_a_plan_is_evaluated() {
     dir.create("plan.toml", format!(
         "title = \"t\"\n[[tables]]\ntitle = \"t\"\ndataset = \".\"\nprimary = [\"prototype\", \"popularity\"]\n\
          systems = [{{ name = \"prototype\", runs = [{bundle:?}] }},\n\
-         {{ name = \"no cue\", runs = [{bundle:?}], row = \"prototype\", without = [{CUES}] }}]\n"
+         {{ name = \"no cue\", runs = [{bundle:?}], row = \"prototype\", without = [{CUES}] }},\n\
+         {{ name = \"names\", runs = [{bundle:?}], row = \"prototype\", entity_modalities = \"none\", mention_modalities = \"none\" }}]\n"
     ));
     dir.imn("experiments plan.toml").ok();
     let result = fs::read_to_string(dir.path("RESULT.md")).unwrap();
@@ -441,6 +442,7 @@ fn a_run_folder_in_a_plan_is_evaluated() {
     );
     assert!(result.contains("| name-only | 1 | 100.0 "), "{result}");
     assert!(!result.contains("| no cue | 1 | 100.0 "), "{result}");
+    assert!(result.contains("| names | 1 | 100.0 "), "{result}");
 }
 
 /// Earlier versions wrote shares in place of ranks.
@@ -573,7 +575,12 @@ fn a_plan_that_cannot_be_followed_is_refused() {
     refused(
         "row = \"imn\"",
         "without = [\"classes\"]",
-        &["seeds/2", "`without`"],
+        &["seeds/2", "runs and bundles"],
+    );
+    refused(
+        "row = \"imn\"",
+        "mention_modalities = \"text\"",
+        &["seeds/2", "runs and bundles"],
     );
     refused(
         "\"IMN\", \"prototype\"",

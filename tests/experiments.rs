@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
 use tests::{Dir, trainable, weights};
 
 const SHORT: &str =
@@ -111,6 +112,18 @@ fn the_best_setting_of_a_grid_trains_the_other_seeds() {
         "{result}"
     );
     assert!(dir.path("curves.svg").exists());
+    let results = fs::read(dir.path("results.json")).unwrap();
+    let results: Value = serde_json::from_slice(&results).unwrap();
+    let tried = results["trainings"].as_array().unwrap();
+    let chosen = tried.iter().filter(|tried| tried["chosen"] == true);
+    assert_eq!((tried.len(), chosen.count()), (2, 1), "{results}");
+    for tried in tried {
+        let figure = |name: &str| tried[name].as_f64().unwrap();
+        assert!(
+            figure("seconds") > 0.0 && figure("held_out_mrr") > 0.0,
+            "{tried}"
+        );
+    }
     let mut runs: Vec<String> = fs::read_dir(dir.path("runs"))
         .unwrap()
         .map(|run| run.unwrap().file_name().into_string().unwrap())

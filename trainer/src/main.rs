@@ -31,6 +31,7 @@ mod reliability;
 mod run;
 mod spill;
 mod statistics;
+mod svg;
 mod systems;
 mod train;
 mod trees;

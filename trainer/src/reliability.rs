@@ -1,11 +1,9 @@
 //! Reliability diagrams as SVG: how often answers are right, by how sure they are.
 
-use std::error::Error;
-
-use anyhow::anyhow;
 use plotters::prelude::*;
 
 use crate::metrics::BINS;
+use crate::svg::{self, Area, Drawn};
 
 const SIDE: u32 = 460;
 const BLUE: RGBColor = RGBColor(47, 95, 152);
@@ -17,10 +15,8 @@ const GREY: RGBColor = RGBColor(120, 120, 120);
 ///
 /// - answers: confidence and correctness, both between 0 and 1.
 pub(crate) fn diagram(title: &str, answers: &[(f64, f64)]) -> anyhow::Result<String> {
-    let mut svg = String::new();
-    draw(&mut svg, title, &bins(answers))
-        .map_err(|error| anyhow!("cannot draw the diagram: {error}"))?;
-    Ok(svg)
+    let bins = bins(answers);
+    svg::draw((SIDE, SIDE), "the diagram", |area| draw(area, title, &bins))
 }
 
 /// Answers of similar confidence.
@@ -57,10 +53,8 @@ fn bins(answers: &[(f64, f64)]) -> Vec<Bin> {
     .collect()
 }
 
-fn draw<'a>(svg: &'a mut String, title: &str, bins: &[Bin]) -> Result<(), Box<dyn Error + 'a>> {
-    let root = SVGBackend::with_string(svg, (SIDE, SIDE)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
+fn draw<'a>(area: &Area<'a>, title: &str, bins: &[Bin]) -> Drawn<'a> {
+    let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 15))
         .margin(12)
         .x_label_area_size(40)
@@ -84,7 +78,6 @@ fn draw<'a>(svg: &'a mut String, title: &str, bins: &[Bin]) -> Result<(), Box<dy
             font,
         )
     }))?;
-    root.present()?;
     Ok(())
 }
 

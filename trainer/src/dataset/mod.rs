@@ -40,6 +40,7 @@ const FORMAT: u32 = 1;
 const HELD_OUT: u32 = 10;
 
 /// A dataset without its mentions.
+#[derive(Clone)]
 pub(crate) struct Dataset {
     /// The dataset folder.
     pub(crate) folder: PathBuf,

@@ -1,12 +1,14 @@
 //! Datasets with a modality left out: what a system is, and is not, allowed to see of mentions and entities.
 
 use clap::ValueEnum;
+use serde::Deserialize;
 use shared_model::data::{Mention, Post};
 
 use super::Dataset;
 
 /// What is left of posts. Names are always known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Modalities {
     /// Texts and pictures.
     #[default]

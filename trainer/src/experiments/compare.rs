@@ -1,17 +1,15 @@
-//! One table: rows of systems, averaged over seeds per mention, and their comparison with a reference.
+//! One table: rows of systems, their comparison with a reference, and published orders.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
 
-use super::{Published, Reader, SystemPlan, TablePlan};
-use crate::outcomes::{Answer, Outcome, Subset};
-use crate::statistics::{Clusters, Comparison, holm, interval, paired};
+use super::row::{Row, SUBSETS, aligned, own_system};
+use super::{Reader, SystemPlan, TablePlan};
+use crate::outcomes::{Outcome, Subset};
+use crate::statistics::{Clusters, Comparison, holm, paired};
 use shared_model::gold_rank::TIE_RULE;
-
-/// The columns of P@1.
-const SUBSETS: [Subset; 3] = [Subset::All, Subset::Seen, Subset::Unseen];
 
 /// A computed table.
 #[derive(Debug)]
@@ -53,30 +51,6 @@ impl Order {
     }
 }
 
-/// A system's figures.
-#[derive(Debug)]
-pub(super) struct Row {
-    /// Name of the row in the plan.
-    pub(super) name: String,
-    /// Number of runs that were averaged.
-    pub(super) seeds: usize,
-    /// P@1 of each mention, averaged over the runs.
-    values: Vec<f64>,
-    /// P@1 with its interval, by subset; `None` for a subset without mentions.
-    pub(super) p_at_1: [Option<(f64, [f64; 2])>; 3],
-    /// Mean of R@3 over all mentions.
-    r_at_3: f64,
-    /// Mean of R@10 over all mentions.
-    r_at_10: f64,
-    /// Mean reciprocal rank.
-    mrr: f64,
-    /// Position on the axis of a line figure.
-    pub(super) at: Option<f64>,
-    /// Line of the figure that the row belongs to.
-    pub(super) line: String,
-    published: Option<Published>,
-}
-
 impl Table {
     /// Reads every run of a plan.
     ///
@@ -94,7 +68,7 @@ impl Table {
             ensure!(!system.runs.is_empty(), "{:?} has no run", system.name);
             let mut runs = Vec::new();
             for run in &system.runs {
-                let outcomes = reader.outcomes(run, &system.without)?;
+                let outcomes = reader.outcomes(run, system)?;
                 if mentions.is_empty() {
                     mentions.clone_from(&outcomes);
                 }
@@ -109,7 +83,7 @@ impl Table {
                 None => own_system(&runs[0][0])?.to_owned(),
             };
             systems.push(Row::of(system, &row, &runs, &mentions)?);
-            if system.without.is_empty() {
+            if system.is_whole() {
                 shown.insert(row);
                 if baselines.is_empty() {
                     baselines = runs;
@@ -285,17 +259,6 @@ impl Table {
     }
 }
 
-impl Published {
-    fn cell(&self) -> String {
-        let shares = [Some(self.p_at_1), self.r_at_3, self.r_at_10];
-        let shares = shares.map(|share| match share {
-            Some(share) => format!("{share:.1}"),
-            None => "-".to_owned(),
-        });
-        format!(" {} |", shares.join(", "))
-    }
-}
-
 /// The rows on the mentions that are compared.
 struct Compared<'a> {
     systems: &'a [Row],
@@ -360,95 +323,6 @@ fn comparisons(
         comparison.p = p;
     }
     Ok(comparisons)
-}
-
-/// The outcomes in the order of `mentions`.
-fn aligned(mentions: &[Outcome], outcomes: Vec<Outcome>) -> anyhow::Result<Vec<Outcome>> {
-    ensure!(
-        outcomes.len() == mentions.len(),
-        "{} mentions, the first run has {}",
-        outcomes.len(),
-        mentions.len()
-    );
-    let mut by_id: HashMap<String, Outcome> = outcomes
-        .into_iter()
-        .map(|outcome| (outcome.id.clone(), outcome))
-        .collect();
-    mentions
-        .iter()
-        .map(|mention| {
-            by_id
-                .remove(&mention.id)
-                .filter(|outcome| outcome.entity == mention.entity)
-                .with_context(|| format!("no mention {:?} of {:?}", mention.id, mention.entity))
-        })
-        .collect()
-}
-
-/// The name of the run's own system.
-fn own_system(outcome: &Outcome) -> anyhow::Result<&str> {
-    let own = outcome.systems.first();
-    let own = own.with_context(|| format!("mention {:?} was ranked by no system", outcome.id))?;
-    Ok(&own.name)
-}
-
-impl Row {
-    fn of(
-        plan: &SystemPlan,
-        row: &str,
-        runs: &[Vec<Outcome>],
-        mentions: &[Outcome],
-    ) -> anyhow::Result<Self> {
-        let mean = |mention: usize, value: fn(&Answer) -> f64| -> anyhow::Result<f64> {
-            let mut sum = 0.0;
-            for run in runs {
-                let outcome = &run[mention];
-                let answer = outcome.answer(row);
-                sum +=
-                    value(answer.with_context(|| {
-                        format!("mention {:?} has no system {row:?}", outcome.id)
-                    })?);
-            }
-            Ok(sum / runs.len() as f64)
-        };
-        let means = |value| {
-            (0..runs[0].len())
-                .map(|mention| mean(mention, value))
-                .collect()
-        };
-        let values: anyhow::Result<Vec<f64>> = means(|answer| answer.recall_at(1));
-        let values = values?;
-        let average_of = |value| -> anyhow::Result<f64> {
-            let values: anyhow::Result<Vec<f64>> = means(value);
-            Ok(average(&values?))
-        };
-        let p_at_1 = SUBSETS.map(|subset| {
-            let (mentions, values): (Vec<&Outcome>, Vec<f64>) = mentions
-                .iter()
-                .zip(&values)
-                .filter(|(mention, _)| subset.contains(mention))
-                .unzip();
-            let clusters = Clusters::of(mentions.iter().map(|mention| mention.entity.as_str()));
-            let ends = interval(&values, &clusters)?;
-            Some((average(&values), ends))
-        });
-        Ok(Self {
-            name: plan.name.clone(),
-            seeds: runs.len(),
-            values,
-            p_at_1,
-            r_at_3: average_of(|answer| answer.recall_at(3))?,
-            r_at_10: average_of(|answer| answer.recall_at(10))?,
-            mrr: average_of(Answer::reciprocal_rank)?,
-            at: plan.at,
-            line: plan.line.clone(),
-            published: plan.published,
-        })
-    }
-}
-
-fn average(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 fn percents([low, high]: [f64; 2]) -> String {

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use anyhow::ensure;
 
-use super::trainings::{Job, Trainer, TrainingPlan, error_line};
+use super::job::{Job, error_line};
+use super::trainings::{Trainer, TrainingPlan};
 use crate::cli::TrainArgs;
 use crate::files;
 use crate::learn::Times;

@@ -1,13 +1,12 @@
 //! Tables as SVG: bars with intervals, or P@1 over a quantity.
 
-use std::error::Error;
-
-use anyhow::{Context as _, anyhow};
-use plotters::coord::Shift;
+use anyhow::Context as _;
 use plotters::prelude::*;
 
 use super::FigureKind;
-use super::compare::{Row, Table};
+use super::compare::Table;
+use super::row::Row;
+use crate::svg::{self, Area, Drawn};
 
 const WIDTH: u32 = 860;
 const BLUE: RGBColor = RGBColor(47, 95, 152);
@@ -34,31 +33,19 @@ pub(super) fn draw(table: &Table, kind: FigureKind) -> anyhow::Result<String> {
     };
     let caption = broken(&table.caption);
     let foot = 16 * caption.len() as u32 + 8;
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, (WIDTH, height + foot)).into_drawing_area();
-        let drawn = || -> Result<(), Box<dyn Error + '_>> {
-            root.fill(&WHITE)?;
-            let (plot, below) = root.split_vertically(height);
-            for (i, line) in caption.iter().enumerate() {
-                let style = ("sans-serif", 12).into_font();
-                below.draw(&Text::new(line.as_str(), (12, 16 * i as i32), style))?;
-            }
-            match kind {
-                FigureKind::Bars => bars(&plot, table)?,
-                FigureKind::K => lines(&plot, table, "k, prototypes a modality")?,
-                FigureKind::Share => lines(&plot, table, "share of the training data")?,
-            }
-            root.present()?;
-            Ok(())
-        };
-        drawn().map_err(|error| anyhow!("cannot draw the figure: {error}"))?;
-    }
-    Ok(svg)
+    svg::draw((WIDTH, height + foot), "the figure", |area| {
+        let (plot, below) = area.split_vertically(height);
+        for (i, line) in caption.iter().enumerate() {
+            let style = ("sans-serif", 12).into_font();
+            below.draw(&Text::new(line.as_str(), (12, 16 * i as i32), style))?;
+        }
+        match kind {
+            FigureKind::Bars => bars(&plot, table),
+            FigureKind::K => lines(&plot, table, "k, prototypes a modality"),
+            FigureKind::Share => lines(&plot, table, "share of the training data"),
+        }
+    })
 }
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn<'a> = Result<(), Box<dyn Error + 'a>>;
 
 /// P@1 over all mentions, a bar a row.
 fn bars<'a>(area: &Area<'a>, table: &Table) -> Drawn<'a> {

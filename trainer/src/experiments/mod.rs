@@ -3,6 +3,8 @@
 mod compare;
 mod estimate;
 mod figure;
+mod job;
+mod row;
 mod trainings;
 mod tried;
 
@@ -80,6 +82,12 @@ struct SystemPlan {
     training: Option<String>,
     /// Name of the system; the run's own if absent.
     row: Option<String>,
+    /// What is left of the mentions' posts.
+    #[serde(default)]
+    mention_modalities: Modalities,
+    /// What is left of the entities' descriptions and timelines.
+    #[serde(default)]
+    entity_modalities: Modalities,
     /// Cues of the training-free scorer that get weight 0.
     #[serde(default)]
     without: Vec<Cue>,
@@ -194,7 +202,9 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
     for (name, svg) in &figures {
         files::write(&to.join(name), svg.as_bytes())?;
     }
-    let results = json!({"title": plan.title, "source": source, "tables": tables});
+    let results = json!({
+        "title": plan.title, "source": source, "tables": tables, "trainings": tried::json(&tried),
+    });
     files::write_json(&to.join("results.json"), &results)?;
     files::write(&to.join("RESULT.md"), result.as_bytes())?;
     eprintln!(
@@ -214,6 +224,14 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
         failed.join("; ")
     );
     Ok(())
+}
+
+impl SystemPlan {
+    /// Whether the row's runs read everything.
+    fn is_whole(&self) -> bool {
+        let sides = [self.mention_modalities, self.entity_modalities];
+        sides == [Modalities::Both; 2] && self.without.is_empty()
+    }
 }
 
 impl Plan {
@@ -278,11 +296,7 @@ impl Reader<'_> {
     }
 
     /// The outcomes of a run folder, a bundle folder or a file; at least one.
-    ///
-    /// # Arguments
-    ///
-    /// - without: cues that get weight 0; none for a file.
-    fn outcomes(&self, run: &Path, without: &[Cue]) -> anyhow::Result<Vec<Outcome>> {
+    fn outcomes(&self, run: &Path, system: &SystemPlan) -> anyhow::Result<Vec<Outcome>> {
         let path = self.folder.join(run);
         if path.is_dir() {
             let device = match self.device.get() {
@@ -296,15 +310,20 @@ impl Reader<'_> {
                 split: self.plan.split,
                 ids: "",
                 policy: Some(self.policy()),
-                mentions: Modalities::Both,
-                without,
+                mentions: system.mention_modalities,
+                without: &system.without,
             };
-            let evaluation = Evaluation::of(&self.dataset, &path, protocol, device)?;
+            let left = match system.entity_modalities {
+                Modalities::Both => None,
+                modalities => Some(modalities.of_entities(self.dataset.clone())),
+            };
+            let dataset = left.as_ref().unwrap_or(&self.dataset);
+            let evaluation = Evaluation::of(dataset, &path, protocol, device)?;
             return Ok(evaluation.outcomes);
         }
         ensure!(
-            without.is_empty(),
-            "{} is a file of outcomes: `without` needs a run or a bundle",
+            system.is_whole(),
+            "{} is a file of outcomes: modalities and cues are left out of runs and bundles alone",
             path.display()
         );
         let outcomes: Vec<Outcome> = files::read_jsonl(&path)?;

@@ -1,14 +1,14 @@
 //! What was tried per training: settings, and their learning curves.
 
-use std::error::Error;
 use std::path::Path;
 
-use anyhow::anyhow;
 use plotters::prelude::*;
+use serde_json::{Value, json};
 
 use super::figure::COLOURS;
 use super::trainings::{HELD_OUT, Training, Tried};
 use crate::learn::evaluations;
+use crate::svg::{self, Area, Drawn};
 
 /// Size of the panel of one training.
 const PANEL: (u32, u32) = (430, 250);
@@ -17,23 +17,42 @@ const COLUMNS: usize = 2;
 
 /// The settings of all trainings, as a table.
 pub(super) fn table(trainings: &[Training]) -> String {
-    let mut table = "| training | setting | held out, MRR | best step | steps | chosen |\n|---|---|---|---|---|---|\n".to_owned();
+    let mut table = "| training | setting | held out, MRR | best step | steps | seconds | chosen |\n|---|---|---|---|---|---|---|\n".to_owned();
     for training in trainings {
         for tried in &training.tried {
             let (Some(outcome), Some(held_out)) = (&tried.outcome, tried.held_out()) else {
                 continue;
             };
+            let seconds = tried.seconds.map(|seconds| format!("{seconds:.0}"));
             table += &format!(
-                "| {} | {} | {held_out:.4} | {} | {} | {} |\n",
+                "| {} | {} | {held_out:.4} | {} | {} | {} | {} |\n",
                 training.name,
                 tried.flags,
                 outcome.best_step,
                 outcome.steps,
+                seconds.as_deref().unwrap_or("-"),
                 if tried.is_chosen { "yes" } else { "" },
             );
         }
     }
     table
+}
+
+/// The settings of all trainings as they are written to `results.json`.
+pub(super) fn json(trainings: &[Training]) -> Value {
+    let tried = |training: &Training, tried: &Tried| {
+        let outcome = tried.outcome.as_ref();
+        json!({
+            "training": training.name, "setting": tried.flags, "held_out_mrr": tried.held_out(),
+            "best_step": outcome.map(|outcome| outcome.best_step),
+            "steps": outcome.map(|outcome| outcome.steps),
+            "seconds": tried.seconds, "chosen": tried.is_chosen,
+        })
+    };
+    trainings
+        .iter()
+        .flat_map(|training| training.tried.iter().map(move |one| tried(training, one)))
+        .collect()
 }
 
 /// The learning curves, as SVG: a panel per training, a line per setting.
@@ -44,27 +63,16 @@ pub(super) fn table(trainings: &[Training]) -> String {
 pub(super) fn curves(trainings: &[Training], folder: &Path) -> anyhow::Result<String> {
     let rows = trainings.len().div_ceil(COLUMNS);
     let size = (PANEL.0 * COLUMNS as u32, PANEL.1 * rows as u32);
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        let draw = || -> Result<(), Box<dyn Error + '_>> {
-            root.fill(&WHITE)?;
-            for (area, training) in root.split_evenly((rows, COLUMNS)).iter().zip(trainings) {
-                panel(area, training, folder)?;
-            }
-            root.present()?;
-            Ok(())
-        };
-        draw().map_err(|error| anyhow!("cannot draw the learning curves: {error}"))?;
-    }
-    Ok(svg)
+    svg::draw(size, "the learning curves", |area| {
+        let areas = area.split_evenly((rows, COLUMNS));
+        for (area, training) in areas.iter().zip(trainings) {
+            panel(area, training, folder)?;
+        }
+        Ok(())
+    })
 }
 
-fn panel<'a>(
-    area: &DrawingArea<SVGBackend<'a>, plotters::coord::Shift>,
-    training: &Training,
-    folder: &Path,
-) -> Result<(), Box<dyn Error + 'a>> {
+fn panel<'a>(area: &Area<'a>, training: &Training, folder: &Path) -> Drawn<'a> {
     let line = |tried: &Tried| -> anyhow::Result<Vec<(f64, f64)>> {
         // The curve is that of the last stage.
         let files = ["baseline", "task", "knowledge"].map(|stage| format!("metrics-{stage}.jsonl"));

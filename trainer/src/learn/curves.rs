@@ -1,14 +1,12 @@
 //! `curves-<stage>.svg`: the loss above, the watched figure below.
 
-use std::error::Error;
 use std::path::Path;
 
-use anyhow::anyhow;
-use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::metrics::{Line, Part};
 use crate::files;
+use crate::svg::{self, Area, Drawn};
 
 const SIZE: (u32, u32) = (960, 760);
 /// Steps that the thick line averages over.
@@ -58,27 +56,17 @@ pub(crate) fn draw(
             thick: points(Part::Dev, watched),
         },
     ];
-    let mut svg = String::new();
-    {
-        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        let drawn = || -> Result<(), Box<dyn Error + '_>> {
-            root.fill(&WHITE)?;
-            for (area, panel) in root.split_evenly((2, 1)).iter().zip(&panels) {
-                panel.draw(area)?;
-            }
-            root.present()?;
-            Ok(())
-        };
-        drawn().map_err(|error| anyhow!("{stage}: its curves cannot be drawn: {error}"))?;
-    }
+    let svg = svg::draw(SIZE, &format!("the curves of {stage}"), |area| {
+        for (area, panel) in area.split_evenly((2, 1)).iter().zip(&panels) {
+            panel.draw(area)?;
+        }
+        Ok(())
+    })?;
     files::write(path, svg.as_bytes())
 }
 
 impl Panel<'_> {
-    fn draw<B: DrawingBackend>(
-        &self,
-        area: &DrawingArea<B, Shift>,
-    ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+    fn draw<'a>(&self, area: &Area<'a>) -> Drawn<'a> {
         let all = || self.thin.iter().chain(&self.thick);
         let last = all().map(|(step, _)| *step).fold(1.0, f64::max);
         let low = all().map(|(_, y)| *y).fold(f64::INFINITY, f64::min);
