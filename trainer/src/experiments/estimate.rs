@@ -15,11 +15,23 @@ use crate::learn::Times;
 
 /// Steps of each stage of a trial, at most.
 const TRIAL: usize = 12;
+/// Share of its maximum number of steps that a stage is expected to take, as early stopping ends it: about the mean of the
+/// trainings in docs/results/birds.
+const EXPECTED: f64 = 0.5;
+
+/// Seconds of a run.
+#[derive(Clone, Copy)]
+struct Seconds {
+    /// With early stopping.
+    expected: f64,
+    /// With all steps.
+    most: f64,
+}
 
 /// A line per training with missing runs, and the sum.
 pub(super) fn estimate(trainer: &Trainer, plans: &[TrainingPlan]) -> anyhow::Result<String> {
     let mut lines = Vec::new();
-    let mut total = 0.0;
+    let (mut expected, mut most) = (0.0, 0.0);
     for plan in plans {
         let mut jobs = plan.trials(trainer.weights);
         let trained = jobs.iter().map(|job| job.is_done(trainer.folder));
@@ -40,25 +52,35 @@ pub(super) fn estimate(trainer: &Trainer, plans: &[TrainingPlan]) -> anyhow::Res
             continue;
         }
         let (each, source) = if seconds.is_empty() {
-            (trial(trainer, &jobs[0])?, "without early stopping")
+            let each = trial(trainer, &jobs[0])?;
+            let most = format!("at most {:.0} s, without early stopping", each.most);
+            (each, most)
         } else {
             let mean = seconds.iter().sum::<f64>() / seconds.len() as f64;
-            (mean, "as its finished runs")
+            let each = Seconds {
+                expected: mean,
+                most: mean,
+            };
+            (each, "as its finished runs".to_owned())
         };
-        total += each * n_missing as f64;
+        expected += each.expected * n_missing as f64;
+        most += each.most * n_missing as f64;
         let name = &plan.name;
-        lines.push(format!("{name}: {n_missing} runs of {each:.0} s, {source}"));
+        lines.push(format!(
+            "{name}: {n_missing} runs of {:.0} s, {source}",
+            each.expected
+        ));
     }
-    let hours = total / 3600.0 / trainer.n_jobs as f64;
+    let [expected, most] = [expected, most].map(|sum| sum / 3600.0 / trainer.n_jobs as f64);
     lines.push(format!(
-        "all: {hours:.2} hours, {} at a time",
+        "all: {expected:.2} hours, {} at a time; at most {most:.2} hours",
         trainer.n_jobs
     ));
     Ok(lines.join("\n"))
 }
 
-/// The mean seconds of a run with all its steps, from a few steps of each stage of as many runs at a time as are trained at a time.
-fn trial(trainer: &Trainer, job: &Job) -> anyhow::Result<f64> {
+/// The mean seconds of a run, from a few steps of each stage of as many runs at a time as are trained at a time.
+fn trial(trainer: &Trainer, job: &Job) -> anyhow::Result<Seconds> {
     trainer.encode(job, &mut HashMap::new())?;
     let args = job.args()?;
     let stages = stages(&args);
@@ -82,10 +104,13 @@ fn trial(trainer: &Trainer, job: &Job) -> anyhow::Result<f64> {
         Ok((run, child, Instant::now()))
     };
     let started: anyhow::Result<Vec<_>> = (0..trainer.n_jobs).map(start).collect();
-    let mut sum = 0.0;
+    let mut sum = Seconds {
+        expected: 0.0,
+        most: 0.0,
+    };
     for (run, child, start) in started? {
         let output = child.wait_with_output()?;
-        sum += start.elapsed().as_secs_f64();
+        let tried = start.elapsed().as_secs_f64();
         let printed = String::from_utf8_lossy(&output.stderr);
         ensure!(
             output.status.success(),
@@ -93,6 +118,7 @@ fn trial(trainer: &Trainer, job: &Job) -> anyhow::Result<f64> {
             job.run.display(),
             error_line(&printed)
         );
+        let (mut expected, mut most) = (tried, tried);
         for (stage, _, steps) in &stages {
             let times = run.join(format!("times-{stage}.json"));
             let Some(times) = files::read_json_if_any::<Times>(&times)? else {
@@ -100,12 +126,25 @@ fn trial(trainer: &Trainer, job: &Job) -> anyhow::Result<f64> {
             };
             let step = times.steps / times.n_steps.max(1) as f64;
             let evaluation = times.evaluations / times.n_evaluations.max(1) as f64;
-            let n_evaluations = steps.div_ceil(args.evaluate_every as usize);
-            sum += step * (*steps as f64 - times.n_steps as f64);
-            sum += evaluation * (n_evaluations as f64 - times.n_evaluations as f64);
+            let more = |steps: f64| {
+                let n_evaluations = (steps / f64::from(args.evaluate_every)).ceil();
+                step * (steps - times.n_steps as f64)
+                    + evaluation * (n_evaluations - times.n_evaluations as f64)
+            };
+            let steps = *steps as f64;
+            // Early stopping waits for that many.
+            let least = (args.patience * args.evaluate_every as usize) as f64;
+            expected += more(steps.min(least.max(EXPECTED * steps)));
+            most += more(steps);
         }
+        sum.expected += expected;
+        sum.most += most;
     }
-    Ok(sum / trainer.n_jobs as f64)
+    let n = trainer.n_jobs as f64;
+    Ok(Seconds {
+        expected: sum.expected / n,
+        most: sum.most / n,
+    })
 }
 
 /// The arguments without some flags and their values.
