@@ -25,7 +25,9 @@ fn plan(seeds: &str) -> String {
     }
     plan += &format!(
         "[[trainings]]\nname = \"imn\"\ndatasets = [\"data\"]\nseeds = {seeds}\n\
-         flags = [\"--metric-steps\", \"1\", \"--knowledge-steps\", \"1\", {SHORT}]\n\
+         flags = [\"--joint\", \"runs/guided-0\", \"--metric-steps\", \"1\", \"--knowledge-steps\", \"1\", {SHORT}]\n\
+         [[trainings]]\nname = \"guided\"\ncommand = \"pretrain\"\ndatasets = [\"data\"]\n\
+         flags = [\"--steps\", \"2\", \"--evaluate-every\", \"1\", \"--batch\", \"8\", \"--layers\", \"1\"]\n\
          [[tables]]\ntitle = \"Table 2\"\ndataset = \"data\"\nsplit = \"test\"\nprimary = [\"IMN\", \"dzmned-bert\"]\n\
          systems = [{{ name = \"IMN\", training = \"imn\" }}, {systems}\
          {{ name = \"JMEL and cues\", training = \"jmel\", row = \"jmel+cues\" }}]\n"
@@ -42,7 +44,11 @@ fn a_plan_trains_what_is_missing_and_compares_all_systems() {
     let dir = Dir::new();
     trainable(dir.root());
     dir.create("plan.toml", plan("[0]"));
+    let estimate = dir.imn("experiments plan.toml --estimate").ok();
+    let guided = estimate.lines().find(|line| line.starts_with("guided"));
+    assert!(guided.unwrap().contains("1 runs of "), "{estimate}");
     dir.imn("experiments plan.toml --jobs 2").ok();
+    assert!(dir.path("runs/guided-0/joint.bpk").exists());
     let result = fs::read_to_string(dir.path("RESULT.md")).unwrap();
     for row in [
         "| IMN | 1 |",
@@ -180,7 +186,7 @@ fn a_training_that_fails_is_named_and_stops_no_other() {
         format!("title = \"t\"\ntrainings = []\n{}", table("none")),
     );
     dir.imn("experiments plan.toml")
-        .refused(&["no training is called", "none"]);
+        .refused(&["no training of a system is called", "none"]);
     let refused = |training: &str, said: &[&str]| {
         let head = format!(
             "title = \"t\"\nweights = {weights:?}\n[[trainings]]\nname = \"a\"\ndatasets = [\"data\"]\n"
@@ -196,4 +202,12 @@ fn a_training_that_fails_is_named_and_stops_no_other() {
     refused("seeds = [1, 1]", &["run folder runs/a-1"]);
     refused("seeds = []", &["a: no seeds"]);
     refused("flags = [\"--stage\", \"text\"]", &["a: --stage text"]);
+    refused(
+        "command = \"pretrain\"\ngrid = [[\"--steps\", \"1\"]]",
+        &["a: a pre-training has no grid"],
+    );
+    refused(
+        "command = \"pretrain\"",
+        &["no training of a system is called", "\"a\""],
+    );
 }

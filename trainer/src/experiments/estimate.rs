@@ -1,15 +1,15 @@
 //! `imn experiments --estimate`: how long the missing trainings of a plan will take.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Instant;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 
 use super::job::{Job, error_line};
 use super::trainings::{Trainer, TrainingPlan};
-use crate::cli::TrainArgs;
+use crate::cli::{Command, TrainArgs};
 use crate::files;
 use crate::learn::Times;
 
@@ -81,17 +81,21 @@ pub(super) fn estimate(trainer: &Trainer, plans: &[TrainingPlan]) -> anyhow::Res
 
 /// The mean seconds of a run, from a few steps of each stage of as many runs at a time as are trained at a time.
 fn trial(trainer: &Trainer, job: &Job) -> anyhow::Result<Seconds> {
-    trainer.encode(job, &mut HashMap::new())?;
-    let args = job.args()?;
-    let stages = stages(&args);
-    let own = stages.iter().map(|(_, flag, _)| *flag);
-    let own: Vec<&str> = own.chain(["--run", "--evaluate-every"]).collect();
+    let schedule = Schedule::of(job)?;
+    let mut own = vec!["--run", "--evaluate-every"];
+    own.extend(schedule.stages.iter().map(|(_, flag, _)| *flag));
+    let mut job = job.clone();
+    if !schedule.has_joint(trainer.folder) {
+        // It is pre-trained by the plan: without it the run takes a little less.
+        job.arguments = without(&job.arguments, &["--joint"]);
+    }
+    trainer.encode(&job, &mut HashMap::new())?;
     let folder = tempfile::tempdir()?;
     let start = |i: usize| -> anyhow::Result<(PathBuf, Child, Instant)> {
         let run = folder.path().join(i.to_string());
         let mut command = trainer.command()?;
         command.args(without(&job.arguments, &own));
-        for (_, flag, steps) in &stages {
+        for (_, flag, steps) in &schedule.stages {
             command.args([*flag, &steps.min(&TRIAL).to_string()]);
         }
         command
@@ -119,7 +123,7 @@ fn trial(trainer: &Trainer, job: &Job) -> anyhow::Result<Seconds> {
             error_line(&printed)
         );
         let (mut expected, mut most) = (tried, tried);
-        for (stage, _, steps) in &stages {
+        for (stage, _, steps) in &schedule.stages {
             let times = run.join(format!("times-{stage}.json"));
             let Some(times) = files::read_json_if_any::<Times>(&times)? else {
                 continue;
@@ -127,13 +131,13 @@ fn trial(trainer: &Trainer, job: &Job) -> anyhow::Result<Seconds> {
             let step = times.steps / times.n_steps.max(1) as f64;
             let evaluation = times.evaluations / times.n_evaluations.max(1) as f64;
             let more = |steps: f64| {
-                let n_evaluations = (steps / f64::from(args.evaluate_every)).ceil();
+                let n_evaluations = (steps / schedule.evaluate_every as f64).ceil();
                 step * (steps - times.n_steps as f64)
                     + evaluation * (n_evaluations - times.n_evaluations as f64)
             };
             let steps = *steps as f64;
             // Early stopping waits for that many.
-            let least = (args.patience * args.evaluate_every as usize) as f64;
+            let least = (schedule.patience * schedule.evaluate_every) as f64;
             expected += more(steps.min(least.max(EXPECTED * steps)));
             most += more(steps);
         }
@@ -163,6 +167,41 @@ fn without(arguments: &[String], flags: &[&str]) -> Vec<String> {
         }
     }
     kept
+}
+
+/// The steps of a run.
+struct Schedule {
+    /// Name, flag of the number of steps, and that number.
+    stages: Vec<(&'static str, &'static str, usize)>,
+    evaluate_every: usize,
+    patience: usize,
+    /// The run whose joint encoder is used.
+    joint: Option<PathBuf>,
+}
+
+impl Schedule {
+    fn of(job: &Job) -> anyhow::Result<Self> {
+        match job.command()? {
+            Command::Train(args) => Ok(Self {
+                stages: stages(&args),
+                evaluate_every: args.evaluate_every as usize,
+                patience: args.patience,
+                joint: args.model.joint,
+            }),
+            Command::Pretrain(args) => Ok(Self {
+                stages: vec![("pretrain", "--steps", args.steps as usize)],
+                evaluate_every: args.evaluate_every as usize,
+                patience: args.patience as usize,
+                joint: None,
+            }),
+            _ => bail!("{} is no training", job.run.display()),
+        }
+    }
+
+    fn has_joint(&self, folder: &Path) -> bool {
+        let is_there = |run: &PathBuf| folder.join(run).exists();
+        self.joint.as_ref().is_none_or(is_there)
+    }
 }
 
 /// The stages of a training, each with the flag of its steps and their number.

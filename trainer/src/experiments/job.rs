@@ -7,15 +7,28 @@ use std::time::Instant;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Parser as _;
+use serde::Deserialize;
 
 use crate::cli::{self, Cli, ModelArgs, TrainArgs};
 use crate::files;
+
+/// The command of a training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Action {
+    /// `imn train`.
+    #[default]
+    Train,
+    /// `imn pretrain`; other trainings name its run by `--joint`.
+    Pretrain,
+}
 
 /// A run of a training.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Job {
     /// Run folder, relative to the plan.
     pub(super) run: PathBuf,
+    pub(super) action: Action,
     /// Datasets, relative to the plan.
     pub(super) datasets: Vec<PathBuf>,
     /// The arguments of `imn` but for those that change nothing in the result.
@@ -30,8 +43,8 @@ const LOG: &str = "train.log";
 const SECONDS: &str = "seconds.json";
 
 impl Job {
-    /// The arguments as `imn train` reads them.
-    pub(super) fn args(&self) -> anyhow::Result<TrainArgs> {
+    /// The arguments as `imn` reads them.
+    pub(super) fn command(&self) -> anyhow::Result<cli::Command> {
         let arguments = std::iter::once("imn".to_owned()).chain(self.arguments.clone());
         // The first line of clap's message; usage follows.
         let refuse = |error: clap::Error| {
@@ -39,15 +52,15 @@ impl Job {
             let line = text.lines().next().unwrap_or_default();
             anyhow!("{}", line.trim_start_matches("error: "))
         };
-        match Cli::try_parse_from(arguments).map_err(refuse)?.command {
-            cli::Command::Train(args) => Ok(args),
-            _ => bail!("{} is no training", self.run.display()),
-        }
+        Ok(Cli::try_parse_from(arguments).map_err(refuse)?.command)
     }
 
-    /// The arguments of `imn` that encode what the run reads, by dataset.
+    /// The arguments of `imn` that encode what the run reads, by dataset. A pre-training reads no cache.
     pub(super) fn encodings(&self) -> anyhow::Result<Vec<Vec<String>>> {
-        let ModelArgs { encoders, joint } = self.args()?.model;
+        let cli::Command::Train(TrainArgs { model, .. }) = self.command()? else {
+            return Ok(Vec::new());
+        };
+        let ModelArgs { encoders, joint } = model;
         let mut flags = vec!["--vision".to_owned(), encoders.vision.to_string()];
         let folders = [
             ("--weights", encoders.weights),
@@ -81,7 +94,12 @@ impl Job {
             "{} was trained with other arguments ({ARGUMENTS}); remove it, or give the training another name",
             run.display()
         );
-        Ok(run.join("run.json").exists())
+        // The last file that is written.
+        let last = match self.action {
+            Action::Train => "run.json",
+            Action::Pretrain => "joint.bpk",
+        };
+        Ok(run.join(last).exists())
     }
 
     /// The seconds that the run's training took; `None` if it is not done, or was resumed.

@@ -26,6 +26,7 @@ use crate::files;
 use crate::outcomes::{Outcome, Subset};
 
 use compare::Table;
+use job::Action;
 use trainings::{Trainer, Training, TrainingPlan};
 
 /// The plan. Its paths are relative to the file.
@@ -247,9 +248,12 @@ impl Plan {
             let Some(name) = &system.training else {
                 continue;
             };
+            let is_named = |training: &TrainingPlan| {
+                training.name == *name && training.action == Action::Train
+            };
             ensure!(
-                self.trainings.iter().any(|training| training.name == *name),
-                "{:?}: no training is called {name:?}",
+                self.trainings.iter().any(is_named),
+                "{:?}: no training of a system is called {name:?}",
                 system.name
             );
             ensure!(

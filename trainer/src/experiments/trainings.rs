@@ -9,8 +9,8 @@ use std::time::Instant;
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
 
-use super::job::Job;
-use crate::cli::StageArg;
+use super::job::{Action, Job};
+use crate::cli::{self, StageArg};
 use crate::device::DeviceArg;
 use crate::files;
 use crate::learn::Outcome;
@@ -21,9 +21,12 @@ use crate::learn::Outcome;
 pub(super) struct TrainingPlan {
     /// Name of the training; its runs are `runs/NAME-SEED` beside the plan.
     pub(super) name: String,
-    /// Dataset folders, in the order of `imn train`.
+    /// What is run; pre-trainings come first.
+    #[serde(default, rename = "command")]
+    pub(super) action: Action,
+    /// Dataset folders, in the order of the command.
     datasets: Vec<PathBuf>,
-    /// Flags of `imn train`.
+    /// Flags of the command.
     #[serde(default)]
     flags: Vec<String>,
     /// Flags that are tried beside them, with the first seed; those with the best held-out result train the other seeds.
@@ -111,7 +114,11 @@ impl TrainingPlan {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-+.,_=".contains(c);
         let name = name.replace(|c| !is_plain(c), "_");
         let run = Path::new("runs").join(format!("{name}-{seed}"));
-        let mut arguments = vec!["train".to_owned()];
+        let command = match self.action {
+            Action::Train => "train",
+            Action::Pretrain => "pretrain",
+        };
+        let mut arguments = vec![command.to_owned()];
         arguments.extend(self.datasets.iter().map(|path| path.display().to_string()));
         arguments.extend(["--run".to_owned(), run.display().to_string()]);
         arguments.extend(["--seed".to_owned(), seed.to_string()]);
@@ -119,12 +126,13 @@ impl TrainingPlan {
         arguments.extend(self.flags.iter().chain(setting).cloned());
         Job {
             run,
+            action: self.action,
             datasets: self.datasets.clone(),
             arguments,
         }
     }
 
-    /// Refuses a training without a seed, and flags that `imn train` does not take or that are the plan's own.
+    /// Refuses a training without a seed, and flags that its command does not take or that are the plan's own.
     fn check(&self) -> anyhow::Result<()> {
         let name = &self.name;
         ensure!(!self.seeds.is_empty(), "{name}: no seeds");
@@ -138,16 +146,25 @@ impl TrainingPlan {
                     "{name}: {flag} is no flag of a training in a plan, which has seeds, weights and run folders of its own"
                 );
             }
-            let args = self
-                .job(setting, 0, None)
-                .args()
-                .with_context(|| name.clone())?;
-            ensure!(
-                args.stage != StageArg::Text,
-                "{name}: --stage text trains no run; train it before, and name its folder as the weights of the plan"
-            );
+            let command = self.job(setting, 0, None).command();
+            if let cli::Command::Train(args) = command.with_context(|| name.clone())? {
+                ensure!(
+                    args.stage != StageArg::Text,
+                    "{name}: --stage text trains no run; train it before, and name its folder as the weights of the plan"
+                );
+            }
         }
+        ensure!(
+            self.action == Action::Train || self.grid.is_empty(),
+            "{name}: a pre-training has no grid"
+        );
         Ok(())
+    }
+
+    /// The runs without a grid.
+    fn runs(&self, weights: Option<&Path>) -> Vec<Job> {
+        let seeds = self.seeds.iter();
+        seeds.map(|&seed| self.job(&[], seed, weights)).collect()
     }
 
     /// The runs of the first seed, one per setting.
@@ -252,14 +269,20 @@ pub(super) struct Trainer<'a> {
 pub(super) type Failed = HashMap<PathBuf, String>;
 
 impl Trainer<'_> {
-    /// Trains what is missing of all trainings: first every setting of their grids, then the other seeds.
+    /// Trains what is missing of all trainings: first the pre-trainings, then every setting of the grids, then the other seeds.
+    /// Returns the trainings without the pre-trainings.
     ///
     /// # Errors
     ///
     /// If a run was trained with other arguments.
     pub(super) fn train(&self, plans: &[TrainingPlan]) -> anyhow::Result<(Vec<Training>, Failed)> {
+        let (first, plans): (Vec<_>, Vec<_>) = plans
+            .iter()
+            .partition(|plan| plan.action == Action::Pretrain);
+        let first = first.iter().flat_map(|plan| plan.runs(self.weights));
+        let mut failed = self.train_missing(first.collect())?;
         let trials = plans.iter().flat_map(|plan| plan.trials(self.weights));
-        let mut failed = self.train_missing(trials.collect())?;
+        failed.extend(self.train_missing(trials.collect())?);
         let (mut trainings, mut others) = (Vec::new(), Vec::new());
         for plan in plans {
             let trials: Vec<PathBuf> = plan
