@@ -5,7 +5,7 @@ use serde::Deserialize;
 use shared_model::scorer::ScorerConfig;
 
 /// A cue of the training-free scorer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Cue {
     /// Cosine of the texts.

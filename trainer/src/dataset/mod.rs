@@ -82,7 +82,7 @@ impl Info {
 }
 
 /// Source of a mention's candidates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum CandidatePolicy {
     /// The row's own list; for a row without one, the entities that have the name.
@@ -107,7 +107,7 @@ impl CandidatePolicy {
 }
 
 /// One of the three parts of a dataset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Split {
     /// `train.jsonl`

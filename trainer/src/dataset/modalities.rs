@@ -7,7 +7,7 @@ use shared_model::data::{Mention, Post};
 use super::Dataset;
 
 /// What is left of posts. Names are always known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Modalities {
     /// Texts and pictures.

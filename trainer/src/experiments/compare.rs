@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
 
+use super::reader::Reader;
 use super::row::{Row, SUBSETS, aligned, own_system};
-use super::{Reader, SystemPlan, TablePlan};
+use super::{SystemPlan, TablePlan};
 use crate::outcomes::{Outcome, Subset};
 use crate::statistics::{Clusters, Comparison, holm, paired};
 use shared_model::gold_rank::TIE_RULE;

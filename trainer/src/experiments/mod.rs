@@ -4,16 +4,15 @@ mod compare;
 mod estimate;
 mod figure;
 mod job;
+mod reader;
 mod row;
 mod trainings;
 mod tried;
 
-use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, ensure};
-use burn::prelude::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -21,12 +20,12 @@ use crate::cli::ExperimentsArgs;
 use crate::cues::Cue;
 use crate::dataset::{CandidatePolicy, Dataset, Modalities, Split};
 use crate::device::DeviceArg;
-use crate::evaluate::{Evaluation, Protocol};
 use crate::files;
-use crate::outcomes::{Outcome, Subset};
+use crate::outcomes::Subset;
 
 use compare::Table;
 use job::Action;
+use reader::{Evaluator, Reader};
 use trainings::{Trainer, Training, TrainingPlan};
 
 /// The plan. Its paths are relative to the file.
@@ -156,8 +155,7 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
     let (trainings, failed) = trainer.train(&plan.trainings).with_context(named)?;
     plan.name_runs(&trainings);
 
-    // Files of outcomes need none.
-    let opened = OnceCell::new();
+    let evaluator = Evaluator::new(folder, &device);
     let mut result = format!("# {}\n", plan.title);
     let (mut figures, mut tables) = (Vec::new(), Vec::new());
     for (number, table) in plan.tables.iter().enumerate() {
@@ -170,11 +168,9 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
         }
         let dataset = Dataset::open(&folder.join(&table.dataset)).with_context(refuse)?;
         let reader = Reader {
-            folder,
+            evaluator: &evaluator,
             plan: table,
             dataset,
-            device: &opened,
-            device_name: &device,
         };
         let computed = Table::of(table, &reader, &source).with_context(refuse)?;
         result += &format!("\n## {}\n\n{}", table.title, computed.markdown());
@@ -282,58 +278,6 @@ fn one_line(text: &str, error: &toml::de::Error) -> anyhow::Error {
     let before = text.get(..start).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     anyhow!("line {line}: {}", error.message().replace('\n', " "))
-}
-
-/// Reads the outcomes of a table's runs, or evaluates the runs.
-struct Reader<'a> {
-    folder: &'a Path,
-    plan: &'a TablePlan,
-    dataset: Dataset,
-    device: &'a OnceCell<Device>,
-    device_name: &'a DeviceArg,
-}
-
-impl Reader<'_> {
-    fn policy(&self) -> CandidatePolicy {
-        let own = self.plan.candidates;
-        own.unwrap_or(self.dataset.info.candidate_policy)
-    }
-
-    /// The outcomes of a run folder, a bundle folder or a file; at least one.
-    fn outcomes(&self, run: &Path, system: &SystemPlan) -> anyhow::Result<Vec<Outcome>> {
-        let path = self.folder.join(run);
-        if path.is_dir() {
-            let device = match self.device.get() {
-                Some(device) => device,
-                None => {
-                    let opened = self.device_name.open()?;
-                    self.device.get_or_init(|| opened)
-                }
-            };
-            let protocol = Protocol {
-                split: self.plan.split,
-                ids: "",
-                policy: Some(self.policy()),
-                mentions: system.mention_modalities,
-                without: &system.without,
-            };
-            let left = match system.entity_modalities {
-                Modalities::Both => None,
-                modalities => Some(modalities.of_entities(self.dataset.clone())),
-            };
-            let dataset = left.as_ref().unwrap_or(&self.dataset);
-            let evaluation = Evaluation::of(dataset, &path, protocol, device)?;
-            return Ok(evaluation.outcomes);
-        }
-        ensure!(
-            system.is_whole(),
-            "{} is a file of outcomes: modalities and cues are left out of runs and bundles alone",
-            path.display()
-        );
-        let outcomes: Vec<Outcome> = files::read_jsonl(&path)?;
-        ensure!(!outcomes.is_empty(), "{} is empty", path.display());
-        Ok(outcomes)
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,120 @@
+//! The outcomes of runs: read from files, or evaluated, each run once.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::ensure;
+use burn::prelude::Device;
+
+use super::{SystemPlan, TablePlan};
+use crate::cues::Cue;
+use crate::dataset::{CandidatePolicy, Dataset, Modalities, Split};
+use crate::device::DeviceArg;
+use crate::evaluate::{Evaluation, Protocol};
+use crate::files;
+use crate::outcomes::Outcome;
+
+/// Reads the outcomes of a table's runs, or evaluates the runs.
+pub(super) struct Reader<'a> {
+    pub(super) evaluator: &'a Evaluator<'a>,
+    pub(super) plan: &'a TablePlan,
+    /// The dataset of the table.
+    pub(super) dataset: Dataset,
+}
+
+impl Reader<'_> {
+    /// How candidates are found.
+    pub(super) fn policy(&self) -> CandidatePolicy {
+        let own = self.plan.candidates;
+        own.unwrap_or(self.dataset.info.candidate_policy)
+    }
+
+    /// The outcomes of a run folder, a bundle folder or a file; at least one.
+    pub(super) fn outcomes(&self, run: &Path, system: &SystemPlan) -> anyhow::Result<Vec<Outcome>> {
+        let path = self.evaluator.folder.join(run);
+        if path.is_dir() {
+            let key = Key {
+                run: path,
+                dataset: self.dataset.folder.clone(),
+                split: self.plan.split,
+                policy: self.policy(),
+                mentions: system.mention_modalities,
+                entities: system.entity_modalities,
+                without: system.without.clone(),
+            };
+            return self.evaluator.outcomes(key, &self.dataset);
+        }
+        ensure!(
+            system.is_whole(),
+            "{} is a file of outcomes: modalities and cues are left out of runs and bundles alone",
+            path.display()
+        );
+        let outcomes: Vec<Outcome> = files::read_jsonl(&path)?;
+        ensure!(!outcomes.is_empty(), "{} is empty", path.display());
+        Ok(outcomes)
+    }
+}
+
+/// Evaluates runs of all tables.
+pub(super) struct Evaluator<'a> {
+    /// Folder of the plan.
+    folder: &'a Path,
+    device_name: &'a DeviceArg,
+    /// Files of outcomes need none.
+    device: OnceCell<Device>,
+    evaluated: RefCell<HashMap<Key, Vec<Outcome>>>,
+}
+
+/// What an evaluation depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    /// Run or bundle folder.
+    run: PathBuf,
+    /// Dataset folder.
+    dataset: PathBuf,
+    split: Split,
+    policy: CandidatePolicy,
+    mentions: Modalities,
+    entities: Modalities,
+    without: Vec<Cue>,
+}
+
+impl<'a> Evaluator<'a> {
+    pub(super) fn new(folder: &'a Path, device_name: &'a DeviceArg) -> Self {
+        Self {
+            folder,
+            device_name,
+            device: OnceCell::new(),
+            evaluated: RefCell::default(),
+        }
+    }
+
+    fn outcomes(&self, key: Key, dataset: &Dataset) -> anyhow::Result<Vec<Outcome>> {
+        if let Some(outcomes) = self.evaluated.borrow().get(&key) {
+            return Ok(outcomes.clone());
+        }
+        let device = match self.device.get() {
+            Some(device) => device,
+            None => {
+                let opened = self.device_name.open()?;
+                self.device.get_or_init(|| opened)
+            }
+        };
+        let protocol = Protocol {
+            split: key.split,
+            ids: "",
+            policy: Some(key.policy),
+            mentions: key.mentions,
+            without: &key.without,
+        };
+        let left = match key.entities {
+            Modalities::Both => None,
+            modalities => Some(modalities.of_entities(dataset.clone())),
+        };
+        let dataset = left.as_ref().unwrap_or(dataset);
+        let outcomes = Evaluation::of(dataset, &key.run, protocol, device)?.outcomes;
+        self.evaluated.borrow_mut().insert(key, outcomes.clone());
+        Ok(outcomes)
+    }
+}
