@@ -389,7 +389,7 @@ fn tables_average_seeds_and_compare_with_the_reference() {
     }
     for (figure, said) in [
         ("figure-1.svg", "IMN, one seed"),
-        ("figure-2.svg", "prototypes a modality"),
+        ("figure-2.svg", "prototypes per modality"),
     ] {
         let svg = fs::read_to_string(dir.path("result").join(figure)).unwrap();
         for said in [said, "40 mentions of 20 entities", "2026-11-24", "Invented"] {

@@ -41,13 +41,13 @@ pub(super) fn draw(table: &Table, kind: FigureKind) -> anyhow::Result<String> {
         }
         match kind {
             FigureKind::Bars => bars(&plot, table),
-            FigureKind::K => lines(&plot, table, "k, prototypes a modality"),
-            FigureKind::Share => lines(&plot, table, "share of the training data"),
+            FigureKind::K => lines(&plot, table, "k, number of prototypes per modality"),
+            FigureKind::Share => lines(&plot, table, "share of the train mentions, per cent"),
         }
     })
 }
 
-/// P@1 over all mentions, a bar a row.
+/// P@1 over all mentions, a bar per row.
 fn bars<'a>(area: &Area<'a>, table: &Table) -> Drawn<'a> {
     let n = table.rows.len() as f64;
     let mut chart = ChartBuilder::on(area)
@@ -85,9 +85,9 @@ fn bars<'a>(area: &Area<'a>, table: &Table) -> Drawn<'a> {
     Ok(())
 }
 
-/// P@1 over all mentions against the places of the rows that have one.
+/// P@1 over all mentions against the places of the rows that have one; the places are equally far from each other.
 fn lines<'a>(area: &Area<'a>, table: &Table, axis: &str) -> Drawn<'a> {
-    let mut points: Vec<(&str, f64, f64, [f64; 2])> = table
+    let points: Vec<(&str, f64, f64, [f64; 2])> = table
         .rows
         .iter()
         .filter_map(|row| {
@@ -95,50 +95,56 @@ fn lines<'a>(area: &Area<'a>, table: &Table, axis: &str) -> Drawn<'a> {
             Some((row.line.as_str(), row.at?, value, ends))
         })
         .collect();
-    points.sort_by(|a, b| a.1.total_cmp(&b.1));
     let mut names: Vec<&str> = points.iter().map(|(line, ..)| *line).collect();
     names.sort_unstable();
     names.dedup();
-    let extreme = |values: &mut dyn Iterator<Item = f64>, pick: fn(f64, f64) -> f64| {
-        values.reduce(pick).context("no row says `at`")
-    };
-    let right = extreme(&mut points.iter().map(|point| point.1), f64::max)?;
-    let low = extreme(&mut points.iter().map(|point| point.3[0]), f64::min)?;
-    let high = extreme(&mut points.iter().map(|point| point.3[1]), f64::max)?;
+    let mut places: Vec<f64> = points.iter().map(|point| point.1).collect();
+    places.sort_by(f64::total_cmp);
+    places.dedup();
+    let last = places.len().checked_sub(1).context("no row says `at`")?;
+    let low = points.iter().map(|point| point.3[0]);
+    let low = low.fold(f64::INFINITY, f64::min);
+    let high = points.iter().map(|point| point.3[1]);
+    let high = high.fold(f64::NEG_INFINITY, f64::max);
     let mut chart = ChartBuilder::on(area)
         .caption(&table.title, ("sans-serif", 18))
         .margin(10)
         .margin_right(28)
         .x_label_area_size(40)
         .y_label_area_size(50)
-        .build_cartesian_2d(
-            0.0..right * 1.05,
-            (low - 1.0).max(0.0)..(high + 1.0).min(100.0),
-        )?;
+        .build_cartesian_2d(0..last, (low - 1.0).max(0.0)..(high + 1.0).min(100.0))?;
     chart
         .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_labels(places.len())
+        .x_label_formatter(&|&place| places[place].to_string())
         .x_desc(axis)
         .y_desc("P@1, per cent, with 95 % intervals")
         .draw()?;
     for (i, name) in names.iter().enumerate() {
         let colour = COLOURS[i % COLOURS.len()];
-        let own = || points.iter().filter(|(line, ..)| line == name);
-        let places = own().map(|&(_, at, value, _)| (at, value));
-        let drawn = chart.draw_series(LineSeries::new(places, colour.stroke_width(2)))?;
+        let own = places.iter().enumerate().flat_map(|(place, at)| {
+            let here = points.iter().filter(move |point| point.1 == *at);
+            here.filter(|point| point.0 == *name)
+                .map(move |&(_, _, value, ends)| (place, value, ends))
+        });
+        let own: Vec<(usize, f64, [f64; 2])> = own.collect();
+        let values = own.iter().map(|&(place, value, _)| (place, value));
+        let drawn = LineSeries::new(values.clone(), colour.stroke_width(2));
+        let drawn = chart.draw_series(drawn)?;
         if !name.is_empty() {
             let key = move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour);
             drawn.label(*name).legend(key);
         }
-        chart.draw_series(own().map(|&(_, at, _, [low, high])| {
-            PathElement::new([(at, low), (at, high)], colour.stroke_width(1))
+        chart.draw_series(own.iter().map(|&(place, _, [low, high])| {
+            PathElement::new([(place, low), (place, high)], colour.stroke_width(1))
         }))?;
-        chart.draw_series(
-            own().map(|&(_, at, value, _)| Circle::new((at, value), 3, colour.filled())),
-        )?;
+        chart.draw_series(values.map(|point| Circle::new(point, 3, colour.filled())))?;
     }
     if names.iter().any(|name| !name.is_empty()) {
         chart
             .configure_series_labels()
+            .position(SeriesLabelPosition::LowerRight)
             .border_style(BLACK)
             .background_style(WHITE)
             .draw()?;

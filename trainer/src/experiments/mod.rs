@@ -194,7 +194,7 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
             "\n## Trainings\n\n{}\n![Learning curves]({name})\n",
             tried::table(&tried)
         );
-        figures.push((name, tried::curves(&tried, folder).with_context(named)?));
+        figures.push((name, tried::curves(&tried).with_context(named)?));
     }
     for (name, svg) in &figures {
         files::write(&to.join(name), svg.as_bytes())?;

@@ -82,6 +82,8 @@ pub(super) struct Tried {
     pub(super) run: PathBuf,
     /// What the run came to; `None` for a run without learned steps, or of an older version.
     pub(super) outcome: Option<Outcome>,
+    /// File with its learning curve.
+    pub(super) curve: Option<PathBuf>,
     /// Seconds that the training took; `None` if it was resumed.
     pub(super) seconds: Option<f64>,
     /// Whether the other seeds have this setting.
@@ -189,9 +191,11 @@ impl TrainingPlan {
     ) -> anyhow::Result<(Training, Vec<Job>)> {
         let mut tried = Vec::new();
         for (setting, job) in self.settings().into_iter().zip(self.trials(weights)) {
+            let (outcome, curve) = last_outcome(&folder.join(&job.run))?.unzip();
             tried.push(Tried {
                 flags: setting.join(" "),
-                outcome: last_outcome(&folder.join(&job.run))?,
+                outcome,
+                curve,
                 seconds: job.seconds(folder)?,
                 run: job.run,
                 is_chosen: false,
@@ -237,13 +241,22 @@ impl Tried {
 /// The figure that settings are compared by.
 pub(super) const HELD_OUT: &str = "mrr";
 
-/// The last stage of a run that left an outcome, with that outcome.
-fn last_outcome(run: &Path) -> anyhow::Result<Option<Outcome>> {
-    // The trees of ET come after the JMEL among their features.
-    for stage in ["et", "baseline", "task", "knowledge"] {
+/// What the last stage of a run with steps came to, and the file with its learning curve.
+fn last_outcome(run: &Path) -> anyhow::Result<Option<(Outcome, PathBuf)>> {
+    // The trees of ET come after the JMEL among their features, which alone has a curve.
+    let stages = [
+        ("et", "baseline"),
+        ("baseline", "baseline"),
+        ("task", "task"),
+        ("knowledge", "knowledge"),
+        ("metric", "metric"),
+    ];
+    for (stage, of_curve) in stages {
         let file = run.join(format!("outcome-{stage}.json"));
-        if let Some(outcome) = files::read_json_if_any(&file)? {
-            return Ok(Some(outcome));
+        let outcome: Option<Outcome> = files::read_json_if_any(&file)?;
+        if let Some(outcome) = outcome.filter(|outcome| outcome.steps > 0) {
+            let curve = run.join(format!("metrics-{of_curve}.jsonl"));
+            return Ok(Some((outcome, curve)));
         }
     }
     Ok(None)

@@ -1,7 +1,5 @@
 //! What was tried per training: settings, and their learning curves.
 
-use std::path::Path;
-
 use plotters::prelude::*;
 use serde_json::{Value, json};
 
@@ -56,31 +54,22 @@ pub(super) fn json(trainings: &[Training]) -> Value {
 }
 
 /// The learning curves, as SVG: a panel per training, a line per setting.
-///
-/// # Arguments
-///
-/// - folder: folder of the plan.
-pub(super) fn curves(trainings: &[Training], folder: &Path) -> anyhow::Result<String> {
+pub(super) fn curves(trainings: &[Training]) -> anyhow::Result<String> {
     let rows = trainings.len().div_ceil(COLUMNS);
     let size = (PANEL.0 * COLUMNS as u32, PANEL.1 * rows as u32);
     svg::draw(size, "the learning curves", |area| {
         let areas = area.split_evenly((rows, COLUMNS));
         for (area, training) in areas.iter().zip(trainings) {
-            panel(area, training, folder)?;
+            panel(area, training)?;
         }
         Ok(())
     })
 }
 
-fn panel<'a>(area: &Area<'a>, training: &Training, folder: &Path) -> Drawn<'a> {
-    let line = |tried: &Tried| -> anyhow::Result<Vec<(f64, f64)>> {
-        // The curve is that of the last stage.
-        let files = ["baseline", "task", "knowledge"].map(|stage| format!("metrics-{stage}.jsonl"));
-        let files = files.map(|file| folder.join(&tried.run).join(file));
-        match files.iter().find(|file| file.exists()) {
-            Some(file) => evaluations(file, HELD_OUT),
-            None => Ok(Vec::new()),
-        }
+fn panel<'a>(area: &Area<'a>, training: &Training) -> Drawn<'a> {
+    let line = |tried: &Tried| match &tried.curve {
+        Some(file) => evaluations(file, HELD_OUT),
+        None => Ok(Vec::new()),
     };
     let lines: Vec<Vec<(f64, f64)>> = training.tried.iter().map(line).collect::<Result<_, _>>()?;
     let points = || lines.iter().flatten();
