@@ -25,7 +25,7 @@ fn plan(seeds: &str) -> String {
     }
     plan += &format!(
         "[[trainings]]\nname = \"imn\"\ndatasets = [\"data\"]\nseeds = {seeds}\n\
-         flags = [\"--joint\", \"runs/guided-0\", \"--metric-steps\", \"1\", \"--knowledge-steps\", \"1\", {SHORT}]\n\
+         flags = [\"--joint\", \"runs/guided-0\", \"--modalities\", \"joint,text\", \"--metric-steps\", \"1\", \"--knowledge-steps\", \"1\", {SHORT}]\n\
          [[trainings]]\nname = \"guided\"\ncommand = \"pretrain\"\ndatasets = [\"data\"]\n\
          flags = [\"--steps\", \"2\", \"--evaluate-every\", \"1\", \"--batch\", \"8\", \"--layers\", \"1\"]\n\
          [[tables]]\ntitle = \"Table 2\"\ndataset = \"data\"\nsplit = \"test\"\nprimary = [\"IMN\", \"dzmned-bert\"]\n\
@@ -201,6 +201,11 @@ fn a_training_that_fails_is_named_and_stops_no_other() {
     );
     refused("seeds = [1, 1]", &["run folder runs/a-1"]);
     refused("seeds = []", &["a: no seeds"]);
+    refused(
+        "[[tables]]\ntitle = \"twice\"\ndataset = \"data\"\nprimary = [\"b\", \"c\"]\n\
+         systems = [{ name = \"b\", training = \"a\" }, { name = \"b\", training = \"a\" }]",
+        &["twice", "two rows are called \"b\""],
+    );
     refused("flags = [\"--stage\", \"text\"]", &["a: --stage text"]);
     refused(
         "command = \"pretrain\"\ngrid = [[\"--steps\", \"1\"]]",

@@ -184,14 +184,8 @@ impl ModalityEncoder {
     /// - keep: `[n, length, 1]`
     fn dilate(&self, x: Tensor<3>, keep: &Tensor<3>) -> Tensor<3> {
         self.dilated.iter().fold(x * keep.clone(), |x, conv| {
-            let bias = conv.bias.as_ref().map(|bias| bias.val());
-            let local = convolve(
-                x.clone(),
-                conv.weight.val(),
-                bias,
-                conv.dilation,
-                conv.dilation,
-            );
+            let (weight, bias) = (conv.weight.val(), bias(conv));
+            let local = convolve(x.clone(), weight, bias, conv.dilation, conv.dilation);
             (x + relu(local)) * keep.clone()
         })
     }
@@ -217,12 +211,8 @@ impl ModalityEncoder {
     /// - output: `[n, d_model]`
     fn detect(&self, t: Tensor<3>, keep: &Tensor<3>) -> Tensor<2> {
         // The widths as one: each kernel is padded to the widest around its centre.
-        let widest = self
-            .convs
-            .iter()
-            .map(|conv| conv.kernel_size)
-            .max()
-            .unwrap_or(1);
+        let widths = self.convs.iter().map(|conv| conv.kernel_size);
+        let widest = widths.max().expect("there are convolutions");
         let left = (widest - 1) / 2;
         let weights = self.convs.iter().map(|conv| {
             let before = left - (conv.kernel_size - 1) / 2;
@@ -231,30 +221,36 @@ impl ModalityEncoder {
                 .val()
                 .pad([(before, after)], PadMode::Constant(0.0)) // [d_model / kernels, d_model, widest]
         });
-        let biases = self
-            .convs
-            .iter()
-            .filter_map(|conv| Some(conv.bias.as_ref()?.val()));
         let weight = Tensor::cat(weights.collect(), 0); // [d_model, d_model, widest]
-        let bias = Tensor::cat(biases.collect(), 0); // [d_model]
-        let found = relu(convolve(t, weight, Some(bias), 1, left)) * keep.clone(); // [n, length, d_model]
+        let bias = Tensor::cat(self.convs.iter().map(bias).collect(), 0); // [d_model]
+        let found = relu(convolve(t, weight, bias, 1, left)) * keep.clone(); // [n, length, d_model]
         found.max_dim(1).squeeze_dim(1)
     }
+}
+
+fn bias(conv: &Conv1d) -> Tensor<1> {
+    let bias = conv.bias.as_ref();
+    bias.expect("every convolution has a bias").val()
 }
 
 /// A convolution over positions as one matrix product over shifted copies: sequences are short, and no backend's convolution is
 /// made for that.
 ///
+/// # Arguments
+///
+/// - dilation: distance of the positions that a kernel reads.
+/// - left: zeros before the first position; as many follow the last as keep the length.
+///
 /// # Shapes
 ///
 /// - x: `[n, length, channels_in]`
 /// - weight: `[channels_out, channels_in, kernel]`
-/// - left: zeros before the first position; as many follow the last as keep the length.
+/// - bias: `[channels_out]`
 /// - output: `[n, length, channels_out]`
 fn convolve(
     x: Tensor<3>,
     weight: Tensor<3>,
-    bias: Option<Tensor<1>>,
+    bias: Tensor<1>,
     dilation: usize,
     left: usize,
 ) -> Tensor<3> {
@@ -268,11 +264,7 @@ fn convolve(
     let weight = weight
         .permute([2, 1, 0])
         .reshape([kernel * channels_in, channels_out]);
-    let sums = windows.matmul(weight); // [n * length, channels_out]
-    let sums = match bias {
-        Some(bias) => sums + bias.unsqueeze(),
-        None => sums,
-    };
+    let sums = windows.matmul(weight) + bias.unsqueeze(); // [n * length, channels_out]
     sums.reshape([n, length, channels_out])
 }
 

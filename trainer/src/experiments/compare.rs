@@ -19,7 +19,7 @@ pub(super) struct Table {
     pub(super) title: String,
     /// Where the figures come from: command, dataset, part, candidates, mentions.
     pub(super) caption: String,
-    /// The rows of the plan, then the other systems of its first run.
+    /// The rows of the plan, then the other systems of its first row that reads everything.
     pub(super) rows: Vec<Row>,
     /// Number of mentions per column.
     counts: [usize; 3],
@@ -57,10 +57,15 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// If two runs do not have the same mentions, if a run lacks a system, or if the primary comparison names an unknown row.
+    /// If two runs do not have the same mentions, if a run lacks a system, or if the primary comparison or a published order names an unknown row.
     pub(super) fn of(plan: &TablePlan, reader: &Reader, source: &str) -> anyhow::Result<Self> {
-        ensure!(!plan.systems.is_empty(), "the table has no system");
-        let mut mentions: Vec<Outcome> = Vec::new();
+        // The labels of mentions depend on their texts.
+        let whole = plan.systems.iter().find(|system| system.is_whole());
+        let labelled = whole.or(plan.systems.first());
+        let labelled = labelled.context("the table has no system")?;
+        let run = labelled.runs.first();
+        let run = run.with_context(|| format!("{:?} has no run", labelled.name))?;
+        let mentions = reader.outcomes(run, labelled)?;
         let mut systems = Vec::new();
         let mut baselines = Vec::new();
         let mut shown = HashSet::new();
@@ -69,11 +74,7 @@ impl Table {
             ensure!(!system.runs.is_empty(), "{:?} has no run", system.name);
             let mut runs = Vec::new();
             for run in &system.runs {
-                let outcomes = reader.outcomes(run, system)?;
-                if mentions.is_empty() {
-                    mentions.clone_from(&outcomes);
-                }
-                let aligned = aligned(&mentions, outcomes);
+                let aligned = aligned(&mentions, reader.outcomes(run, system)?);
                 let aligned = aligned.with_context(|| run.display().to_string())?;
                 let mut pairs = aligned.iter().zip(&mentions);
                 is_seen_alike &= pairs.all(|(own, first)| own.seen == first.seen);

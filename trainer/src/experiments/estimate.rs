@@ -1,6 +1,5 @@
 //! `imn experiments --estimate`: how long the missing trainings of a plan will take.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Instant;
@@ -12,15 +11,22 @@ use super::trainings::{Trainer, TrainingPlan};
 use crate::cli::{Command, TrainArgs};
 use crate::files;
 use crate::learn::Times;
+use crate::weights::JOINT;
 
 /// Steps of each stage of a trial, at most.
 const TRIAL: usize = 12;
 /// Share of its maximum number of steps that a stage is expected to take, as early stopping ends it: about the mean of the
 /// trainings in docs/results/birds.
 const EXPECTED: f64 = 0.5;
+/// Flags that may name the joint modality.
+const OF_JOINT: [&str; 4] = [
+    "--joint",
+    "--modalities",
+    "--mention-modalities",
+    "--entity-modalities",
+];
 
 /// Seconds of a run.
-#[derive(Clone, Copy)]
 struct Seconds {
     /// With early stopping.
     expected: f64,
@@ -31,7 +37,7 @@ struct Seconds {
 /// A line per training with missing runs, and the sum.
 pub(super) fn estimate(trainer: &Trainer, plans: &[TrainingPlan]) -> anyhow::Result<String> {
     let mut lines = Vec::new();
-    let (mut expected, mut most) = (0.0, 0.0);
+    let mut sum = 0.0;
     for plan in plans {
         let mut jobs = plan.trials(trainer.weights);
         let trained = jobs.iter().map(|job| job.is_done(trainer.folder));
@@ -52,28 +58,20 @@ pub(super) fn estimate(trainer: &Trainer, plans: &[TrainingPlan]) -> anyhow::Res
             continue;
         }
         let (each, source) = if seconds.is_empty() {
-            let each = trial(trainer, &jobs[0])?;
-            let most = format!("at most {:.0} s, without early stopping", each.most);
-            (each, most)
+            let Seconds { expected, most } = trial(trainer, &jobs[0])?;
+            let source = format!("at most {most:.0} s, without early stopping");
+            (expected, source)
         } else {
             let mean = seconds.iter().sum::<f64>() / seconds.len() as f64;
-            let each = Seconds {
-                expected: mean,
-                most: mean,
-            };
-            (each, "as its finished runs".to_owned())
+            (mean, "as its finished runs".to_owned())
         };
-        expected += each.expected * n_missing as f64;
-        most += each.most * n_missing as f64;
+        sum += each * n_missing as f64;
         let name = &plan.name;
-        lines.push(format!(
-            "{name}: {n_missing} runs of {:.0} s, {source}",
-            each.expected
-        ));
+        lines.push(format!("{name}: {n_missing} runs of {each:.0} s, {source}"));
     }
-    let [expected, most] = [expected, most].map(|sum| sum / 3600.0 / trainer.n_jobs as f64);
+    let hours = sum / 3600.0 / trainer.n_jobs as f64;
     lines.push(format!(
-        "all: {expected:.2} hours, {} at a time; at most {most:.2} hours",
+        "all: {hours:.2} hours, {} at a time",
         trainer.n_jobs
     ));
     Ok(lines.join("\n"))
@@ -82,14 +80,14 @@ pub(super) fn estimate(trainer: &Trainer, plans: &[TrainingPlan]) -> anyhow::Res
 /// The mean seconds of a run, from a few steps of each stage of as many runs at a time as are trained at a time.
 fn trial(trainer: &Trainer, job: &Job) -> anyhow::Result<Seconds> {
     let schedule = Schedule::of(job)?;
-    let mut own = vec!["--run", "--evaluate-every"];
+    let mut own = vec!["--run", "--evaluate-every", "--contrastive-steps"];
     own.extend(schedule.stages.iter().map(|(_, flag, _)| *flag));
     let mut job = job.clone();
     if !schedule.has_joint(trainer.folder) {
-        // It is pre-trained by the plan: without it the run takes a little less.
-        job.arguments = without(&job.arguments, &["--joint"]);
+        // The plan pre-trains it. Without it the other modalities are read, on both sides.
+        job.arguments = without(&job.arguments, &OF_JOINT);
     }
-    trainer.encode(&job, &mut HashMap::new())?;
+    trainer.encode(&job)?;
     let folder = tempfile::tempdir()?;
     let start = |i: usize| -> anyhow::Result<(PathBuf, Child, Instant)> {
         let run = folder.path().join(i.to_string());
@@ -112,9 +110,11 @@ fn trial(trainer: &Trainer, job: &Job) -> anyhow::Result<Seconds> {
         expected: 0.0,
         most: 0.0,
     };
-    for (run, child, start) in started? {
+    let ended = started?.into_iter().map(|(run, child, start)| {
         let output = child.wait_with_output()?;
-        let tried = start.elapsed().as_secs_f64();
+        Ok((run, output, start.elapsed().as_secs_f64()))
+    });
+    for (run, output, tried) in ended.collect::<anyhow::Result<Vec<_>>>()? {
         let printed = String::from_utf8_lossy(&output.stderr);
         ensure!(
             output.status.success(),
@@ -199,7 +199,7 @@ impl Schedule {
     }
 
     fn has_joint(&self, folder: &Path) -> bool {
-        let is_there = |run: &PathBuf| folder.join(run).exists();
+        let is_there = |run: &PathBuf| folder.join(run).join(JOINT).exists();
         self.joint.as_ref().is_none_or(is_there)
     }
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::cli::{self, Cli, ModelArgs, TrainArgs};
 use crate::files;
+use crate::weights::JOINT;
 
 /// The command of a training.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -55,6 +56,14 @@ impl Job {
         Ok(Cli::try_parse_from(arguments).map_err(refuse)?.command)
     }
 
+    /// The run folder of the pre-training whose joint encoder is read, relative to the plan.
+    pub(super) fn joint(&self) -> anyhow::Result<Option<PathBuf>> {
+        Ok(match self.command()? {
+            cli::Command::Train(args) => args.model.joint,
+            _ => None,
+        })
+    }
+
     /// The arguments of `imn` that encode what the run reads, by dataset. A pre-training reads no cache.
     pub(super) fn encodings(&self) -> anyhow::Result<Vec<Vec<String>>> {
         let cli::Command::Train(TrainArgs { model, .. }) = self.command()? else {
@@ -97,7 +106,7 @@ impl Job {
         // The last file that is written.
         let last = match self.action {
             Action::Train => "run.json",
-            Action::Pretrain => "joint.bpk",
+            Action::Pretrain => JOINT,
         };
         Ok(run.join(last).exists())
     }

@@ -11,6 +11,7 @@ mod tried;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use anyhow::{Context as _, anyhow, ensure};
 use serde::{Deserialize, Serialize};
@@ -144,6 +145,7 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
         weights: plan.weights.as_deref(),
         n_jobs: usize::from(args.jobs),
         device: &device,
+        encoded: Mutex::default(),
     };
     if args.estimate {
         out!(
@@ -240,6 +242,16 @@ impl Plan {
             ensure!(names.insert(name), "two trainings are called {name:?}");
         }
         trainings::check(&self.trainings)?;
+        for table in &self.tables {
+            let mut names = BTreeSet::new();
+            for SystemPlan { name, .. } in &table.systems {
+                let title = &table.title;
+                ensure!(
+                    names.insert(name),
+                    "{title:?}: two rows are called {name:?}"
+                );
+            }
+        }
         for system in self.tables.iter().flat_map(|table| &table.systems) {
             let Some(name) = &system.training else {
                 continue;

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use serde::Deserialize;
 
 use super::job::{Action, Job};
@@ -172,10 +172,9 @@ impl TrainingPlan {
     /// The runs of the first seed, one per setting.
     pub(super) fn trials(&self, weights: Option<&Path>) -> Vec<Job> {
         let settings = self.settings().into_iter();
-        let first = self.seeds.iter().take(1);
-        let settings = first.flat_map(|&seed| settings.clone().map(move |setting| (setting, seed)));
+        let first = self.seeds[0];
         settings
-            .map(|(setting, seed)| self.job(setting, seed, weights))
+            .map(|setting| self.job(setting, first, weights))
             .collect()
     }
 
@@ -276,6 +275,8 @@ pub(super) struct Trainer<'a> {
     /// Number of trainings at a time.
     pub(super) n_jobs: usize,
     pub(super) device: &'a DeviceArg,
+    /// Arguments of `imn features`, and whether it could encode.
+    pub(super) encoded: Mutex<HashMap<Vec<String>, bool>>,
 }
 
 /// Failed runs, each with the reason.
@@ -293,9 +294,10 @@ impl Trainer<'_> {
             .iter()
             .partition(|plan| plan.action == Action::Pretrain);
         let first = first.iter().flat_map(|plan| plan.runs(self.weights));
-        let mut failed = self.train_missing(first.collect())?;
+        let mut failed = Failed::new();
+        self.train_missing(first.collect(), &mut failed)?;
         let trials = plans.iter().flat_map(|plan| plan.trials(self.weights));
-        failed.extend(self.train_missing(trials.collect())?);
+        self.train_missing(trials.collect(), &mut failed)?;
         let (mut trainings, mut others) = (Vec::new(), Vec::new());
         for plan in plans {
             let trials: Vec<PathBuf> = plan
@@ -315,44 +317,36 @@ impl Trainer<'_> {
             trainings.push(training);
             others.extend(jobs);
         }
-        failed.extend(self.train_missing(others)?);
+        self.train_missing(others, &mut failed)?;
         Ok((trainings, failed))
     }
 
-    /// `imn` in the folder of the plan, with a job's share of the cores.
+    /// `imn` in the folder of the plan.
+    fn imn(&self) -> anyhow::Result<Command> {
+        let mut imn = Command::new(std::env::current_exe()?);
+        imn.current_dir(self.folder);
+        imn.args(["--device", self.device.as_str()]);
+        Ok(imn)
+    }
+
+    /// `imn` with a job's share of the cores.
     pub(super) fn command(&self) -> anyhow::Result<Command> {
         let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
         let n_threads = (n_cores / self.n_jobs).max(1).to_string();
-        let mut command = Command::new(std::env::current_exe()?);
-        command
-            .current_dir(self.folder)
-            // Flex reads the first, LibTorch the second.
-            .env("RAYON_NUM_THREADS", &n_threads)
-            .env("OMP_NUM_THREADS", &n_threads)
-            .args(["--device", self.device.as_str()]);
-        Ok(command)
+        let mut imn = self.imn()?;
+        // Flex reads the first, LibTorch the second.
+        imn.env("RAYON_NUM_THREADS", &n_threads);
+        imn.env("OMP_NUM_THREADS", &n_threads);
+        Ok(imn)
     }
 
-    /// Encodes what a run reads, but for what is among `encoded`.
-    ///
-    /// # Arguments
-    ///
-    /// - encoded: arguments of `imn` and whether it could encode, of the calls so far.
-    pub(super) fn encode(
-        &self,
-        job: &Job,
-        encoded: &mut HashMap<Vec<String>, bool>,
-    ) -> anyhow::Result<()> {
+    /// Encodes what a run reads, if no run before it did.
+    pub(super) fn encode(&self, job: &Job) -> anyhow::Result<()> {
         for arguments in job.encodings()? {
+            let mut encoded = self.encoded.lock().expect("no thread panics");
             let is_encoded = match encoded.get(&arguments) {
                 Some(&known) => known,
-                None => {
-                    let mut command = Command::new(std::env::current_exe()?);
-                    command
-                        .current_dir(self.folder)
-                        .args(["--device", self.device.as_str()]);
-                    command.args(&arguments).status()?.success()
-                }
+                None => self.imn()?.args(&arguments).status()?.success(),
             };
             let said = arguments.join(" ");
             encoded.insert(arguments, is_encoded);
@@ -361,15 +355,23 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Trains the missing runs; returns the failed ones with their reasons.
-    fn train_missing(&self, jobs: Vec<Job>) -> anyhow::Result<Failed> {
-        let (mut missing, mut failed) = (VecDeque::new(), Failed::new());
-        let mut encoded = HashMap::new();
+    /// Trains the missing runs.
+    ///
+    /// # Arguments
+    ///
+    /// - failed: failed runs with their reasons, to which those of these runs are added.
+    fn train_missing(&self, jobs: Vec<Job>, failed: &mut Failed) -> anyhow::Result<()> {
+        let mut missing = VecDeque::new();
         for job in jobs {
             if job.is_done(self.folder)? {
                 continue;
             }
-            match self.encode(&job, &mut encoded) {
+            let joint = job.joint()?;
+            let encoded = match joint.filter(|joint| failed.contains_key(joint)) {
+                Some(joint) => Err(anyhow!("the pre-training of {} failed", joint.display())),
+                None => self.encode(&job),
+            };
+            match encoded {
                 Ok(()) => missing.push_back(job),
                 Err(error) => {
                     failed.insert(job.run, format!("{error:#}"));
@@ -405,6 +407,6 @@ impl Trainer<'_> {
             }
         });
         bar.finish_and_clear();
-        Ok(failed.into_inner().expect("no thread panics"))
+        Ok(())
     }
 }

@@ -174,7 +174,6 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
         &args.run,
         args.resume,
     )?;
-    save(&model.model, &settings.joint, &datasets, &args.run)?;
     let retriever = Retriever {
         model: &model.model.valid(),
         sizes: &settings.joint,
@@ -195,6 +194,7 @@ pub(crate) fn pretrain(args: PretrainArgs, device: DeviceArg, as_json: bool) -> 
         retrieval: retriever.among(&corpus.held_out)?,
         retrieval_apart: retrieval_apart.collect::<anyhow::Result<_>>()?,
     };
+    save(&model.model, &settings.joint, &datasets, &args.run)?;
     report.print(as_json)
 }
 
