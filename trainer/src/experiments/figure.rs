@@ -50,12 +50,15 @@ pub(super) fn draw(table: &Table, kind: FigureKind) -> anyhow::Result<String> {
 /// P@1 over all mentions, a bar per row.
 fn bars<'a>(area: &Area<'a>, table: &Table) -> Drawn<'a> {
     let n = table.rows.len() as f64;
+    // Name and value, at some seven pixels per character.
+    let names = table.rows.iter().map(|row| row.name.chars().count());
+    let label_width = 7 * (names.max().unwrap_or(0) as u32 + 6);
     let mut chart = ChartBuilder::on(area)
         .caption(&table.title, ("sans-serif", 18))
         .margin(10)
         .margin_right(28)
         .x_label_area_size(40)
-        .y_label_area_size(190)
+        .y_label_area_size(label_width.max(190))
         .build_cartesian_2d(0.0..100.0, 0.0..n)?;
     chart
         .configure_mesh()
