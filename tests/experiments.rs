@@ -28,7 +28,7 @@ fn plan(seeds: &str) -> String {
          flags = [\"--joint\", \"runs/guided-0\", \"--modalities\", \"joint,text\", \"--metric-steps\", \"1\", \"--knowledge-steps\", \"1\", {SHORT}]\n\
          [[trainings]]\nname = \"guided\"\ncommand = \"pretrain\"\ndatasets = [\"data\"]\n\
          flags = [\"--steps\", \"2\", \"--evaluate-every\", \"1\", \"--batch\", \"8\", \"--layers\", \"1\"]\n\
-         [[tables]]\ntitle = \"Table 2\"\ndataset = \"data\"\nsplit = \"test\"\nprimary = [\"IMN\", \"dzmned-bert\"]\n\
+         [[tables]]\ntitle = \"Table 2\"\ndataset = \"data\"\nsplit = \"test\"\nprimary = [\"IMN\", \"dzmned-bert\"]\nfigure = \"confidence\"\n\
          systems = [{{ name = \"IMN\", training = \"imn\" }}, {systems}\
          {{ name = \"JMEL and cues\", training = \"jmel\", row = \"jmel+cues\" }}]\n"
     );
@@ -61,9 +61,12 @@ fn a_plan_trains_what_is_missing_and_compares_all_systems() {
         "| JMEL and cues | 1 |",
         "| prototype | 1 |",
         "| IMN | +",
+        "\n| probabilities | calibration error |",
     ] {
         assert!(result.contains(row), "no {row:?} in\n{result}");
     }
+    let figure = fs::read_to_string(dir.path("figure-1.svg")).unwrap();
+    assert!(figure.contains("coverage") && figure.contains("IMN"));
     for seed in ["arnn-0", "imn-0"] {
         assert!(dir.path("runs").join(seed).join("train.log").exists());
     }

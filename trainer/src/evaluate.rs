@@ -34,18 +34,18 @@ pub(crate) struct Evaluation {
     /// Number of mentions without a gold. They are ranked, but count in no other figure.
     n_nil: usize,
     /// Figures on NIL, of the systems that have probabilities.
-    nil: BTreeMap<&'static str, Nil>,
+    pub(crate) nil: BTreeMap<&'static str, Nil>,
 }
 
 /// How well a system recognises mentions that mean none of their candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-struct Nil {
+pub(crate) struct Nil {
     /// Number of mentions without a gold.
     n: usize,
     /// Share of them that is called NIL; `None` if NIL is not calibrated, or if there is none.
-    accuracy: Option<f64>,
+    pub(crate) accuracy: Option<f64>,
     /// Share of the mentions with a gold that is called NIL.
-    false_alarms: Option<f64>,
+    pub(crate) false_alarms: Option<f64>,
 }
 
 /// How well a system's probabilities fit the outcomes on one kind of candidate list.

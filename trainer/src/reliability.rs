@@ -3,10 +3,9 @@
 use plotters::prelude::*;
 
 use crate::metrics::BINS;
-use crate::svg::{self, Area, Drawn};
+use crate::svg::{self, Area, BLUE, Drawn};
 
 const SIDE: u32 = 460;
-const BLUE: RGBColor = RGBColor(47, 95, 152);
 const GREY: RGBColor = RGBColor(120, 120, 120);
 
 /// Draws the share of right answers in equal bins of the confidence, with the number of answers of each bin.
@@ -21,16 +20,20 @@ pub(crate) fn diagram(title: &str, answers: &[(f64, f64)]) -> anyhow::Result<Str
 
 /// Answers of similar confidence.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Bin {
+pub(crate) struct Bin {
     n: usize,
     /// Mean confidence.
-    confidence: f64,
+    pub(crate) confidence: f64,
     /// Share of right answers.
-    accuracy: f64,
+    pub(crate) accuracy: f64,
 }
 
 /// The bins that have answers.
-fn bins(answers: &[(f64, f64)]) -> Vec<Bin> {
+///
+/// # Arguments
+///
+/// - answers: confidence and correctness, both between 0 and 1.
+pub(crate) fn bins(answers: &[(f64, f64)]) -> Vec<Bin> {
     let mut bins = [Bin::default(); BINS];
     for (confidence, correct) in answers {
         let bin = &mut bins[((confidence * BINS as f64) as usize).min(BINS - 1)];

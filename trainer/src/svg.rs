@@ -11,6 +11,17 @@ pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// What drawing returns.
 pub(crate) type Drawn<'a> = Result<(), Box<dyn Error + 'a>>;
 
+/// Colour of what has no other beside it.
+pub(crate) const BLUE: RGBColor = RGBColor(47, 95, 152);
+/// Colours of lines.
+pub(crate) const COLOURS: [RGBColor; 5] = [
+    BLUE,
+    RGBColor(190, 92, 30),
+    RGBColor(40, 125, 85),
+    RGBColor(130, 70, 140),
+    RGBColor(90, 90, 90),
+];
+
 /// A drawing on white.
 ///
 /// # Arguments

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
 
-use super::reader::Reader;
+use super::confidence::{self, Confidence};
+use super::reader::{Evaluated, Reader};
 use super::row::{Row, SUBSETS, aligned, own_system};
 use super::{SystemPlan, TablePlan};
 use crate::outcomes::{Outcome, Subset};
@@ -65,7 +66,7 @@ impl Table {
         let labelled = labelled.context("the table has no system")?;
         let run = labelled.runs.first();
         let run = run.with_context(|| format!("{:?} has no run", labelled.name))?;
-        let mentions = reader.outcomes(run, labelled)?;
+        let mentions = reader.evaluated(run, labelled)?.outcomes;
         let mut systems = Vec::new();
         let mut baselines = Vec::new();
         let mut shown = HashSet::new();
@@ -74,15 +75,16 @@ impl Table {
             ensure!(!system.runs.is_empty(), "{:?} has no run", system.name);
             let mut runs = Vec::new();
             for run in &system.runs {
-                let aligned = aligned(&mentions, reader.outcomes(run, system)?);
-                let aligned = aligned.with_context(|| run.display().to_string())?;
-                let mut pairs = aligned.iter().zip(&mentions);
+                let Evaluated { outcomes, nil } = reader.evaluated(run, system)?;
+                let outcomes = aligned(&mentions, outcomes);
+                let outcomes = outcomes.with_context(|| run.display().to_string())?;
+                let mut pairs = outcomes.iter().zip(&mentions);
                 is_seen_alike &= pairs.all(|(own, first)| own.seen == first.seen);
-                runs.push(aligned);
+                runs.push(Evaluated { outcomes, nil });
             }
             let row = match &system.row {
                 Some(row) => row.clone(),
-                None => own_system(&runs[0][0])?.to_owned(),
+                None => own_system(&runs[0].outcomes[0])?.to_owned(),
             };
             systems.push(Row::of(system, &row, &runs, &mentions)?);
             if system.is_whole() {
@@ -92,7 +94,7 @@ impl Table {
                 }
             }
         }
-        let first = baselines.first().and_then(|run| run.first());
+        let first = baselines.first().and_then(|run| run.outcomes.first());
         let others = first.iter().flat_map(|outcome| &outcome.systems).skip(1);
         for name in others.map(|answer| answer.name.as_str()) {
             let named = systems.iter().any(|system| system.name == name);
@@ -155,6 +157,14 @@ impl Table {
         })
     }
 
+    /// The rows that have probabilities, by name.
+    pub(super) fn confidences(&self) -> Vec<(&str, &Confidence)> {
+        self.rows
+            .iter()
+            .filter_map(|row| Some((row.name.as_str(), row.confidence.as_ref()?)))
+            .collect()
+    }
+
     /// The table as it is written to `results.json`: shares between 0 and 1.
     pub(super) fn json(&self) -> Value {
         let row = |row: &Row| {
@@ -167,6 +177,7 @@ impl Table {
                 "name": row.name, "seeds": row.seeds, "p@1": p_at_1,
                 "r@3": row.r_at_3, "r@10": row.r_at_10, "mrr": row.mrr,
                 "published": row.published,
+                "confidence": row.confidence.as_ref().map(Confidence::json),
             })
         };
         let counts = SUBSETS.iter().zip(self.counts);
@@ -225,6 +236,7 @@ impl Table {
                 "| {name} | {seeds} | {all} | {seen} | {unseen} | {r_at_3} | {r_at_10} | {mrr} |{published}\n"
             );
         }
+        text += &confidence::markdown(&self.confidences());
         text += &format!(
             "\n| P@1 against {}, {} | difference, points | p |\n|---|---|---|\n",
             self.reference,

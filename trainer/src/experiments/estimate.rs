@@ -1,5 +1,6 @@
 //! `imn experiments --estimate`: how long the missing trainings of a plan will take.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Instant;
@@ -26,7 +27,19 @@ const OF_JOINT: [&str; 4] = [
     "--entity-modalities",
 ];
 
+/// Flags whose values hardly change the time of a run: trainings that differ in nothing else share a trial.
+const SHARED: [&str; 7] = [
+    "--run",
+    "--seed",
+    "--learning-rate",
+    "--k",
+    "--select",
+    "--train-share",
+    "--aux-weights",
+];
+
 /// Seconds of a run.
+#[derive(Clone, Copy)]
 struct Seconds {
     /// With early stopping.
     expected: f64,
@@ -38,6 +51,7 @@ struct Seconds {
 pub(super) fn estimate(trainer: &Trainer, plans: &[TrainingPlan]) -> anyhow::Result<String> {
     let mut lines = Vec::new();
     let mut sum = 0.0;
+    let mut tried = HashMap::new();
     for plan in plans {
         let mut jobs = plan.trials(trainer.weights);
         let trained = jobs.iter().map(|job| job.is_done(trainer.folder));
@@ -58,7 +72,18 @@ pub(super) fn estimate(trainer: &Trainer, plans: &[TrainingPlan]) -> anyhow::Res
             continue;
         }
         let (each, source) = if seconds.is_empty() {
-            let Seconds { expected, most } = trial(trainer, &jobs[0])?;
+            let schedule = Schedule::of(&jobs[0])?;
+            let mut job = jobs[0].clone();
+            if !schedule.has_joint(trainer.folder) {
+                // The plan pre-trains it. Without it the other modalities are read, on both sides.
+                job.arguments = without(&job.arguments, &OF_JOINT);
+            }
+            let like = without(&job.arguments, &SHARED);
+            let Seconds { expected, most } = match tried.get(&like) {
+                Some(&seconds) => seconds,
+                None => trial(trainer, &job, &schedule)?,
+            };
+            tried.insert(like, Seconds { expected, most });
             let source = format!("at most {most:.0} s, without early stopping");
             (expected, source)
         } else {
@@ -78,16 +103,10 @@ pub(super) fn estimate(trainer: &Trainer, plans: &[TrainingPlan]) -> anyhow::Res
 }
 
 /// The mean seconds of a run, from a few steps of each stage of as many runs at a time as are trained at a time.
-fn trial(trainer: &Trainer, job: &Job) -> anyhow::Result<Seconds> {
-    let schedule = Schedule::of(job)?;
+fn trial(trainer: &Trainer, job: &Job, schedule: &Schedule) -> anyhow::Result<Seconds> {
     let mut own = vec!["--run", "--evaluate-every", "--contrastive-steps"];
     own.extend(schedule.stages.iter().map(|(_, flag, _)| *flag));
-    let mut job = job.clone();
-    if !schedule.has_joint(trainer.folder) {
-        // The plan pre-trains it. Without it the other modalities are read, on both sides.
-        job.arguments = without(&job.arguments, &OF_JOINT);
-    }
-    trainer.encode(&job)?;
+    trainer.encode(job)?;
     let folder = tempfile::tempdir()?;
     let start = |i: usize| -> anyhow::Result<(PathBuf, Child, Instant)> {
         let run = folder.path().join(i.to_string());

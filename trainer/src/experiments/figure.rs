@@ -5,19 +5,11 @@ use plotters::prelude::*;
 
 use super::FigureKind;
 use super::compare::Table;
+use super::confidence;
 use super::row::Row;
-use crate::svg::{self, Area, Drawn};
+use crate::svg::{self, Area, BLUE, COLOURS, Drawn};
 
 const WIDTH: u32 = 860;
-const BLUE: RGBColor = RGBColor(47, 95, 152);
-/// Colours of lines.
-pub(super) const COLOURS: [RGBColor; 5] = [
-    BLUE,
-    RGBColor(190, 92, 30),
-    RGBColor(40, 125, 85),
-    RGBColor(130, 70, 140),
-    RGBColor(90, 90, 90),
-];
 /// A caption is broken at this many characters.
 const LINE: usize = 120;
 
@@ -29,7 +21,7 @@ const LINE: usize = 120;
 pub(super) fn draw(table: &Table, kind: FigureKind) -> anyhow::Result<String> {
     let height = match kind {
         FigureKind::Bars => 110 + 34 * table.rows.len() as u32,
-        FigureKind::K | FigureKind::Share => 400,
+        FigureKind::K | FigureKind::Share | FigureKind::Confidence => 400,
     };
     let caption = broken(&table.caption);
     let foot = 16 * caption.len() as u32 + 8;
@@ -43,6 +35,7 @@ pub(super) fn draw(table: &Table, kind: FigureKind) -> anyhow::Result<String> {
             FigureKind::Bars => bars(&plot, table),
             FigureKind::K => lines(&plot, table, "k, number of prototypes per modality"),
             FigureKind::Share => lines(&plot, table, "share of the train mentions, per cent"),
+            FigureKind::Confidence => confidence::draw(&plot, &table.title, &table.confidences()),
         }
     })
 }

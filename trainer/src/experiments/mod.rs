@@ -1,6 +1,7 @@
 //! `imn experiments`: tables and figures that compare systems, from a plan in TOML.
 
 mod compare;
+mod confidence;
 mod estimate;
 mod figure;
 mod job;
@@ -120,6 +121,8 @@ enum FigureKind {
     K,
     /// P@1 over the share of the training data.
     Share,
+    /// Reliability and risk by coverage of the rows that have probabilities.
+    Confidence,
 }
 
 /// Trains what is missing, evaluates runs that are given as folders, and writes `RESULT.md`, `results.json` and the figures.

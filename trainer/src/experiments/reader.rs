@@ -1,7 +1,7 @@
 //! The outcomes of runs: read from files, or evaluated, each run once.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
@@ -11,9 +11,18 @@ use super::{SystemPlan, TablePlan};
 use crate::cues::Cue;
 use crate::dataset::{CandidatePolicy, Dataset, Modalities, Split};
 use crate::device::DeviceArg;
-use crate::evaluate::{Evaluation, Protocol};
+use crate::evaluate::{Evaluation, Nil, Protocol};
 use crate::files;
 use crate::outcomes::Outcome;
+
+/// What a run came to.
+#[derive(Debug, Clone)]
+pub(super) struct Evaluated {
+    /// One per mention with a gold.
+    pub(super) outcomes: Vec<Outcome>,
+    /// Figures on NIL of the systems that have probabilities; files of outcomes have none.
+    pub(super) nil: BTreeMap<&'static str, Nil>,
+}
 
 /// Reads the outcomes of a table's runs, or evaluates the runs.
 pub(super) struct Reader<'a> {
@@ -30,8 +39,8 @@ impl Reader<'_> {
         own.unwrap_or(self.dataset.info.candidate_policy)
     }
 
-    /// The outcomes of a run folder, a bundle folder or a file; at least one.
-    pub(super) fn outcomes(&self, run: &Path, system: &SystemPlan) -> anyhow::Result<Vec<Outcome>> {
+    /// What a run folder, a bundle folder or a file of outcomes came to, with at least one outcome.
+    pub(super) fn evaluated(&self, run: &Path, system: &SystemPlan) -> anyhow::Result<Evaluated> {
         let path = self.evaluator.folder.join(run);
         if path.is_dir() {
             let key = Key {
@@ -43,7 +52,7 @@ impl Reader<'_> {
                 entities: system.entity_modalities,
                 without: system.without.clone(),
             };
-            return self.evaluator.outcomes(key, &self.dataset);
+            return self.evaluator.evaluated(key, &self.dataset);
         }
         ensure!(
             system.is_whole(),
@@ -52,7 +61,8 @@ impl Reader<'_> {
         );
         let outcomes: Vec<Outcome> = files::read_jsonl(&path)?;
         ensure!(!outcomes.is_empty(), "{} is empty", path.display());
-        Ok(outcomes)
+        let nil = BTreeMap::new();
+        Ok(Evaluated { outcomes, nil })
     }
 }
 
@@ -63,7 +73,7 @@ pub(super) struct Evaluator<'a> {
     device_name: &'a DeviceArg,
     /// Files of outcomes need none.
     device: OnceCell<Device>,
-    evaluated: RefCell<HashMap<Key, Vec<Outcome>>>,
+    evaluated: RefCell<HashMap<Key, Evaluated>>,
 }
 
 /// What an evaluation depends on.
@@ -90,9 +100,9 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn outcomes(&self, key: Key, dataset: &Dataset) -> anyhow::Result<Vec<Outcome>> {
-        if let Some(outcomes) = self.evaluated.borrow().get(&key) {
-            return Ok(outcomes.clone());
+    fn evaluated(&self, key: Key, dataset: &Dataset) -> anyhow::Result<Evaluated> {
+        if let Some(evaluated) = self.evaluated.borrow().get(&key) {
+            return Ok(evaluated.clone());
         }
         let device = match self.device.get() {
             Some(device) => device,
@@ -113,8 +123,9 @@ impl<'a> Evaluator<'a> {
             modalities => Some(modalities.of_entities(dataset.clone())),
         };
         let dataset = left.as_ref().unwrap_or(dataset);
-        let outcomes = Evaluation::of(dataset, &key.run, protocol, device)?.outcomes;
-        self.evaluated.borrow_mut().insert(key, outcomes.clone());
-        Ok(outcomes)
+        let Evaluation { outcomes, nil, .. } = Evaluation::of(dataset, &key.run, protocol, device)?;
+        let evaluated = Evaluated { outcomes, nil };
+        let mut known = self.evaluated.borrow_mut();
+        Ok(known.entry(key).or_insert(evaluated).clone())
     }
 }

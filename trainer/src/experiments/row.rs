@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use anyhow::{Context as _, ensure};
 
+use super::confidence::Confidence;
+use super::reader::Evaluated;
 use super::{Published, SystemPlan};
 use crate::outcomes::{Answer, Outcome, Subset};
 use crate::statistics::{Clusters, interval};
@@ -30,6 +32,8 @@ pub(super) struct Row {
     /// Line of the figure that the row belongs to.
     pub(super) line: String,
     pub(super) published: Option<Published>,
+    /// `None` for a system without probabilities.
+    pub(super) confidence: Option<Confidence>,
 }
 
 /// The columns of P@1.
@@ -39,13 +43,13 @@ impl Row {
     pub(super) fn of(
         plan: &SystemPlan,
         row: &str,
-        runs: &[Vec<Outcome>],
+        runs: &[Evaluated],
         mentions: &[Outcome],
     ) -> anyhow::Result<Self> {
         let mean = |mention: usize, value: fn(&Answer) -> f64| -> anyhow::Result<f64> {
             let mut sum = 0.0;
             for run in runs {
-                let outcome = &run[mention];
+                let outcome = &run.outcomes[mention];
                 let answer = outcome.answer(row);
                 sum +=
                     value(answer.with_context(|| {
@@ -55,7 +59,7 @@ impl Row {
             Ok(sum / runs.len() as f64)
         };
         let means = |value| {
-            (0..runs[0].len())
+            (0..mentions.len())
                 .map(|mention| mean(mention, value))
                 .collect()
         };
@@ -86,6 +90,7 @@ impl Row {
             at: plan.at,
             line: plan.line.clone(),
             published: plan.published,
+            confidence: Confidence::of(row, runs),
         })
     }
 }

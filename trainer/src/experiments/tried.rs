@@ -3,10 +3,9 @@
 use plotters::prelude::*;
 use serde_json::{Value, json};
 
-use super::figure::COLOURS;
 use super::trainings::{HELD_OUT, Training, Tried};
 use crate::learn::evaluations;
-use crate::svg::{self, Area, Drawn};
+use crate::svg::{self, Area, COLOURS, Drawn};
 
 /// Size of the panel of one training.
 const PANEL: (u32, u32) = (430, 250);
