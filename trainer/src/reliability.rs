@@ -3,10 +3,9 @@
 use plotters::prelude::*;
 
 use crate::metrics::BINS;
-use crate::svg::{self, Area, BLUE, Drawn};
+use crate::svg::{self, Area, BLUE, Drawn, GREY};
 
 const SIDE: u32 = 460;
-const GREY: RGBColor = RGBColor(120, 120, 120);
 
 /// Draws the share of right answers in equal bins of the confidence, with the number of answers of each bin.
 ///

@@ -13,6 +13,8 @@ pub(crate) type Drawn<'a> = Result<(), Box<dyn Error + 'a>>;
 
 /// Colour of what has no other beside it.
 pub(crate) const BLUE: RGBColor = RGBColor(47, 95, 152);
+/// Colour of lines to compare with.
+pub(crate) const GREY: RGBColor = RGBColor(120, 120, 120);
 /// Colours of lines.
 pub(crate) const COLOURS: [RGBColor; 5] = [
     BLUE,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::reader::Evaluated;
 use crate::metrics::{confidences, expected_calibration_error};
 use crate::reliability::bins;
-use crate::svg::{Area, COLOURS, Drawn};
+use crate::svg::{Area, COLOURS, Drawn, GREY};
 
 /// Share of the mentions that is answered in the column of selective answers.
 const ANSWERED: f64 = 0.8;
@@ -126,36 +126,48 @@ pub(super) fn markdown(rows: &[(&str, &Confidence)]) -> String {
 
 /// Two panels with a line per row: the reliability diagram, and the risk by coverage.
 pub(super) fn draw<'a>(area: &Area<'a>, title: &str, rows: &[(&str, &Confidence)]) -> Drawn<'a> {
-    let rows: Vec<(&str, Vec<(f64, f64)>)> = rows
-        .iter()
-        .map(|(name, confidence)| (*name, confidence.runs.concat()))
-        .collect();
-    let (left, right) = area
-        .titled(title, ("sans-serif", 18))?
-        .split_horizontally(400);
-    let reliability = rows.iter().map(|(name, answers)| {
-        let bins = bins(answers).into_iter();
-        (
-            *name,
-            bins.map(|bin| (bin.confidence, bin.accuracy)).collect(),
-        )
-    });
+    let area = area.titled(title, ("sans-serif", 18))?;
+    let (left, right) = area.split_horizontally(400);
+    let mut reliability = vec![Line {
+        name: "",
+        colour: GREY,
+        points: vec![(0.0, 0.0), (1.0, 1.0)],
+    }];
+    let mut risk = Vec::new();
+    for (i, (name, confidence)) in rows.iter().enumerate() {
+        let answers = confidence.runs.concat();
+        let colour = COLOURS[i % COLOURS.len()];
+        let bins = bins(&answers).into_iter();
+        reliability.push(Line {
+            name: "",
+            colour,
+            points: bins.map(|bin| (bin.confidence, bin.accuracy)).collect(),
+        });
+        risk.push(Line {
+            name,
+            colour,
+            points: risks(&answers),
+        });
+    }
     let axes = [
         "probability of the best candidate",
         "share of right answers",
     ];
-    panel(&left, axes, 1.0, &reliability.collect::<Vec<_>>())?;
-    let risk: Vec<(&str, Vec<(f64, f64)>)> = rows
-        .iter()
-        .map(|(name, answers)| (*name, risks(answers)))
-        .collect();
-    let highest = risk.iter().flat_map(|(_, risks)| risks).map(|risk| risk.1);
-    let highest = highest.fold(0.0, f64::max);
+    panel(&left, axes, 1.0, &reliability)?;
+    let highest = risk.iter().flat_map(|line| &line.points);
+    let highest = highest.map(|point| point.1).fold(0.01, f64::max);
     let axes = [
         "coverage: share of mentions that are answered",
         "risk: share of wrong answers",
     ];
-    panel(&right, axes, highest.max(0.01), &risk)
+    panel(&right, axes, highest, &risk)
+}
+
+struct Line<'a> {
+    /// Name in the key; empty for none.
+    name: &'a str,
+    colour: RGBColor,
+    points: Vec<(f64, f64)>,
 }
 
 /// Lines over values between 0 and 1.
@@ -163,7 +175,7 @@ fn panel<'a>(
     area: &Area<'a>,
     [x_axis, y_axis]: [&str; 2],
     highest: f64,
-    lines: &[(&str, Vec<(f64, f64)>)],
+    lines: &[Line],
 ) -> Drawn<'a> {
     let mut chart = ChartBuilder::on(area)
         .margin(12)
@@ -176,18 +188,27 @@ fn panel<'a>(
         .x_desc(x_axis)
         .y_desc(y_axis)
         .draw()?;
-    for (i, (name, points)) in lines.iter().enumerate() {
-        let colour = COLOURS[i % COLOURS.len()];
+    for &Line {
+        name,
+        colour,
+        ref points,
+    } in lines
+    {
         let line = LineSeries::new(points.iter().copied(), colour.stroke_width(2));
-        let key = move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour);
-        chart.draw_series(line)?.label(*name).legend(key);
+        let line = chart.draw_series(line)?;
+        if !name.is_empty() {
+            let key = move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour);
+            line.label(name).legend(key);
+        }
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .border_style(BLACK)
-        .background_style(WHITE.mix(0.8))
-        .draw()?;
+    if lines.iter().any(|line| !line.name.is_empty()) {
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft)
+            .border_style(BLACK)
+            .background_style(WHITE)
+            .draw()?;
+    }
     Ok(())
 }
 
