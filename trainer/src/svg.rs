@@ -1,10 +1,14 @@
-//! Drawings as SVG text.
+//! Drawings as SVG text, and as PNG.
 
 use std::error::Error;
+use std::sync::{Arc, LazyLock};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use resvg::tiny_skia::{Pixmap, Transform};
+use resvg::usvg::fontdb::{Database, Family, Query};
+use resvg::usvg::{Options, Tree};
 
 /// A surface to draw on.
 pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -45,4 +49,69 @@ pub(crate) fn draw(
     };
     drawn().map_err(|error| anyhow!("cannot draw {what}: {error}"))?;
     Ok(svg)
+}
+
+/// Pixels of a PNG per pixel of its SVG.
+const SCALE: f32 = 2.0;
+
+/// A drawing as PNG, at twice its size; `None` if no font is installed, as its labels would be missing.
+pub(crate) fn png(svg: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| Arc::new(fonts()));
+    if FONTS.is_empty() {
+        return Ok(None);
+    }
+    let options = Options {
+        fontdb: FONTS.clone(),
+        ..Options::default()
+    };
+    let tree = Tree::from_str(svg, &options)?;
+    let size = tree.size().to_int_size().scale_by(SCALE);
+    let size = size.context("the drawing has no size")?;
+    let mut pixels = Pixmap::new(size.width(), size.height()).context("the drawing has no size")?;
+    let scale = Transform::from_scale(SCALE, SCALE);
+    resvg::render(&tree, scale, &mut pixels.as_mut());
+    Ok(Some(pixels.encode_png()?))
+}
+
+/// The installed fonts, one of which is the sans serif of the drawings.
+fn fonts() -> Database {
+    let mut fonts = Database::new();
+    fonts.load_system_fonts();
+    let sans_serif = Query {
+        families: &[Family::SansSerif],
+        ..Query::default()
+    };
+    if fonts.query(&sans_serif).is_none() {
+        let names = || fonts.faces().flat_map(|face| &face.families);
+        let is_sans = |name: &str| name.contains("Sans") && !name.contains("Mono");
+        let sans = names().find(|(name, _)| is_sans(name));
+        let name = sans.or(names().next()).map(|(name, _)| name.clone());
+        name.into_iter()
+            .for_each(|name| fonts.set_sans_serif_family(name));
+    }
+    fonts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_png_has_the_text_of_its_drawing() {
+        let drawing = |text: &str| {
+            draw((80, 20), "a word", |area| {
+                area.draw(&Text::new(text, (4, 4), ("sans-serif", 12)))?;
+                Ok(())
+            })
+        };
+        let ink = |text: &str| {
+            let png = png(&drawing(text).unwrap()).unwrap();
+            // A machine without fonts has no PNG.
+            let png = image::load_from_memory(&png?).unwrap().into_luma8();
+            assert_eq!(png.dimensions(), (160, 40));
+            Some(png.pixels().filter(|pixel| pixel.0[0] < 128).count())
+        };
+        assert_eq!(ink("").unwrap_or(0), 0);
+        assert!(ink("word").is_none_or(|n| n > 20));
+    }
 }

@@ -24,6 +24,7 @@ use crate::dataset::{CandidatePolicy, Dataset, Modalities, Split};
 use crate::device::DeviceArg;
 use crate::files;
 use crate::outcomes::Subset;
+use crate::svg;
 
 use compare::Table;
 use job::Action;
@@ -125,7 +126,7 @@ enum FigureKind {
     Confidence,
 }
 
-/// Trains what is missing, evaluates runs that are given as folders, and writes `RESULT.md`, `results.json` and the figures.
+/// Trains what is missing, evaluates runs that are given as folders, and writes `RESULT.md`, `results.json` and the figures as SVG and PNG.
 pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::Result<()> {
     let text = String::from_utf8(files::read(&args.file)?)?;
     let named = || args.file.display().to_string();
@@ -202,7 +203,12 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
         figures.push((name, tried::curves(&tried).with_context(named)?));
     }
     for (name, svg) in &figures {
-        files::write(&to.join(name), svg.as_bytes())?;
+        let path = to.join(name);
+        files::write(&path, svg.as_bytes())?;
+        match svg::png(svg)? {
+            Some(png) => files::write(&path.with_extension("png"), &png)?,
+            None => eprintln!("{name}: not written as PNG, no font is installed"),
+        }
     }
     let results = json!({
         "title": plan.title, "source": source, "tables": tables, "trainings": tried::json(&tried),
