@@ -46,7 +46,7 @@ fn a_plan_trains_what_is_missing_and_compares_all_systems() {
     dir.create("plan.toml", plan("[0]"));
     let estimate = dir.imn("experiments plan.toml --estimate").ok();
     let guided = estimate.lines().find(|line| line.starts_with("guided"));
-    assert!(guided.unwrap().contains("1 runs of "), "{estimate}");
+    assert!(guided.unwrap().contains("1 run of "), "{estimate}");
     dir.imn("experiments plan.toml --jobs 2").ok();
     assert!(dir.path("runs/guided-0/joint.bpk").exists());
     let result = fs::read_to_string(dir.path("RESULT.md")).unwrap();
@@ -61,7 +61,7 @@ fn a_plan_trains_what_is_missing_and_compares_all_systems() {
         "| JMEL and cues | 1 |",
         "| prototype | 1 |",
         "| IMN | +",
-        "\n| probabilities | calibration error |",
+        "\n| probabilities of | ECE | AURC |",
     ] {
         assert!(result.contains(row), "no {row:?} in\n{result}");
     }

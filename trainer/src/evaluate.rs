@@ -31,7 +31,7 @@ pub(crate) struct Evaluation {
     /// Names of the systems, the run's own first.
     systems: Vec<&'static str>,
     policy: CandidatePolicy,
-    /// Number of mentions without a gold. They are ranked, but count in no other figure.
+    /// Number of mentions without a gold. They are ranked, but count in no figure but those on NIL.
     n_nil: usize,
     /// Figures on NIL, of the systems that have probabilities.
     pub(crate) nil: BTreeMap<&'static str, Nil>,
@@ -41,7 +41,7 @@ pub(crate) struct Evaluation {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Nil {
     /// Number of mentions without a gold.
-    n: usize,
+    pub(crate) n: usize,
     /// Share of them that is called NIL; `None` if NIL is not calibrated, or if there is none.
     pub(crate) accuracy: Option<f64>,
     /// Share of the mentions with a gold that is called NIL.

@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::outcomes::{Answer, Outcome};
 use crate::statistics::{Clusters, interval};
 
-/// Bins of the expected calibration error.
-pub(crate) const BINS: usize = 10;
+/// Number of bins of the confidence.
+const BINS: usize = 10;
 
 /// A system's figures over mentions that have a gold: shares between 0 and 1. Without mentions they are 0.
 #[derive(Debug, Default, Clone, Serialize)]
@@ -97,19 +97,47 @@ pub(crate) fn confidences<'a>(
         .collect()
 }
 
-/// The expected calibration error over equal bins of the confidence; `None` without answers.
+/// Answers of similar confidence.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Bin {
+    pub(crate) n: usize,
+    /// Mean confidence.
+    pub(crate) confidence: f64,
+    /// Share of right answers.
+    pub(crate) accuracy: f64,
+}
+
+/// The equal bins of the confidence that have answers.
+///
+/// # Arguments
+///
+/// - answers: confidence and correctness, both between 0 and 1.
+pub(crate) fn bins(answers: &[(f64, f64)]) -> Vec<Bin> {
+    let mut bins = [Bin::default(); BINS];
+    for (confidence, correct) in answers {
+        let bin = &mut bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
+        bin.n += 1;
+        bin.confidence += confidence;
+        bin.accuracy += correct;
+    }
+    let bins = bins.into_iter().filter(|bin| bin.n > 0);
+    let mean = |bin: Bin| Bin {
+        n: bin.n,
+        confidence: bin.confidence / bin.n as f64,
+        accuracy: bin.accuracy / bin.n as f64,
+    };
+    bins.map(mean).collect()
+}
+
+/// The expected calibration error: the gap between confidence and accuracy, mean over the answers of all bins; `None` without answers.
 ///
 /// # Arguments
 ///
 /// - answers: confidence and correctness, both between 0 and 1.
 pub(crate) fn expected_calibration_error(answers: &[(f64, f64)]) -> Option<f64> {
-    let mut gaps = [0.0; BINS];
-    for (confidence, correct) in answers {
-        let bin = ((confidence * BINS as f64) as usize).min(BINS - 1);
-        gaps[bin] += confidence - correct;
-    }
-    let sum: f64 = gaps.iter().map(|gap: &f64| gap.abs()).sum();
-    (!answers.is_empty()).then(|| sum / answers.len() as f64)
+    let gaps = bins(answers).into_iter();
+    let gaps = gaps.map(|bin| bin.n as f64 * (bin.confidence - bin.accuracy).abs());
+    (!answers.is_empty()).then(|| gaps.sum::<f64>() / answers.len() as f64)
 }
 
 #[cfg(test)]
@@ -168,6 +196,14 @@ mod tests {
             ..right(0.5)
         };
         assert_eq!(calibration_error([&right(0.5), &without]), None);
+    }
+
+    #[test]
+    fn answers_of_similar_confidence_are_in_one_bin() {
+        let found = bins(&[(0.61, 1.0), (0.65, 0.0), (1.0, 1.0)]);
+        assert_eq!((found[0].n, found[1].n, found.len()), (2, 1, 2));
+        assert!((found[0].confidence - 0.63).abs() < 1e-9);
+        assert_eq!((found[0].accuracy, found[1].accuracy), (0.5, 1.0));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use crate::metrics::BINS;
+use crate::metrics::{Bin, bins};
 use crate::svg::{self, Area, BLUE, Drawn, GREY};
 
 const SIDE: u32 = 460;
@@ -15,44 +15,6 @@ const SIDE: u32 = 460;
 pub(crate) fn diagram(title: &str, answers: &[(f64, f64)]) -> anyhow::Result<String> {
     let bins = bins(answers);
     svg::draw((SIDE, SIDE), "the diagram", |area| draw(area, title, &bins))
-}
-
-/// Answers of similar confidence.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Bin {
-    n: usize,
-    /// Mean confidence.
-    pub(crate) confidence: f64,
-    /// Share of right answers.
-    pub(crate) accuracy: f64,
-}
-
-/// The bins that have answers.
-///
-/// # Arguments
-///
-/// - answers: confidence and correctness, both between 0 and 1.
-pub(crate) fn bins(answers: &[(f64, f64)]) -> Vec<Bin> {
-    let mut bins = [Bin::default(); BINS];
-    for (confidence, correct) in answers {
-        let bin = &mut bins[((confidence * BINS as f64) as usize).min(BINS - 1)];
-        bin.n += 1;
-        bin.confidence += confidence;
-        bin.accuracy += correct;
-    }
-    let bins = bins.into_iter().filter(|bin| bin.n > 0);
-    bins.map(
-        |Bin {
-             n,
-             confidence,
-             accuracy,
-         }| Bin {
-            n,
-            confidence: confidence / n as f64,
-            accuracy: accuracy / n as f64,
-        },
-    )
-    .collect()
 }
 
 fn draw<'a>(area: &Area<'a>, title: &str, bins: &[Bin]) -> Drawn<'a> {
@@ -88,13 +50,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_of_similar_confidence_are_one_point() {
-        let answers = [(0.61, 1.0), (0.65, 0.0), (1.0, 1.0)];
-        let found = bins(&answers);
-        assert_eq!((found[0].n, found[1].n, found.len()), (2, 1, 2));
-        assert!((found[0].confidence - 0.63).abs() < 1e-9);
-        assert_eq!((found[0].accuracy, found[1].accuracy), (0.5, 1.0));
-        let svg = diagram("a < b", &answers).unwrap();
+    fn a_diagram_has_a_point_per_bin_with_answers() {
+        let svg = diagram("a < b", &[(0.61, 1.0), (0.65, 0.0), (1.0, 1.0)]).unwrap();
         assert!(svg.starts_with("<svg") && svg.contains("a &lt; b"), "{svg}");
         assert_eq!(svg.matches("<circle").count(), 2);
     }

@@ -11,6 +11,11 @@ const RESAMPLES: usize = 1_000;
 const PAIRED_RESAMPLES: usize = 10_000;
 const SEED: u64 = 0;
 
+/// The mean of values; NaN without any.
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
 /// The cluster of each value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Clusters {

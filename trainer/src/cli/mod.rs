@@ -272,7 +272,7 @@ pub(crate) struct ExperimentsArgs {
     /// Number of trainings at a time, which share the processor cores.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) jobs: u16,
-    /// Print how long the missing trainings will take, from finished runs of the same trainings or from a few steps of each, and end.
+    /// Print how long the missing trainings will take, from finished runs of the same trainings or from a few steps of similar ones, and end.
     #[arg(long)]
     pub(crate) estimate: bool,
     /// Folder to write RESULT.md, results.json and the figures to [default: the folder of the plan].

@@ -288,7 +288,7 @@ impl<'a> Compared<'a> {
             .collect();
         ensure!(
             !held.is_empty(),
-            "no mention is {}, of which the table is to compare systems",
+            "no mention is {}: there is nothing to compare the systems on",
             subset.name()
         );
         let clusters = Clusters::of(held.iter().map(|&i| mentions[i].entity.as_str()));

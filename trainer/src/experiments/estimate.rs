@@ -1,6 +1,7 @@
 //! `imn experiments --estimate`: how long the missing trainings of a plan will take.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Instant;
@@ -50,7 +51,7 @@ struct Seconds {
 /// A line per training with missing runs, and the sum.
 pub(super) fn estimate(trainer: &Trainer, plans: &[TrainingPlan]) -> anyhow::Result<String> {
     let mut lines = Vec::new();
-    let mut sum = 0.0;
+    let (mut sum, mut longest, mut n_all) = (0.0, 0.0_f64, 0);
     let mut tried = HashMap::new();
     for plan in plans {
         let mut jobs = plan.trials(trainer.weights);
@@ -79,22 +80,27 @@ pub(super) fn estimate(trainer: &Trainer, plans: &[TrainingPlan]) -> anyhow::Res
                 job.arguments = without(&job.arguments, &OF_JOINT);
             }
             let like = without(&job.arguments, &SHARED);
-            let Seconds { expected, most } = match tried.get(&like) {
-                Some(&seconds) => seconds,
-                None => trial(trainer, &job, &schedule)?,
+            let Seconds { expected, most } = match tried.entry(like) {
+                Entry::Occupied(tried) => *tried.get(),
+                Entry::Vacant(place) => *place.insert(trial(trainer, &job, &schedule)?),
             };
-            tried.insert(like, Seconds { expected, most });
-            let source = format!("at most {most:.0} s, without early stopping");
+            let source = format!("at most {most:.0} s without early stopping");
             (expected, source)
         } else {
             let mean = seconds.iter().sum::<f64>() / seconds.len() as f64;
-            (mean, "as its finished runs".to_owned())
+            (mean, "the mean of its finished runs".to_owned())
         };
         sum += each * n_missing as f64;
+        longest = longest.max(each);
+        n_all += n_missing;
         let name = &plan.name;
-        lines.push(format!("{name}: {n_missing} runs of {each:.0} s, {source}"));
+        let runs = if n_missing == 1 { "run" } else { "runs" };
+        lines.push(format!(
+            "{name}: {n_missing} {runs} of {each:.0} s, {source}"
+        ));
     }
-    let hours = sum / 3600.0 / trainer.n_jobs as f64;
+    let n_at_a_time = trainer.n_jobs.min(n_all).max(1);
+    let hours = longest.max(sum / n_at_a_time as f64) / 3600.0;
     lines.push(format!(
         "all: {hours:.2} hours, {} at a time",
         trainer.n_jobs

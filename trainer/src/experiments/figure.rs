@@ -1,4 +1,4 @@
-//! Tables as SVG: bars with intervals, or P@1 over a quantity.
+//! Tables as SVG: bars with intervals, P@1 over a quantity, or probabilities.
 
 use anyhow::Context as _;
 use plotters::prelude::*;
@@ -17,7 +17,7 @@ const LINE: usize = 120;
 ///
 /// # Errors
 ///
-/// If a line figure has no row with a place on its axis.
+/// If a line figure has no row with a place on its axis, or a figure of probabilities no row that has them.
 pub(super) fn draw(table: &Table, kind: FigureKind) -> anyhow::Result<String> {
     let height = match kind {
         FigureKind::Bars => 110 + 34 * table.rows.len() as u32,

@@ -1,4 +1,4 @@
-//! A run of a training, in a process of its own, which a kill or a failure leaves to be resumed.
+//! A run of a training, in a process of its own, which can be resumed after a kill or a failure.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -203,18 +203,14 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
         figures.push((name, tried::curves(&tried).with_context(named)?));
     }
     for (name, svg) in &figures {
-        let path = to.join(name);
-        files::write(&path, svg.as_bytes())?;
-        match svg::png(svg)? {
-            Some(png) => files::write(&path.with_extension("png"), &png)?,
-            None => eprintln!("{name}: not written as PNG, no font is installed"),
-        }
+        files::write(&to.join(name), svg.as_bytes())?;
     }
     let results = json!({
         "title": plan.title, "source": source, "tables": tables, "trainings": tried::json(&tried),
     });
     files::write_json(&to.join("results.json"), &results)?;
     files::write(&to.join("RESULT.md"), result.as_bytes())?;
+    write_pngs(to, &figures)?;
     eprintln!(
         "{} tables -> {}",
         tables.len(),
@@ -231,6 +227,18 @@ pub(crate) fn experiments(args: &ExperimentsArgs, device: DeviceArg) -> anyhow::
         failed.len(),
         failed.join("; ")
     );
+    Ok(())
+}
+
+/// Writes the figures, by name, as PNG beside the SVG.
+fn write_pngs(folder: &Path, figures: &[(String, String)]) -> anyhow::Result<()> {
+    for (name, svg) in figures {
+        let Some(png) = svg::png(svg).with_context(|| name.clone())? else {
+            eprintln!("no font is installed: the figures are not written as PNG");
+            return Ok(());
+        };
+        files::write(&folder.join(name).with_extension("png"), &png)?;
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use super::confidence::Confidence;
 use super::reader::Evaluated;
 use super::{Published, SystemPlan};
 use crate::outcomes::{Answer, Outcome, Subset};
-use crate::statistics::{Clusters, interval};
+use crate::statistics::{Clusters, interval, mean};
 
 /// A system's figures.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Row {
         runs: &[Evaluated],
         mentions: &[Outcome],
     ) -> anyhow::Result<Self> {
-        let mean = |mention: usize, value: fn(&Answer) -> f64| -> anyhow::Result<f64> {
+        let over_runs = |mention: usize, value: fn(&Answer) -> f64| -> anyhow::Result<f64> {
             let mut sum = 0.0;
             for run in runs {
                 let outcome = &run.outcomes[mention];
@@ -60,14 +60,14 @@ impl Row {
         };
         let means = |value| {
             (0..mentions.len())
-                .map(|mention| mean(mention, value))
+                .map(|mention| over_runs(mention, value))
                 .collect()
         };
         let values: anyhow::Result<Vec<f64>> = means(|answer| answer.recall_at(1));
         let values = values?;
-        let average_of = |value| -> anyhow::Result<f64> {
+        let mean_of = |value| -> anyhow::Result<f64> {
             let values: anyhow::Result<Vec<f64>> = means(value);
-            Ok(average(&values?))
+            Ok(mean(&values?))
         };
         let p_at_1 = SUBSETS.map(|subset| {
             let (mentions, values): (Vec<&Outcome>, Vec<f64>) = mentions
@@ -77,16 +77,16 @@ impl Row {
                 .unzip();
             let clusters = Clusters::of(mentions.iter().map(|mention| mention.entity.as_str()));
             let ends = interval(&values, &clusters)?;
-            Some((average(&values), ends))
+            Some((mean(&values), ends))
         });
         Ok(Self {
             name: plan.name.clone(),
             seeds: runs.len(),
             values,
             p_at_1,
-            r_at_3: average_of(|answer| answer.recall_at(3))?,
-            r_at_10: average_of(|answer| answer.recall_at(10))?,
-            mrr: average_of(Answer::reciprocal_rank)?,
+            r_at_3: mean_of(|answer| answer.recall_at(3))?,
+            r_at_10: mean_of(|answer| answer.recall_at(10))?,
+            mrr: mean_of(Answer::reciprocal_rank)?,
             at: plan.at,
             line: plan.line.clone(),
             published: plan.published,
@@ -138,8 +138,4 @@ pub(super) fn own_system(outcome: &Outcome) -> anyhow::Result<&str> {
     let own = outcome.systems.first();
     let own = own.with_context(|| format!("mention {:?} was ranked by no system", outcome.id))?;
     Ok(&own.name)
-}
-
-fn average(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
