@@ -82,6 +82,11 @@ fn a_plan_trains_what_is_missing_and_compares_all_systems() {
     dir.create("plan.toml", plan("[0]").replace("\"16\"", "\"8\""));
     let said = ["other arguments", "et-0"];
     dir.imn("experiments plan.toml").refused(&said);
+
+    dir.create("plan.toml", plan("[0]"));
+    dir.create("runs/guided-0/joint.bpk", "pre-trained again");
+    let said = ["imn-0", "another joint encoder than runs/guided-0 has now"];
+    dir.imn("experiments plan.toml").refused(&said);
 }
 
 #[test]

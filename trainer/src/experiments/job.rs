@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Parser as _;
 use serde::Deserialize;
+use shared_model::hash::sha256;
 
 use crate::cli::{self, Cli, ModelArgs, TrainArgs};
 use crate::files;
@@ -38,6 +39,8 @@ pub(super) struct Job {
 
 /// File of a run folder: the arguments that it was trained with.
 const ARGUMENTS: &str = "arguments.json";
+/// File of a run folder: the hash of the joint encoder that it was trained with, if it reads one.
+const JOINT_HASH: &str = "joint.json";
 /// File of a run folder: what its training printed.
 const LOG: &str = "train.log";
 /// File of a run folder: the seconds that its training took, if it was not resumed.
@@ -62,6 +65,14 @@ impl Job {
             cli::Command::Train(args) => args.model.joint,
             _ => None,
         })
+    }
+
+    /// The hash of the joint encoder that is read; `None` without one, or before it is pre-trained.
+    fn joint_hash(&self, folder: &Path) -> anyhow::Result<Option<String>> {
+        let file = self.joint()?.map(|joint| folder.join(joint).join(JOINT));
+        let file = file.filter(|file| file.exists());
+        file.map(|file| Ok(sha256(&files::read(&file)?)))
+            .transpose()
     }
 
     /// The arguments of `imn` that encode what the run reads, by dataset. A pre-training reads no cache.
@@ -94,7 +105,7 @@ impl Job {
     ///
     /// # Errors
     ///
-    /// If the folder has a run that was trained with other arguments.
+    /// If the folder has a run that was trained with other arguments, or with another joint encoder of the same name.
     pub(super) fn is_done(&self, folder: &Path) -> anyhow::Result<bool> {
         let run = folder.join(&self.run);
         let known: Option<Vec<String>> = files::read_json_if_any(&run.join(ARGUMENTS))?;
@@ -103,6 +114,15 @@ impl Job {
             "{} was trained with other arguments ({ARGUMENTS}); remove it, or give the training another name",
             run.display()
         );
+        let known: Option<String> = files::read_json_if_any(&run.join(JOINT_HASH))?;
+        if let (Some(known), Some(now)) = (known, self.joint_hash(folder)?) {
+            ensure!(
+                known == now,
+                "{} was trained with another joint encoder than {} has now; remove it",
+                run.display(),
+                self.joint()?.unwrap_or_default().display()
+            );
+        }
         // The last file that is written.
         let last = match self.action {
             Action::Train => "run.json",
@@ -131,6 +151,9 @@ impl Job {
         let is_new = !run.join(ARGUMENTS).exists();
         fs::create_dir_all(&run).with_context(|| run.display().to_string())?;
         files::write_json(&run.join(ARGUMENTS), &self.arguments)?;
+        if let Some(hash) = self.joint_hash(folder)? {
+            files::write_json(&run.join(JOINT_HASH), &hash)?;
+        }
         let path = run.join(LOG);
         let log = || File::options().create(true).append(true).open(&path);
         let start = Instant::now();
