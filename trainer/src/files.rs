@@ -30,7 +30,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write_with(path, |file| file.write_all(bytes))
 }
 
-/// As [`write`], with bytes that `fill` writes one after the other.
+/// As [`write()`], with bytes that `fill` writes one after the other.
 fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,

@@ -46,7 +46,7 @@ pub(crate) struct Masked {
     pub(crate) hides_mention: bool,
 }
 
-/// Masks tokens between [CLS] and [SEP]: of ten, eight become [MASK], one another piece, one stays.
+/// Masks tokens between `[CLS]` and `[SEP]`: of ten, eight become `[MASK]`, one another piece, one stays.
 pub(crate) fn mask(
     ids: &[u32],
     mention: Option<&Range<usize>>,

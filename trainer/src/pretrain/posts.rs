@@ -24,7 +24,7 @@ use crate::run::Model;
 pub(crate) struct Post {
     /// Row or line of the post, for errors.
     pub(crate) label: String,
-    /// Word pieces, [CLS] and [SEP] included.
+    /// Word pieces, `[CLS]` and `[SEP]` included.
     pub(crate) ids: Vec<u32>,
     /// Positions in `ids`.
     pub(crate) mention: Option<Range<usize>>,
