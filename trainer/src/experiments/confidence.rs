@@ -227,6 +227,8 @@ fn panel<'a, 'b>(
     Ok(chart)
 }
 
+/// Draws lines, with a key for those that have a name.
+///
 /// # Arguments
 ///
 /// - size: radius of the points in pixels; 0 for none.

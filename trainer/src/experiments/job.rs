@@ -115,7 +115,9 @@ impl Job {
             run.display()
         );
         let known: Option<String> = files::read_json_if_any(&run.join(JOINT_HASH))?;
-        if let (Some(known), Some(now)) = (known, self.joint_hash(folder)?) {
+        if let Some(known) = known
+            && let Some(now) = self.joint_hash(folder)?
+        {
             ensure!(
                 known == now,
                 "{} was trained with another joint encoder than {} has now; remove it",
