@@ -240,3 +240,29 @@ fn stages(args: &TrainArgs) -> Vec<(&'static str, &'static str, usize)> {
         ("task", "--steps", args.task_steps()),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trainings_that_differ_in_flags_without_cost_share_a_trial() {
+        let like = |line: &str| {
+            let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            without(&arguments, &SHARED)
+        };
+        let first = like("train data --run runs/a-0 --seed 0 --k 1 --steps 10 --paper");
+        assert_eq!(
+            first,
+            like("train data --run runs/b-1 --seed 1 --k=5 --steps 10 --paper")
+        );
+        assert_eq!(first, ["train", "data", "--steps", "10", "--paper"]);
+        for other in [
+            "train data --run runs/a-0 --seed 0 --k 1 --steps 20 --paper",
+            "train more --run runs/a-0 --seed 0 --k 1 --steps 10 --paper",
+            "train data --run runs/a-0 --seed 0 --k 1 --steps 10 --system jmel",
+        ] {
+            assert_ne!(first, like(other));
+        }
+    }
+}
