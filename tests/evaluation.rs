@@ -384,6 +384,7 @@ fn tables_average_seeds_and_compare_with_the_reference() {
         "![Invented mentions](figure-1.svg)",
         "| P@1 against k = 1, unseen | difference, points | p |",
         "| k = 2 | +33.3 [",
+        "candidates: those of the files of outcomes;",
     ] {
         assert!(result.contains(line), "no {line:?} in\n{result}");
     }

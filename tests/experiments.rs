@@ -214,6 +214,12 @@ fn a_training_that_fails_is_named_and_stops_no_other() {
          systems = [{ name = \"b\", training = \"a\" }, { name = \"b\", training = \"a\" }]",
         &["twice", "two rows are called \"b\""],
     );
+    refused(
+        "[[tables]]\ntitle = \"early\"\ndataset = \"data\"\nprimary = [\"b\", \"nobody\"]\n\
+         systems = [{ name = \"b\", training = \"a\" }]",
+        &["early", "`primary` names \"nobody\""],
+    );
+    assert!(!dir.path("runs/a-0").exists(), "it was trained first");
     refused("flags = [\"--stage\", \"text\"]", &["a: --stage text"]);
     refused(
         "command = \"pretrain\"\ngrid = [[\"--steps\", \"1\"]]",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use burn::prelude::Device;
@@ -30,6 +31,8 @@ pub(crate) struct Evaluation {
     pub(crate) outcomes: Vec<Outcome>,
     /// Names of the systems, the run's own first.
     systems: Vec<&'static str>,
+    /// Milliseconds per mention that each system took to score encoded mentions.
+    milliseconds: BTreeMap<&'static str, f64>,
     policy: CandidatePolicy,
     /// Number of mentions without a gold. They are ranked, but count in no figure but those on NIL.
     n_nil: usize,
@@ -188,8 +191,12 @@ impl Evaluation {
         mut outcomes: Vec<Outcome>,
     ) -> anyhow::Result<Self> {
         let mut figures = BTreeMap::new();
+        let mut milliseconds = BTreeMap::new();
         for system in systems {
+            let start = Instant::now();
             let scores = system.score(golds)?;
+            let per_mention = 1e3 * start.elapsed().as_secs_f64() / golds.len() as f64;
+            milliseconds.insert(system.name(), per_mention);
             let nil_scores = system.score(nil)?;
             if scores.iter().any(|scores| scores.probabilities.is_some()) {
                 let figures_on_nil = Nil {
@@ -207,6 +214,7 @@ impl Evaluation {
         Ok(Self {
             outcomes,
             systems: systems.iter().map(|system| system.name()).collect(),
+            milliseconds,
             policy,
             n_nil: nil.len(),
             nil: figures,
@@ -263,6 +271,7 @@ impl Evaluation {
         if let Some(nil) = self.nil.get(system) {
             figures["nil"] = serde_json::to_value(nil)?;
         }
+        figures["milliseconds_per_mention"] = json!(self.milliseconds.get(system));
         Ok(figures)
     }
 
@@ -305,6 +314,9 @@ impl Evaluation {
             } else if n > 0 {
                 out!("{system}: {n} NIL mentions were ranked; NIL is not calibrated");
             }
+        }
+        for (system, milliseconds) in &self.milliseconds {
+            out!("{system}: {milliseconds:.3} ms per mention, after encoding");
         }
     }
 }
@@ -418,6 +430,7 @@ mod tests {
                 "{report}"
             );
             assert_eq!(report["seen"]["n"], 1);
+            assert!(report["milliseconds_per_mention"].as_f64().unwrap() >= 0.0);
         }
     }
 

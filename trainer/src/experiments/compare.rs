@@ -140,7 +140,7 @@ impl Table {
                 "{source}; {}, {}; candidates: {}; n = {} mentions of {} entities; seeds averaged: {seeds}; ties: {TIE_RULE}",
                 reader.dataset.info.name,
                 plan.split.name(),
-                reader.policy().name(),
+                reader.candidates(),
                 mentions.len(),
                 clusters.len(),
             ),
@@ -299,14 +299,13 @@ impl<'a> Compared<'a> {
         })
     }
 
-    /// Two different rows, which `field` of the plan names.
+    /// The two rows that `field` of the plan names.
     fn pair(&self, field: &str, names: &[String; 2]) -> anyhow::Result<[&'a Row; 2]> {
         let find = |name: &String| {
             let system = self.systems.iter().find(|system| system.name == *name);
             system.with_context(|| format!("`{field}` names {name:?}, which is no row"))
         };
         let [first, second] = names;
-        ensure!(first != second, "`{field}` compares {first:?} with itself");
         Ok([find(first)?, find(second)?])
     }
 

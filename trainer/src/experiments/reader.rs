@@ -33,8 +33,17 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// How candidates are found.
-    pub(super) fn policy(&self) -> CandidatePolicy {
+    /// How candidates are found, for the caption.
+    pub(super) fn candidates(&self) -> &'static str {
+        let mut runs = self.plan.systems.iter().flat_map(|system| &system.runs);
+        let are_files = runs.all(|run| self.evaluator.folder.join(run).is_file());
+        match self.plan.candidates {
+            None if are_files => "those of the files of outcomes",
+            _ => self.policy().name(),
+        }
+    }
+
+    fn policy(&self) -> CandidatePolicy {
         let own = self.plan.candidates;
         own.unwrap_or(self.dataset.info.candidate_policy)
     }

@@ -116,6 +116,9 @@ impl Scores {
     }
 }
 
+/// Names of the systems that need no training, which every evaluation adds.
+pub(crate) const UNTRAINED: [&str; 3] = ["prototype", "popularity", "name-only"];
+
 /// The systems that rank by a dataset alone, without encoders.
 pub(crate) fn without_encoders(dataset: &Dataset, train: &[Post]) -> Vec<Box<dyn System>> {
     vec![
