@@ -54,6 +54,11 @@ pub(crate) fn draw(
     Ok(svg)
 }
 
+/// A name in a legend, with the room that Plotters' estimate of its width lacks.
+pub(crate) fn label(name: &str) -> String {
+    format!("{name}   ")
+}
+
 static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| Arc::new(fonts()));
 
 /// Pixels of a PNG per pixel of its SVG.

@@ -130,7 +130,7 @@ fn lines<'a>(area: &Area<'a>, table: &Table, axis: &str) -> Drawn<'a> {
         let drawn = chart.draw_series(drawn)?;
         if !name.is_empty() {
             let key = move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour);
-            drawn.label(*name).legend(key);
+            drawn.label(svg::label(name)).legend(key);
         }
         chart.draw_series(own.iter().map(|&(place, _, [low, high])| {
             PathElement::new([(place, low), (place, high)], colour.stroke_width(1))

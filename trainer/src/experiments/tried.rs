@@ -101,7 +101,8 @@ fn panel<'a>(area: &Area<'a>, training: &Training) -> Drawn<'a> {
         let drawn = chart.draw_series(drawn)?;
         if !tried.flags.is_empty() {
             let key = move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour);
-            drawn.label(tried.flags.replace("--", "")).legend(key);
+            let name = svg::label(&tried.flags.replace("--", ""));
+            drawn.label(name).legend(key);
         }
     }
     if training.tried.iter().any(|tried| !tried.flags.is_empty()) {
