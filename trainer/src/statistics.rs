@@ -16,6 +16,13 @@ pub(crate) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
+/// The sample standard deviation; `None` for fewer than two values.
+pub(crate) fn deviation(values: &[f64]) -> Option<f64> {
+    let mean = mean(values);
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
+}
+
 /// The cluster of each value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Clusters {

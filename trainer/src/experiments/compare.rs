@@ -174,7 +174,7 @@ impl Table {
                 p_at_1.insert(subset.name().to_owned(), cell.into());
             }
             json!({
-                "name": row.name, "seeds": row.seeds, "p@1": p_at_1,
+                "name": row.name, "seeds": row.seeds, "p@1": p_at_1, "deviation": row.deviation,
                 "r@3": row.r_at_3, "r@10": row.r_at_10, "mrr": row.mrr,
                 "published": row.published,
                 "confidence": row.confidence.as_ref().map(Confidence::json),
@@ -216,8 +216,8 @@ impl Table {
             [""; 2]
         };
         let mut text = format!(
-            "| system | seeds | P@1, all ({all}) | P@1, seen ({seen}) | P@1, unseen ({unseen}) | R@3 | R@10 | MRR |{title}\n\
-             |---|---|---|---|---|---|---|---|{rule}\n"
+            "| system | seeds | P@1, all ({all}) | s.d. | P@1, seen ({seen}) | P@1, unseen ({unseen}) | R@3 | R@10 | MRR |{title}\n\
+             |---|---|---|---|---|---|---|---|---|{rule}\n"
         );
         for row in &self.rows {
             let [all, seen, unseen] = row.p_at_1.map(|cell| match cell {
@@ -227,13 +227,17 @@ impl Table {
             let Row { name, seeds, .. } = row;
             let [r_at_3, r_at_10, mrr] =
                 [row.r_at_3, row.r_at_10, row.mrr].map(|share| format!("{:.1}", 100.0 * share));
+            let deviation = match row.deviation {
+                Some(deviation) => format!("{:.1}", 100.0 * deviation),
+                None => "-".to_owned(),
+            };
             let published = match row.published {
                 Some(published) => published.cell(),
                 None if is_published => " - |".to_owned(),
                 None => String::new(),
             };
             text += &format!(
-                "| {name} | {seeds} | {all} | {seen} | {unseen} | {r_at_3} | {r_at_10} | {mrr} |{published}\n"
+                "| {name} | {seeds} | {all} | {deviation} | {seen} | {unseen} | {r_at_3} | {r_at_10} | {mrr} |{published}\n"
             );
         }
         text += &confidence::markdown(&self.confidences());
@@ -252,8 +256,7 @@ impl Table {
             );
         }
         if !self.orders.is_empty() {
-            text +=
-                "\n| published as better | than | P@1 here, points | order |\n|---|---|---|---|\n";
+            text += "\n| published as better | than | P@1 here, points | order, by the interval |\n|---|---|---|---|\n";
         }
         for order in &self.orders {
             let [better, other] = &order.rows;
@@ -266,7 +269,7 @@ impl Table {
         }
         text += &format!(
             "\n{}.\nShares in per cent; in brackets 95 % intervals of a bootstrap of 1,000 resamples, mentions resampled by entity; \
-             comparisons are paired, of 10,000 resamples.\n",
+             comparisons are paired, of 10,000 resamples. s.d.: standard deviation of P@1 over the seeds, in points, which no interval includes.\n",
             self.caption
         );
         text

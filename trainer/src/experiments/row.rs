@@ -8,7 +8,7 @@ use super::confidence::Confidence;
 use super::reader::Evaluated;
 use super::{Published, SystemPlan};
 use crate::outcomes::{Answer, Outcome, Subset};
-use crate::statistics::{Clusters, interval, mean};
+use crate::statistics::{Clusters, deviation, interval, mean};
 
 /// A system's figures.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Row {
     pub(super) seeds: usize,
     /// P@1 of each mention, averaged over the runs.
     pub(super) values: Vec<f64>,
+    /// Sample standard deviation over the runs of P@1 on all mentions; `None` for one run.
+    pub(super) deviation: Option<f64>,
     /// P@1 with its interval, by subset; `None` for a subset without mentions.
     pub(super) p_at_1: [Option<(f64, [f64; 2])>; 3],
     /// Mean of R@3 over all mentions.
@@ -65,6 +67,13 @@ impl Row {
         };
         let values: anyhow::Result<Vec<f64>> = means(|answer| answer.recall_at(1));
         let values = values?;
+        let p_at_1_of = |run: &Evaluated| -> Option<f64> {
+            let answers = run.outcomes.iter().map(|outcome| outcome.answer(row));
+            let values: Option<Vec<f64>> =
+                answers.map(|answer| Some(answer?.recall_at(1))).collect();
+            Some(mean(&values?))
+        };
+        let by_run: Vec<f64> = runs.iter().filter_map(p_at_1_of).collect();
         let mean_of = |value| -> anyhow::Result<f64> {
             let values: anyhow::Result<Vec<f64>> = means(value);
             Ok(mean(&values?))
@@ -83,6 +92,7 @@ impl Row {
             name: plan.name.clone(),
             seeds: runs.len(),
             values,
+            deviation: deviation(&by_run),
             p_at_1,
             r_at_3: mean_of(|answer| answer.recall_at(3))?,
             r_at_10: mean_of(|answer| answer.recall_at(10))?,

@@ -14,7 +14,7 @@ const COLUMNS: usize = 2;
 
 /// The settings of all trainings, as a table.
 pub(super) fn table(trainings: &[Training]) -> String {
-    let mut table = "| training | setting | held out, MRR | best step | steps | seconds | chosen |\n|---|---|---|---|---|---|---|\n".to_owned();
+    let mut table = "| training, first seed | setting | held-out MRR | best step | steps | seconds | chosen |\n|---|---|---|---|---|---|---|\n".to_owned();
     for training in trainings {
         for tried in &training.tried {
             let (Some(outcome), Some(held_out)) = (&tried.outcome, tried.held_out()) else {
