@@ -48,36 +48,25 @@ impl Row {
         runs: &[Evaluated],
         mentions: &[Outcome],
     ) -> anyhow::Result<Self> {
-        let over_runs = |mention: usize, value: fn(&Answer) -> f64| -> anyhow::Result<f64> {
-            let mut sum = 0.0;
-            for run in runs {
-                let outcome = &run.outcomes[mention];
-                let answer = outcome.answer(row);
-                sum +=
-                    value(answer.with_context(|| {
+        let means = |runs: &[Evaluated], value: fn(&Answer) -> f64| -> anyhow::Result<Vec<f64>> {
+            let over_runs = |mention: usize| {
+                let mut sum = 0.0;
+                for run in runs {
+                    let outcome = &run.outcomes[mention];
+                    let answer = outcome.answer(row);
+                    sum += value(answer.with_context(|| {
                         format!("mention {:?} has no system {row:?}", outcome.id)
                     })?);
-            }
-            Ok(sum / runs.len() as f64)
+                }
+                Ok(sum / runs.len() as f64)
+            };
+            (0..mentions.len()).map(over_runs).collect()
         };
-        let means = |value| {
-            (0..mentions.len())
-                .map(|mention| over_runs(mention, value))
-                .collect()
-        };
-        let values: anyhow::Result<Vec<f64>> = means(|answer| answer.recall_at(1));
-        let values = values?;
-        let p_at_1_of = |run: &Evaluated| -> Option<f64> {
-            let answers = run.outcomes.iter().map(|outcome| outcome.answer(row));
-            let values: Option<Vec<f64>> =
-                answers.map(|answer| Some(answer?.recall_at(1))).collect();
-            Some(mean(&values?))
-        };
-        let by_run: Vec<f64> = runs.iter().filter_map(p_at_1_of).collect();
-        let mean_of = |value| -> anyhow::Result<f64> {
-            let values: anyhow::Result<Vec<f64>> = means(value);
-            Ok(mean(&values?))
-        };
+        let mean_of = |value| anyhow::Ok(mean(&means(runs, value)?));
+        let is_first = |answer: &Answer| answer.recall_at(1);
+        let values = means(runs, is_first)?;
+        let by_run = runs.chunks(1).map(|run| Ok(mean(&means(run, is_first)?)));
+        let by_run: anyhow::Result<Vec<f64>> = by_run.collect();
         let p_at_1 = SUBSETS.map(|subset| {
             let (mentions, values): (Vec<&Outcome>, Vec<f64>) = mentions
                 .iter()
@@ -92,7 +81,7 @@ impl Row {
             name: plan.name.clone(),
             seeds: runs.len(),
             values,
-            deviation: deviation(&by_run),
+            deviation: deviation(&by_run?),
             p_at_1,
             r_at_3: mean_of(|answer| answer.recall_at(3))?,
             r_at_10: mean_of(|answer| answer.recall_at(10))?,
